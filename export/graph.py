@@ -1,0 +1,64 @@
+"""Torch to ONNX: one graph with dynamic batch, height and width, from bytes to log-probabilities."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+import onnx
+import torch
+
+from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT, LINEAR_OUTPUT
+from stego_cli.model.segmenter import Segmenter
+
+_OPSET = 18  # the newest that torch's exporter writes without converting, and old enough for ONNX Runtime 1.21
+
+
+def to_half(model: Segmenter) -> Segmenter:
+    """Turn backbone and head of `model` to float16, in place; normalisation and probes stay float32."""
+    model.backbone.vit.half()
+    model.head.half()
+    return model
+
+
+def trace(model: Segmenter) -> onnx.ModelProto:
+    """Return the graph of `model`, its weights inside.
+
+    Input `image` is uint8 (B, H, W, 3); H and W are multiples of the patch, which the graph does not check.
+    """
+    patch = model.backbone.row.patch
+    # Unequal sizes, none of them 1 and none the table's own, so that the tracer takes none for a constant.
+    example = torch.zeros(2, 5 * patch, 7 * patch, 3, dtype=torch.uint8)
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    rows = torch.export.Dim("rows", min=1, max=8192)
+    columns = torch.export.Dim("columns", min=1, max=8192)
+    outputs = [CLUSTER_OUTPUT, LINEAR_OUTPUT] if model.has_linear else [CLUSTER_OUTPUT]
+    with warnings.catch_warnings(), _quiet_exporter():
+        warnings.simplefilter("ignore")  # the exporter's own calls raise deprecations that nobody here can mend
+        program = torch.onnx.export(
+            model,
+            (example,),
+            dynamo=True,
+            dynamic_shapes={INPUT: {0: batch, 1: patch * rows, 2: patch * columns}},
+            input_names=[INPUT],
+            output_names=outputs,
+            opset_version=_OPSET,
+            verbose=False,
+        )
+    assert program is not None  # the dynamo exporter always returns one
+    return program.model_proto
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's chatter from standard output, which belongs to machines."""
+    level = logging.getLogger("torch.onnx").level
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.getLogger("torch.onnx").setLevel(level)

@@ -1,0 +1,77 @@
+"""The model file of `stego export-onnx`: one ONNX file with all that `segment` needs in its metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+
+from export.graph import to_half, trace
+from export.parity import check_parity
+from stego_cli import __version__
+from stego_cli.errors import ModelError
+from stego_cli.images.atomic import require_writable, sha256, write_bytes
+from stego_cli.inference.contract import FORMAT, METADATA_KEY
+from stego_cli.inference.session import Session
+from stego_cli.model.checkpoint import MODEL_FILE, Checkpoint, load_checkpoint, segmenter
+from stego_cli.palette import palette
+from stego_cli.progress import Progress
+from stego_cli.settings import ExportSettings
+
+_LIMIT = 2**31 - 1  # bytes that protobuf holds in one message; a second file is not an option
+
+
+def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Progress) -> Path:
+    """Export the checkpoint in the folder `run` to the file `target`, which appears only if parity holds.
+
+    Raises:
+        UsageError: `run` holds no checkpoint.
+        ModelError: the checkpoint is damaged, or the exported graph does not compute the same.
+        OutputError: the file cannot be written.
+    """
+    checkpoint = load_checkpoint(run)
+    require_writable(target.absolute().parent)
+    with progress.stage("Exporting", 3, unit="steps") as stage:
+        model = segmenter(checkpoint, settings.flip, progress)
+        if settings.precision == "fp16":
+            to_half(model)
+        graph = trace(model)
+        _describe(graph, checkpoint, settings, sha256(run / MODEL_FILE))
+        if graph.ByteSize() > _LIMIT:
+            raise ModelError(f"The model takes {graph.ByteSize() / 1e9:.1f} GB; one ONNX file holds 2.", "Use fp16.")
+        stage.advance()
+        reference = segmenter(checkpoint, settings.flip, progress) if settings.precision == "fp16" else model
+        content = graph.SerializeToString()
+        parity = check_parity(reference, Session.from_bytes(content, "cpu"), settings.precision)
+        stage.advance()
+        write_bytes(target, content)
+        stage.advance()
+    progress.note(
+        f"Torch and ONNX Runtime agree: log-probabilities within {parity.difference:.1e}, "
+        f"classes on {parity.agreement:.2%} of pixels."
+    )
+    return target
+
+
+def _describe(graph: onnx.ModelProto, checkpoint: Checkpoint, settings: ExportSettings, digest: str) -> None:
+    classes = len(checkpoint.centroids)
+    about = {
+        "format": FORMAT,
+        "stego_version": __version__,
+        "classes": classes,
+        "class_names": [f"class {index}" for index in range(classes)],
+        "palette": palette(classes),
+        "shares": list(checkpoint.shares),
+        "patch": checkpoint.backbone.patch,
+        "res": checkpoint.res,
+        "backbone": checkpoint.backbone.name,
+        "block": checkpoint.block,
+        "token": checkpoint.token,
+        "flip": settings.flip,
+        "precision": settings.precision,
+        "weights_sha256": checkpoint.weights_sha256,
+        "checkpoint_sha256": digest,
+    }
+    onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(about)})
+    graph.producer_name, graph.producer_version = "stego-cli", __version__

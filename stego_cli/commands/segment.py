@@ -1,0 +1,153 @@
+"""`stego segment`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from stego_cli.images.discover import Found
+    from stego_cli.inference.contract import ModelInfo
+    from stego_cli.inference.output import OutputFolder
+    from stego_cli.inference.segment import Summary
+    from stego_cli.progress import Progress
+    from stego_cli.stop import Stop
+    from stego_cli.ui import Ui
+
+HELP = """Write a mask for every photograph in a folder: a palette PNG, pixel value = class.
+
+Masks mirror the folder (x/a.jpg gets MASKS/x/a.png), each at its photograph's own size as a viewer shows it. The
+model is --model, else ./stego.onnx, else classes are discovered in these photographs first and the model is kept in
+MASKS/.stego. The same command again does only what is missing or has changed.
+
+Links to files are followed, links to folders are not. Of an animation the first frame is taken; transparency is laid
+over white.
+
+\b
+Examples:
+  stego segment ./photos --out ./masks
+  stego segment ./photos --out ./masks --classes 8 --overlay
+  stego segment ./photos --out ./masks --model street.onnx --no-crf
+  stego segment ./photos --out ./masks --json > log.ndjson
+"""
+_DEFAULT_MODEL = Path("stego.onnx")
+
+
+def command(
+    photos: Annotated[Path, typer.Argument(help="A folder of photographs, or one photograph.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="MASKS", help="Folder for the masks.")],
+    model: Annotated[
+        Path | None, typer.Option(help="A file that `stego export-onnx` wrote.", show_default="see above")
+    ] = None,
+    classes: Annotated[
+        int | None,
+        typer.Option(help="Number of classes to discover, 2 to 256.", show_default="from the number of photographs"),
+    ] = None,
+    crf: Annotated[bool, typer.Option("--crf/--no-crf", help="Sharpen masks along edges with a dense CRF.")] = True,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also write x.overlay.jpg beside each mask.")] = False,
+    res: Annotated[
+        int | None, typer.Option(help="Shorter side at work, pixels.", show_default="the model's own")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    batch_size: Annotated[str, typer.Option(help="Photographs of one shape run together, or auto.")] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Refining processes.", show_default="one a core")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make all masks again, and a discovered model.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
+) -> None:
+    """Segment a tree of photographs."""
+    from stego_cli.images.discover import find_photos
+    from stego_cli.inference.output import OutputFolder
+    from stego_cli.settings import CrfSettings, SegmentSettings
+    from stego_cli.stop import Stop
+    from stego_cli.ui import Ui
+
+    batch = _batch_size(batch_size)
+    ui = Ui(as_json)
+    found = find_photos(photos, exclude=out)
+    with OutputFolder(out) as output, Stop() as stop:
+        chosen = _model(model, classes, res, device, overwrite, found, output, ui, stop)
+        from stego_cli.inference.segment import segment
+        from stego_cli.inference.session import Session
+
+        session = Session.from_file(chosen, device)
+        ui.note(f"Model {chosen} ({session.info.classes} classes) on {session.device} ({session.why}).")
+        settings = SegmentSettings(
+            model=chosen, photos=photos, out=out, res=res, crf=CrfSettings() if crf else None, overlay=overlay,
+            device=device, batch_size=batch, workers=workers, overwrite=overwrite,
+        )  # fmt: skip
+        summary = segment(found, output, session, settings, ui, stop)
+    _show(summary, session.info, ui)
+    if summary.failed:
+        from stego_cli.errors import EXIT_SOME_FAILED
+
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _batch_size(text: str) -> int | None:
+    from stego_cli.errors import UsageError
+
+    if text == "auto":
+        return None
+    if not text.isdigit() or not int(text):
+        raise UsageError(f"--batch-size is {text!r}; it is auto or a number from 1.")
+    return int(text)
+
+
+def _model(
+    model: Path | None, classes: int | None, res: int | None, device: str, overwrite: bool,
+    found: Found, output: OutputFolder, progress: Progress, stop: Stop,
+) -> Path:  # fmt: skip
+    """Return the model to use, discovering one if there is none."""
+    from stego_cli.errors import UsageError
+    from stego_cli.images.atomic import shown
+
+    if model is None and _DEFAULT_MODEL.is_file():
+        model = _DEFAULT_MODEL
+    if model is not None:
+        if classes is not None:
+            raise UsageError(f"--classes is for discovery; {shown(model)} has its own classes.", "Leave it out.")
+        return model
+    if output.discovered.is_file() and not overwrite:
+        if classes is not None:
+            raise UsageError(
+                f"{shown(output.root)} holds a model discovered before.",
+                "Leave --classes out to use it, or give --overwrite to discover again.",
+            )
+        progress.note(f"Using the model discovered before, {shown(output.discovered)}.")
+        return output.discovered
+    from export.discovered import discover_model
+    from stego_cli.settings import DEFAULT_RES, TrainSettings
+
+    settings = TrainSettings(classes=classes, res=res or DEFAULT_RES, device=device)
+    discover_model(found, output.discovered, settings, progress, stop)
+    return output.discovered
+
+
+def _show(summary: Summary, info: ModelInfo, ui: Ui) -> None:
+    """Show what was done: photographs, failures, time by stage, share of pixels by class."""
+    seconds = {name: round(value, 2) for name, value in summary.seconds.items()}
+    total = summary.pixels.total() or 1
+    shares = {info.class_names[index]: count / total for index, count in sorted(summary.pixels.items())}
+    ui.event(
+        "summary", photographs=summary.photographs, done=summary.done, kept=summary.kept, failed=len(summary.failed),
+        seconds=seconds, shares={name: round(share, 4) for name, share in shares.items()},
+    )  # fmt: skip
+    wall = summary.seconds["total"]
+    rows = [
+        ("photographs", str(summary.photographs)),
+        (
+            "masks written",
+            f"{summary.done}" + (f" in {wall:.1f} s, {summary.done / wall:.2f}/s" if summary.done else ""),
+        ),
+        *([("masks kept", str(summary.kept))] if summary.kept else []),
+        ("failed", str(len(summary.failed))),
+        *((f"  {name}", f"{summary.seconds[name]:.1f} s") for name in ("decode", "infer", "refine", "encode", "write")),
+    ]
+    ui.table("", ("", ""), rows)
+    ui.table("", ("class", "pixels"), [(name, f"{share:.1%}") for name, share in shares.items()])
+    for path, reason in summary.failed:
+        ui.console.print(f"failed: {path}: {reason}", markup=False, soft_wrap=True, style="red")

@@ -1,0 +1,79 @@
+"""`stego train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stego_cli.settings import DEFAULT_BACKBONE, TrainSettings
+
+HELP = """Train a model on photographs, without labels.
+
+The backbone's features are computed once; a small head then learns codes whose correspondences distil those of the
+features, and k-means on the codes finds the classes. RUN gets model.safetensors, config.json and metrics.jsonl.
+Ctrl-C saves a whole checkpoint; --resume does the remaining steps.
+
+\b
+Examples:
+  stego train ./photos --out run
+  stego train ./photos --out run --classes 11 --seed 1
+  stego train ./photos --out run --backbone dinov2-vits14 --res 448
+  stego train ./photos --out run --resume
+"""
+_DEFAULT = TrainSettings()
+
+
+def command(
+    photos: Annotated[Path, typer.Argument(help="A folder of photographs, searched recursively.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="Folder for the checkpoint.")],
+    classes: Annotated[
+        int | None, typer.Option(help="Number of classes, 2 to 256.", show_default="from the number of photographs")
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="See `stego models list`.")] = DEFAULT_BACKBONE,
+    block: Annotated[
+        int | None, typer.Option(help="0-based block whose features are taken.", show_default="the backbone's best")
+    ] = None,
+    token: Annotated[str, typer.Option(help="feat (normed tokens) or key (attention keys).")] = _DEFAULT.token,
+    res: Annotated[int, typer.Option(help="Shorter side at work, pixels.")] = _DEFAULT.res,
+    steps: Annotated[int, typer.Option(help="Updates of the head.")] = _DEFAULT.steps,
+    seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same bytes.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    cache_memory: Annotated[
+        int, typer.Option(metavar="MB", help="Features beyond this go to a file in RUN, memory-mapped.")
+    ] = _DEFAULT.cache_memory_mb,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
+) -> None:
+    """Train a head and a cluster probe."""
+    from stego_cli.images.atomic import shown
+    from stego_cli.images.discover import find_photos
+    from stego_cli.stop import Stop
+    from stego_cli.ui import Ui
+
+    settings = TrainSettings(
+        backbone=backbone, block=block, token=token, res=res, classes=classes, steps=steps, seed=seed, device=device,
+        cache_memory_mb=cache_memory,
+    )  # fmt: skip
+    ui = Ui(as_json)
+    found = find_photos(photos, exclude=out)
+    for path, reason in found.unreadable:
+        ui.warn(f"The folder {shown(path)} cannot be read: {reason}.")
+    from stego_cli.training.train import train
+
+    with Stop() as stop:
+        checkpoint = train(
+            [found.root / photo.path for photo in found.photos], out, settings, ui, stop, resume, overwrite
+        )
+    failed = checkpoint.facts["photographs_failed"] + len(found.unreadable)
+    ui.event("trained", run=str(out), classes=len(checkpoint.centroids), failed=failed)
+    ui.note(
+        f"{len(checkpoint.centroids)} classes in {shown(out)}. Next: `stego export-onnx {shown(out)}`, then "
+        "`stego segment PHOTOS --out MASKS`."
+    )
+    if failed:
+        from stego_cli.errors import EXIT_SOME_FAILED
+
+        raise typer.Exit(EXIT_SOME_FAILED)

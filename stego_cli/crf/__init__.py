@@ -1,0 +1,5 @@
+"""The dense conditional random field that sharpens a model's probabilities along the photograph's edges."""
+
+from stego_cli.crf.refine import refine
+
+__all__ = ["refine"]

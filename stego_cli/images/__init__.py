@@ -1,0 +1,1 @@
+"""Photographs and masks on disk: finding, decoding, naming, writing whole, and remembering what was done."""

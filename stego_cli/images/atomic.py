@@ -1,0 +1,70 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from pathlib import Path
+
+from stego_cli.errors import OutputError
+
+
+def write_bytes(target: Path, content: bytes, scratch: Path | None = None) -> None:
+    """Write `content` to `target` through a temporary file that is renamed at the end.
+
+    Args:
+        target: the file; its folder is made if it is missing.
+        content: all of it.
+        scratch: folder on the same file system for the temporary file; None: beside the target.
+
+    Raises:
+        OutputError: the disk is full, the folder read-only, or the name refused. No temporary file is left.
+    """
+    # A short name of our own: the target's may already be as long as the file system allows.
+    temporary = (scratch or target.parent) / f".stego-{uuid.uuid4().hex[:16]}.tmp"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as stream:
+                stream.write(content)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"{target} cannot be written: {error.strerror or error}.", "Free some space or choose another --out."
+        ) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Make `folder` and prove that a file can be made in it.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    probe = folder / f".stego-{uuid.uuid4().hex[:16]}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.", "Choose another --out.") from error
+
+
+def remove_leftovers(scratch: Path) -> None:
+    """Delete temporary files that a killed run left in `scratch`."""
+    for file in scratch.glob(".stego-*.tmp"):
+        file.unlink(missing_ok=True)
+
+
+def sha256(file: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def shown(path: Path | str) -> str:
+    """Return a path as text that any terminal and any JSON reader takes: other bytes than UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,0 +1,110 @@
+"""What a run has done: one JSON line a photograph in MASKS/.stego/journal.jsonl, later lines winning.
+
+A photograph is done when its last line says so AND it still has the size and time it had AND its mask has the hash
+that was written. That a mask file exists proves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stego_cli.errors import OutputError
+from stego_cli.images.atomic import sha256
+from stego_cli.images.discover import Photo
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One photograph's outcome: `status` is "done" or "failed"; paths are relative to input and output folder."""
+
+    path: str
+    status: str
+    size: int = -1  # bytes
+    mtime: int = -1  # nanoseconds
+    mask: str | None = None
+    sha256: str | None = None
+    error: str | None = None
+    pixels: dict[int, int] | None = None  # class to number of pixels
+
+
+class Journal:
+    """An append-only journal, opened for one run; a context manager.
+
+    Attributes:
+        entries: the last entry of every path, from earlier runs and this one.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            if file.exists():
+                _cut_torn_line(file)
+            self.entries = dict(_read(file)) if file.exists() else {}
+            self._stream = file.open("a", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{file} cannot be written: {error.strerror or error}.") from error
+
+    def append(self, entry: Entry) -> None:
+        """Add one entry; after this a killed run still knows of it.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        fields = {key: value for key, value in asdict(entry).items() if value not in (None, -1)}
+        try:
+            self._stream.write(json.dumps(fields) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise OutputError(f"{self._file} cannot be written: {error.strerror or error}.") from error
+        self.entries[entry.path] = entry
+
+    def done(self, photo: Photo, root: Path, masks: Path) -> bool:
+        """Say whether the photograph is unchanged and its mask is the one that was written."""
+        entry = self.entries.get(photo.path)
+        if entry is None or entry.status != "done" or entry.mask != photo.mask:
+            return False
+        try:
+            now = (root / photo.path).stat()
+            return (now.st_size, now.st_mtime_ns) == (entry.size, entry.mtime) and sha256(
+                masks / photo.mask
+            ) == entry.sha256
+        except OSError:
+            return False
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.close()
+
+
+def _read(file: Path) -> list[tuple[str, Entry]]:
+    entries = []
+    with file.open(encoding="utf-8") as stream:
+        for line in stream:
+            try:
+                fields = json.loads(line)
+                if "pixels" in fields:
+                    fields["pixels"] = {int(key): value for key, value in fields["pixels"].items()}
+                entries.append((fields["path"], Entry(**fields)))
+            except (ValueError, KeyError, TypeError):
+                continue  # a line that was damaged from outside counts as not done
+    return entries
+
+
+def _cut_torn_line(file: Path) -> None:
+    """Drop a last line that a killed run left without its end."""
+    with file.open("rb+") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        while end > 0:
+            step = min(end, 4096)
+            stream.seek(end - step)
+            newline = stream.read(step).rfind(b"\n")
+            if newline >= 0:
+                stream.truncate(end - step + newline + 1)
+                return
+            end -= step
+        stream.truncate(0)

@@ -1,0 +1,64 @@
+"""Masks: palette PNGs whose pixel values are class indices, and overlays to look at."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stego_cli.palette import Colour
+
+
+def encode_mask(labels: NDArray[np.uint8], colours: list[Colour]) -> bytes:
+    """Return a palette PNG of `labels`, uint8 (H, W); the same labels give the same bytes."""
+    stream = io.BytesIO()
+    _palette_image(labels, colours).save(stream, "PNG", compress_level=4)
+    return stream.getvalue()
+
+
+def encode_overlay(rgb: Image.Image, labels: NDArray[np.uint8], colours: list[Colour]) -> bytes:
+    """Return a JPEG of the photograph with the classes' colours over it, at the size of `labels`."""
+    coloured = _palette_image(labels, colours).convert("RGB")
+    stream = io.BytesIO()
+    Image.blend(rgb.resize(coloured.size), coloured, 0.55).save(stream, "JPEG", quality=88)
+    return stream.getvalue()
+
+
+def _palette_image(labels: NDArray[np.uint8], colours: list[Colour]) -> Image.Image:
+    image = Image.fromarray(labels)
+    image.putpalette(bytes(channel for colour in colours for channel in colour))  # turns "L" into "P", values kept
+    return image
+
+
+def labels_at(log_probs: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the most probable class of every pixel at a photograph's own size.
+
+    Probabilities are enlarged bilinearly before the choice, which gives smooth borders where enlarging the choice would
+    give steps. Only classes that win somewhere at work size take part, one at a time, so that memory stays at a
+    few bytes a pixel whatever the number of classes.
+
+    Args:
+        log_probs: float32 (K, h, w), K at most 256.
+        size: width and height.
+
+    Returns:
+        uint8 (H, W).
+    """
+    chosen: NDArray[np.uint8] = log_probs.argmax(0).astype(np.uint8)
+    if chosen.shape == (size[1], size[0]):
+        return chosen
+    classes = np.unique(chosen)
+    labels = np.full((size[1], size[0]), classes[0], dtype=np.uint8)
+    best: NDArray[np.float32] | None = None
+    for index in classes if len(classes) > 1 else ():
+        plane = Image.fromarray(np.exp(log_probs[index])).resize(size, Image.Resampling.BILINEAR)
+        values = np.asarray(plane, dtype=np.float32)
+        if best is None:
+            best = values.copy()
+            continue
+        better = values > best
+        labels[better] = index
+        np.maximum(best, values, out=best)
+    return labels

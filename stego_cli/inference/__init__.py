@@ -1,0 +1,1 @@
+"""Model files over photograph trees, with ONNX Runtime: decode, infer, refine, write. Never imports torch."""

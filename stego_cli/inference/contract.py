@@ -1,0 +1,71 @@
+"""What a model file promises: names of inputs and outputs, and the JSON in its metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from stego_cli.errors import ModelError
+from stego_cli.palette import Colour
+
+FORMAT = 1
+METADATA_KEY = "stego"
+INPUT = "image"  # uint8 (B, H, W, 3), RGB
+CLUSTER_OUTPUT = "cluster_log_probs"  # float32 (B, K, H, W)
+LINEAR_OUTPUT = "linear_log_probs"  # float32 (B, C, H, W), when labels trained one
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """The metadata that inference needs.
+
+    Attributes:
+        classes: K.
+        class_names: K names.
+        palette: K colours.
+        patch: height and width are multiples of it.
+        res: shorter side it was trained at, pixels.
+        backbone: name of the backbone.
+        flip: whether flip averaging is in the graph.
+        precision: "fp32" or "fp16".
+    """
+
+    classes: int
+    class_names: tuple[str, ...]
+    palette: list[Colour]
+    patch: int
+    res: int
+    backbone: str
+    flip: bool
+    precision: str
+
+
+def parse_metadata(text: str | None, name: str) -> ModelInfo:
+    """Read the metadata of the model file `name`.
+
+    Raises:
+        ModelError: it is not a model file of this tool, or of a format this version does not know.
+    """
+    if text is None:
+        raise ModelError(f"{name} is an ONNX file, but not one that `stego export-onnx` wrote.")
+    try:
+        about = json.loads(text)
+        if about["format"] != FORMAT:
+            raise ModelError(
+                f"{name} has model format {about['format']}; this version reads {FORMAT}.", "Export it again."
+            )
+        info = ModelInfo(
+            classes=int(about["classes"]),
+            class_names=tuple(map(str, about["class_names"])),
+            palette=[(int(red), int(green), int(blue)) for red, green, blue in about["palette"]],
+            patch=int(about["patch"]),
+            res=int(about["res"]),
+            backbone=str(about["backbone"]),
+            flip=bool(about["flip"]),
+            precision=str(about["precision"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{name} has damaged metadata ({error!r}).", "Export it again.") from error
+    if not (len(info.class_names) == len(info.palette) == info.classes <= 256 and info.patch > 0 and info.res > 0):
+        raise ModelError(f"{name} has metadata that contradicts itself.", "Export it again.")
+    return info

@@ -1,0 +1,154 @@
+"""A RUN folder: `model.safetensors` (head and probes), `config.json` (everything resolved), `metrics.jsonl`.
+
+The backbone is frozen and large, so a checkpoint names it, with the hash of its weights, and does not repeat it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from stego_cli.errors import ModelError, UsageError, WeightsError
+from stego_cli.images.atomic import sha256, write_bytes
+from stego_cli.model.backbones import Backbone, backbone
+from stego_cli.model.head import Head
+from stego_cli.model.segmenter import Segmenter
+from stego_cli.model.vit import build
+from stego_cli.model.weights import pull
+from stego_cli.progress import Progress
+from stego_cli.settings import TrainSettings
+
+FORMAT = 1
+MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.json", "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What training made.
+
+    Attributes:
+        head: features to codes.
+        centroids: (K, D) float32, unit length, the most frequent class first.
+        shares: (K,) share of training patches in each class, adding up to 1.
+        backbone: the backbone's row, filled in.
+        block: its 0-based block; `token` the kind of its tokens.
+        weights_sha256: of the backbone's weights file.
+        res: shorter side of the photographs it was trained on, pixels.
+        settings: the training settings, everything resolved.
+        facts: what else is worth keeping (photographs, steps done, final figures).
+    """
+
+    head: Head
+    centroids: Tensor
+    shares: tuple[float, ...]
+    backbone: Backbone
+    block: int
+    token: str
+    weights_sha256: str
+    res: int
+    settings: TrainSettings
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
+    """Write a checkpoint into the folder `run`, each file whole or not at all; the same content gives the same bytes.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    tensors = {f"head.{name}": value for name, value in checkpoint.head.state_dict().items()}
+    tensors["cluster.centroids"] = checkpoint.centroids
+    contiguous = {name: value.detach().cpu().float().contiguous() for name, value in tensors.items()}
+    config = {
+        "format": FORMAT,
+        "classes": len(checkpoint.centroids),
+        "shares": [round(share, 6) for share in checkpoint.shares],
+        "backbone": asdict(checkpoint.backbone),
+        "block": checkpoint.block,
+        "token": checkpoint.token,
+        "weights_sha256": checkpoint.weights_sha256,
+        "res": checkpoint.res,
+        "settings": asdict(checkpoint.settings),
+        **checkpoint.facts,
+    }
+    # config.json comes last: a folder that has one holds a whole checkpoint.
+    write_bytes(run / MODEL_FILE, save(contiguous))
+    write_bytes(run / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+
+
+def load_checkpoint(run: Path) -> Checkpoint:
+    """Read the checkpoint in the folder `run`.
+
+    Raises:
+        UsageError: there is none.
+        ModelError: it is damaged, or of a newer format.
+    """
+    if not (run / CONFIG_FILE).is_file():
+        raise UsageError(f"{run} holds no checkpoint ({CONFIG_FILE} is missing).", "Make one with `stego train`.")
+    try:
+        config = json.loads((run / CONFIG_FILE).read_text())
+        if config["format"] != FORMAT:
+            raise ModelError(f"{run} has checkpoint format {config['format']}; this version reads {FORMAT}.")
+        with safe_open(run / MODEL_FILE, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+        settings = TrainSettings(**_tuples(config["settings"]))
+        row = Backbone(**_tuples(config["backbone"]))
+        head = Head(row.width, settings.code, nonlinear="head.cluster2.0.weight" in tensors)
+        head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
+        known = {"format", "classes", "shares", "backbone", "block", "token", "weights_sha256", "res", "settings"}
+        return Checkpoint(
+            head=head,
+            centroids=tensors["cluster.centroids"],
+            shares=tuple(config["shares"]),
+            backbone=row,
+            block=config["block"],
+            token=config["token"],
+            weights_sha256=config["weights_sha256"],
+            res=config["res"],
+            settings=settings,
+            facts={key: value for key, value in config.items() if key not in known},
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"The checkpoint in {run} is damaged: {error}.", "Train again, or restore it.") from error
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+
+
+def segmenter(checkpoint: Checkpoint, flip: bool, progress: Progress) -> Segmenter:
+    """Put the checkpoint's backbone under its head and probes.
+
+    Raises:
+        WeightsError: the backbone's weights cannot be had, or are not those that the head was trained on.
+    """
+    row = backbone(checkpoint.backbone.name)
+    weights = pull(row, progress)
+    if sha256(weights) != checkpoint.weights_sha256:
+        raise WeightsError(
+            f"{weights} is not the {row.name} that this head was trained on (its sha256 differs).",
+            f"Delete it and run `stego models pull {row.name}`, or train again.",
+        )
+    vit = build(row, weights, checkpoint.block, checkpoint.token)
+    with torch.no_grad():
+        return Segmenter(vit, checkpoint.head, checkpoint.centroids.clone(), flip=flip)
+
+
+def newest_run(folder: Path) -> Path:
+    """Return the run in `folder`, or in a folder directly below it, that was saved last.
+
+    Raises:
+        UsageError: there is none.
+    """
+    runs = [file for pattern in (CONFIG_FILE, f"*/{CONFIG_FILE}") for file in folder.glob(pattern)]
+    runs = [file for file in runs if (file.parent / MODEL_FILE).is_file()]
+    if not runs:
+        raise UsageError(f"There is no run in {folder.absolute()} or directly below it.", "Name one, or `stego train`.")
+    return max(runs, key=lambda file: file.stat().st_mtime).parent

@@ -1,0 +1,27 @@
+"""The probes read classes off the codes: by cosine to centroids, or by a linear map trained on labels."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+TEMPERATURE = 2.0  # of the cluster probe's softmax, as in the published evaluation
+
+
+def cluster_log_probs(code: Tensor, centroids: Tensor) -> Tensor:
+    """Return log_softmax(2 cos(code, centroid)).
+
+    Args:
+        code: (B, D, H, W).
+        centroids: (K, D), of any length.
+
+    Returns:
+        (B, K, H, W), log-probabilities.
+    """
+    cosine = F.conv2d(F.normalize(code, dim=1), F.normalize(centroids, dim=1)[:, :, None, None])
+    return F.log_softmax(TEMPERATURE * cosine, dim=1)
+
+
+def linear_log_probs(code: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return log_softmax of a 1 x 1 convolution of the code (B, D, H, W) with weight (K, D) and bias (K,)."""
+    return F.log_softmax(F.conv2d(code, weight[:, :, None, None], bias), dim=1)

@@ -1,0 +1,66 @@
+"""The whole model as one module, from bytes to log-probabilities: what is exported, and its reference."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stego_cli.model.head import Head
+from stego_cli.model.probes import cluster_log_probs, linear_log_probs
+from stego_cli.model.vit import FrozenViT
+
+
+class Segmenter(nn.Module):
+    """Backbone, head, upsampled code and probes.
+
+    Args:
+        backbone: the frozen backbone.
+        head: the trained head.
+        centroids: (K, D) of the cluster probe.
+        linear: weight (C, D) and bias (C,) of a linear probe, if labels trained one.
+        flip: average the code with the mirrored code of the mirrored photograph.
+    """
+
+    def __init__(
+        self,
+        backbone: FrozenViT,
+        head: Head,
+        centroids: Tensor,
+        linear: tuple[Tensor, Tensor] | None = None,
+        flip: bool = False,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.head, self.flip = backbone, head, flip
+        self.centroids: Tensor
+        self.linear_weight: Tensor
+        self.linear_bias: Tensor
+        self.register_buffer("centroids", centroids)
+        self.has_linear = linear is not None
+        if linear is not None:
+            self.register_buffer("linear_weight", linear[0])
+            self.register_buffer("linear_bias", linear[1])
+        self.requires_grad_(False)
+        self.eval()
+
+    def code(self, image: Tensor) -> Tensor:
+        """Return the code (B, D, H/patch, W/patch) of `image`, uint8 (B, H, W, 3)."""
+        code: Tensor = self.head(self.backbone(image))  # (B, h, w, D)
+        if self.flip:
+            mirrored: Tensor = self.head(self.backbone(torch.flip(image, dims=[2])))
+            code = (code + torch.flip(mirrored, dims=[2])) / 2
+        return code.permute(0, 3, 1, 2)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return `cluster_log_probs` (B, K, H, W) and, with a linear probe, `linear_log_probs` (B, C, H, W), float32.
+
+        The code is upsampled bilinearly to the pixels of `image` before the probes, as in the paper's evaluation.
+        """
+        code = self.code(image).float()
+        patch = self.backbone.row.patch
+        size = (code.shape[2] * patch, code.shape[3] * patch)
+        code = F.interpolate(code, size=size, mode="bilinear", align_corners=False)
+        outputs: tuple[Tensor, ...] = (cluster_log_probs(code, self.centroids),)
+        if self.has_linear:
+            outputs += (linear_log_probs(code, self.linear_weight, self.linear_bias),)
+        return outputs

