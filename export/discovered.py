@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from export.model_file import export_onnx
+from stego_cli.images.atomic import DISCOVERY
 from stego_cli.images.discover import Found
 from stego_cli.progress import Progress
 from stego_cli.settings import ExportSettings, TrainSettings
@@ -29,8 +29,8 @@ def discover_model(found: Found, target: Path, settings: TrainSettings, progress
         f"No model given: discovering classes in these photographs first"
         f"{f' (every {every}th, {len(sample)} in all)' if every > 1 else ''}."
     )
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="discover-") as scratch:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=DISCOVERY) as scratch:
         run = Path(scratch)
-        train(sample, run, replace(settings, cache_memory_mb=settings.cache_memory_mb), progress, stop)
+        train(sample, run, settings, progress, stop)
         stop.check()
         export_onnx(run, target, ExportSettings(), progress)

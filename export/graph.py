@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import warnings
@@ -17,8 +18,9 @@ from stego_cli.model.segmenter import Segmenter
 _OPSET = 18  # the newest that torch's exporter writes without converting, and old enough for ONNX Runtime 1.21
 
 
-def to_half(model: Segmenter) -> Segmenter:
-    """Turn backbone and head of `model` to float16, in place; normalisation and probes stay float32."""
+def halved(model: Segmenter) -> Segmenter:
+    """Return a copy of `model` with backbone and head in float16; normalisation and probes stay float32."""
+    model = copy.deepcopy(model)
     model.backbone.vit.half()
     model.head.half()
     return model

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from export.graph import to_half, trace
+from export.graph import halved, trace
 from export.parity import check_parity
 from stego_cli import __version__
 from stego_cli.errors import ModelError
@@ -33,15 +33,12 @@ def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Pro
     checkpoint = load_checkpoint(run)
     require_writable(target.absolute().parent)
     with progress.stage("Exporting", 3, unit="steps") as stage:
-        model = segmenter(checkpoint, settings.flip, progress)
-        if settings.precision == "fp16":
-            to_half(model)
-        graph = trace(model)
+        reference = segmenter(checkpoint, settings.flip, progress)
+        graph = trace(halved(reference) if settings.precision == "fp16" else reference)
         _describe(graph, checkpoint, settings, sha256(run / MODEL_FILE))
         if graph.ByteSize() > _LIMIT:
             raise ModelError(f"The model takes {graph.ByteSize() / 1e9:.1f} GB; one ONNX file holds 2.", "Use fp16.")
         stage.advance()
-        reference = segmenter(checkpoint, settings.flip, progress) if settings.precision == "fp16" else model
         content = graph.SerializeToString()
         parity = check_parity(reference, Session.from_bytes(content, "cpu"), settings.precision)
         stage.advance()

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from stego_cli.errors import ModelError
-from stego_cli.inference.session import Session
+from stego_cli.inference.session import LogProbs, Session
 from stego_cli.model.segmenter import Segmenter
 
 # Largest difference of a log-probability. Single precision differs by summation order alone; half precision carries
@@ -38,7 +38,7 @@ def check_parity(reference: Segmenter, session: Session, precision: str) -> Pari
         image = _picture(batch, rows * patch, columns * patch, seed)
         with torch.inference_mode():
             wanted = [output.numpy() for output in reference(torch.from_numpy(image))]
-        for ours, theirs in zip(wanted, session.run(image), strict=True):
+        for ours, theirs in zip(wanted, _run(session, image), strict=True):
             if ours.shape != theirs.shape or not np.isfinite(theirs).all():
                 raise ModelError(f"The export fails at {image.shape}: shape {theirs.shape}, or values not finite.")
             difference = max(difference, float(np.abs(ours - theirs).max()))
@@ -50,6 +50,14 @@ def check_parity(reference: Segmenter, session: Session, precision: str) -> Pari
             "Try another version of torch or onnxruntime" + (", or --precision fp32." if precision == "fp16" else "."),
         )
     return Parity(difference, agreement)
+
+
+def _run(session: Session, image: NDArray[np.uint8]) -> list[LogProbs]:
+    try:
+        return session.run(image)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"The exported model does not run on a batch of shape {image.shape}: {reason}") from error
 
 
 def _picture(batch: int, height: int, width: int, seed: int) -> NDArray[np.uint8]:

@@ -10,6 +10,15 @@ from pathlib import Path
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
+def calm_threads() -> None:
+    """Let idle OpenMP threads sleep instead of spinning; call before torch is imported.
+
+    On a machine that does anything else beside, threads that spin at each barrier take the cores from those they wait
+    for: a training step of 0.1 s takes a second. The user's own OMP_WAIT_POLICY is left alone.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def cores() -> int:
     """Return the number of cores given to this process: its affinity, and a container's quota where there is one."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

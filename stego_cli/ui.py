@@ -12,9 +12,9 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from stego_cli.errors import StegoError
+from stego_cli.errors import OutputError, StegoError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from stego_cli.progress import Stage
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {ord("\n"): "\\n"}
 
 
 class Ui:
@@ -32,20 +34,22 @@ class Ui:
     """
 
     def __init__(self, as_json: bool = False) -> None:
-        from rich.console import Console
-
         self._json = as_json
-        self.console: Console = Console(stderr=True, highlight=False)
+        self.console = _console(stderr=True)
 
     def note(self, text: str) -> None:
         """Say something worth knowing."""
         self.event("note", text=text)
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.line(text)
 
     def warn(self, text: str) -> None:
         """Say something that may spoil the result."""
         self.event("warning", text=text)
-        self.console.print(f"Warning: {text}", markup=False, style="yellow", soft_wrap=True)
+        self.line(f"Warning: {text}", style="yellow")
+
+    def line(self, text: str, style: str | None = None) -> None:
+        """Print a line for people; characters that would steer the terminal, as a file's name may hold, are escaped."""
+        self.console.print(text.translate(_CONTROLS), markup=False, style=style, soft_wrap=True)
 
     def event(self, kind: str, **fields: object) -> None:
         """Emit one line of JSON, if they were asked for."""
@@ -62,24 +66,28 @@ class Ui:
             with _bars(self.console, unit) as bars:
                 yield _Bar(bars, bars.add_task(title, total=total, figures="", rate=""), unit)
         else:
-            amount = "" if total is None or unit == "B" else f" ({total} {unit})"
-            self.console.print(f"{title}{amount} ...", markup=False, soft_wrap=True)
+            amount = (
+                "" if total is None or unit == "B" else f" ({total} {unit.removesuffix('s') if total == 1 else unit})"
+            )
+            self.line(f"{title}{amount} ...")
             started, lines = time.monotonic(), _Lines()
             yield lines
             seconds = time.monotonic() - started
-            self.console.print(f"{title}: {seconds:.1f} s{lines.figures}", markup=False, soft_wrap=True)
+            self.line(f"{title}: {seconds:.1f} s{lines.figures}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], out: bool = False) -> None:
         """Show a table; `out`: on standard output, because it is what was asked for."""
-        from rich.console import Console
         from rich.table import Table
 
-        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table = Table(
+            title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0),
+            show_header=any(columns),
+        )  # fmt: skip
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
         for row in rows:
             table.add_row(*[_no_markup(cell) for cell in row])
-        (Console(highlight=False) if out else self.console).print(table)
+        (_console(stderr=False) if out else self.console).print(table)
 
 
 class _Bar:
@@ -125,27 +133,49 @@ def _bars(console: Console, unit: str) -> RichProgress:
     )  # fmt: skip
 
 
-def show_error(error: StegoError) -> None:
-    """Say what went wrong and what to do about it."""
+def _console(stderr: bool) -> Console:
     from rich.console import Console
 
-    console = Console(stderr=True, highlight=False)
-    console.print(
-        f"Error: {error.message}", markup=False, soft_wrap=True, style="bold red" if error.exit_code < 128 else "yellow"
-    )
+    class Lasting(Console):
+        def on_broken_pipe(self) -> None:  # rich's own ends the process
+            _silence(sys.stderr if stderr else sys.stdout)
+
+    return Lasting(stderr=stderr, highlight=False, emoji=False)
+
+
+def show_error(error: StegoError) -> None:
+    """Say what went wrong and what to do about it."""
+    ui = Ui()
+    if error.exit_code < 128:
+        ui.line(f"Error: {error.message}", style="bold red")
+    else:  # somebody stopped it, which is no error
+        ui.line(error.message, style="yellow")
     if error.remedy:
-        console.print(error.remedy, markup=False, soft_wrap=True)
+        ui.line(error.remedy)
 
 
 def write_line(text: str) -> None:
-    """Write a line for machines; a reader that has gone away (`| head`) silences the rest."""
+    """Write a line for machines; a reader that has gone away (`| head`), or was never there, silences the rest.
+
+    Raises:
+        OutputError: standard output goes to a file that cannot take it.
+    """
+    if sys.stdout is None:  # closed before the start
+        return
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would complain at exit when it flushes a closed pipe: give it a place that takes everything.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)
+    except OSError as error:
+        _silence(sys.stdout)
+        raise OutputError(f"Standard output cannot be written: {error.strerror or error}.") from error
+
+
+def _silence(stream: TextIO) -> None:
+    # Python would complain at exit when it flushes a closed pipe: give it a place that takes everything.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _no_markup(cell: str) -> str:
-    return cell.replace("[", r"\[")
+    return cell.translate(_CONTROLS).replace("[", r"\[")

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from stego_cli.stop import Stop
     from stego_cli.ui import Ui
 
-HELP = """Write a mask for every photograph in a folder: a palette PNG, pixel value = class.
+HELP = """Write a mask for every photograph in a folder.
 
-Masks mirror the folder (x/a.jpg gets MASKS/x/a.png), each at its photograph's own size as a viewer shows it. The
-model is --model, else ./stego.onnx, else classes are discovered in these photographs first and the model is kept in
-MASKS/.stego. The same command again does only what is missing or has changed.
+A mask is a palette PNG, pixel value = class. Masks mirror the folder (x/a.jpg gets MASKS/x/a.png), each at its
+photograph's own size as a viewer shows it. The model is --model, else ./stego.onnx, else classes are discovered in
+these photographs first and the model is kept in MASKS/.stego. The same command again does only what is missing or has
+changed.
 
-Links to files are followed, links to folders are not. Of an animation the first frame is taken; transparency is laid
-over white.
+Links to files are followed, links to folders are not. Hidden files, and folders that hold masks, are passed over.
+Of an animation the first frame is taken; transparency is laid over white.
 
 \b
 Examples:
@@ -48,17 +49,18 @@ def command(
     crf: Annotated[bool, typer.Option("--crf/--no-crf", help="Sharpen masks along edges with a dense CRF.")] = True,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write x.overlay.jpg beside each mask.")] = False,
     res: Annotated[
-        int | None, typer.Option(help="Shorter side at work, pixels.", show_default="the model's own")
+        int | None, typer.Option(min=16, help="Shorter side at work, pixels.", show_default="the model's own")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="Photographs of one shape run together, or auto.")] = "auto",
-    workers: Annotated[int | None, typer.Option(help="Refining processes.", show_default="one a core")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Refining processes.", show_default="one a core")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make all masks again, and a discovered model.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
 ) -> None:
     """Segment a tree of photographs."""
+    from stego_cli.images.atomic import shown
     from stego_cli.images.discover import find_photos
     from stego_cli.inference.output import OutputFolder
     from stego_cli.settings import CrfSettings, SegmentSettings
@@ -74,17 +76,28 @@ def command(
         from stego_cli.inference.session import Session
 
         session = Session.from_file(chosen, device)
-        ui.note(f"Model {chosen} ({session.info.classes} classes) on {session.device} ({session.why}).")
+        ui.note(f"Model {shown(chosen)} ({session.info.classes} classes) on {session.device} ({session.why}).")
+        _tell_passed_over(found, ui)
         settings = SegmentSettings(
             model=chosen, photos=photos, out=out, res=res, crf=CrfSettings() if crf else None, overlay=overlay,
             device=device, batch_size=batch, workers=workers, overwrite=overwrite,
         )  # fmt: skip
         summary = segment(found, output, session, settings, ui, stop)
     _show(summary, session.info, ui)
+    ui.note(f"Masks are in {shown(out)}.")
     if summary.failed:
         from stego_cli.errors import EXIT_SOME_FAILED
 
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _tell_passed_over(found: Found, ui: Ui) -> None:
+    from stego_cli.images.atomic import shown
+
+    if found.others:
+        ui.note(f"{found.others} other file{'s' if found.others > 1 else ''} passed over.")
+    for folder in found.outputs:
+        ui.note(f"{shown(folder)} holds masks of another run and is passed over.")
 
 
 def _batch_size(text: str) -> int | None:
@@ -92,7 +105,7 @@ def _batch_size(text: str) -> int | None:
 
     if text == "auto":
         return None
-    if not text.isdigit() or not int(text):
+    if not text.isdecimal() or not int(text):
         raise UsageError(f"--batch-size is {text!r}; it is auto or a number from 1.")
     return int(text)
 
@@ -145,9 +158,14 @@ def _show(summary: Summary, info: ModelInfo, ui: Ui) -> None:
         ),
         *([("masks kept", str(summary.kept))] if summary.kept else []),
         ("failed", str(len(summary.failed))),
-        *((f"  {name}", f"{summary.seconds[name]:.1f} s") for name in ("decode", "infer", "refine", "encode", "write")),
+        *(
+            (f"  {name}", f"{summary.seconds[name]:.1f} s")
+            for name in ("decode", "infer", "refine", "encode", "write")
+            if name in summary.seconds
+        ),
     ]
     ui.table("", ("", ""), rows)
-    ui.table("", ("class", "pixels"), [(name, f"{share:.1%}") for name, share in shares.items()])
+    if shares:
+        ui.table("", ("class", "pixels"), [(name, f"{share:.1%}") for name, share in shares.items()])
     for path, reason in summary.failed:
-        ui.console.print(f"failed: {path}: {reason}", markup=False, soft_wrap=True, style="red")
+        ui.line(f"failed: {path}: {reason}", style="red")

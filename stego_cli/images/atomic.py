@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import uuid
 from pathlib import Path
 
 from stego_cli.errors import OutputError
+
+DISCOVERY = "discover-"  # how the name of a discovery's scratch folder begins
 
 
 def write_bytes(target: Path, content: bytes, scratch: Path | None = None) -> None:
@@ -54,9 +57,11 @@ def require_writable(folder: Path) -> None:
 
 
 def remove_leftovers(scratch: Path) -> None:
-    """Delete temporary files that a killed run left in `scratch`."""
+    """Delete temporary files, and folders of a discovery, that a killed run left in `scratch`."""
     for file in scratch.glob(".stego-*.tmp"):
         file.unlink(missing_ok=True)
+    for folder in scratch.glob(f"{DISCOVERY}*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sha256(file: Path) -> str:

@@ -6,6 +6,7 @@ greyscale is scaled to 8 bits; transparency is laid over white; of an animation 
 
 from __future__ import annotations
 
+import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from stego_cli.images.discover import UNDECODED
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit, 540 MB of RGB: a larger header is refused before memory is taken
 _MAX_ASPECT = 8  # a strip longer than this is worked at less than `res`, so that memory stays bounded
-_ORIENTATION = 0x0112
+_ORIENTATION, _TIFF_WIDTH, _TIFF_HEIGHT = 0x0112, 0x0100, 0x0101
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 Rgb = NDArray[np.uint8]  # (H, W, 3)
@@ -58,6 +59,9 @@ def open_photo(path: Path) -> Image.Image:
         PhotoError: with a reason that fits on a line.
     """
     try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise PhotoError("not a regular file")  # opening a named pipe would wait for ever
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is the one that counts
             image = Image.open(path)
@@ -66,13 +70,18 @@ def open_photo(path: Path) -> Image.Image:
     except UnidentifiedImageError as error:
         if path.suffix.lower() in UNDECODED:
             raise PhotoError(f"no decoder for {path.suffix} files; convert it to JPEG or PNG") from error
-        empty = path.stat().st_size == 0
+        empty = about.st_size == 0
         raise PhotoError("the file is empty" if empty else "not a picture that Pillow can decode") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except PhotoError:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever a damaged header leads them into
         raise PhotoError(_reason(error)) from error
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise PhotoError(f"more than {MAX_PIXELS / 1e6:.0f} million pixels ({image.width} x {image.height})")
+    if not image.width * image.height:
+        image.close()
+        raise PhotoError(f"a picture without pixels ({image.width} x {image.height})")
     return image
 
 
@@ -100,13 +109,30 @@ def decode(path: Path, res: int, patch: int) -> Decoded:
                 # size keeps the resampling filter's own work.
                 width, height = work_size(*image.size, res, patch)
                 image.draft(None, (2 * width, 2 * height))
-            rgb = to_rgb(ImageOps.exif_transpose(image))
-        except MemoryError as error:
-            raise PhotoError("not enough memory to decode it") from error
         except Exception as error:
             raise PhotoError(_reason(error)) from error
+        rgb = _viewed_rgb(image)
     resized = rgb.resize(work_size(*size, res, patch), Image.Resampling.BILINEAR)
     return Decoded(np.asarray(resized), size)
+
+
+def decode_whole(path: Path) -> Image.Image:
+    """Decode a photograph at its own size, RGB, as a viewer shows it.
+
+    Raises:
+        PhotoError: it cannot be decoded whole.
+    """
+    with open_photo(path) as image:
+        return _viewed_rgb(image)
+
+
+def _viewed_rgb(image: Image.Image) -> Image.Image:
+    try:
+        return to_rgb(ImageOps.exif_transpose(image))
+    except MemoryError as error:
+        raise PhotoError("not enough memory to decode it") from error
+    except Exception as error:
+        raise PhotoError(_reason(error)) from error
 
 
 def _viewed_size(image: Image.Image) -> tuple[int, int]:
@@ -114,7 +140,11 @@ def _viewed_size(image: Image.Image) -> tuple[int, int]:
         sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
     except Exception as error:
         raise PhotoError(_reason(error)) from error
-    return (image.height, image.width) if sideways else image.size
+    if image.format == "TIFF":  # Pillow turns some of these by itself, `size` included: the tags say what is stored
+        width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]  # type: ignore[attr-defined]
+    else:
+        width, height = image.size
+    return (height, width) if sideways else (width, height)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

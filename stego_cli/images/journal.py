@@ -6,6 +6,7 @@ that was written. That a mask file exists proves nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -78,19 +79,21 @@ class Journal:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stream.close()
+        # Every entry was flushed when it was added; closing can only fail at what `append` has already reported.
+        with contextlib.suppress(OSError):
+            self._stream.close()
 
 
 def _read(file: Path) -> list[tuple[str, Entry]]:
     entries = []
-    with file.open(encoding="utf-8") as stream:
+    with file.open("rb") as stream:
         for line in stream:
             try:
                 fields = json.loads(line)
                 if "pixels" in fields:
                     fields["pixels"] = {int(key): value for key, value in fields["pixels"].items()}
                 entries.append((fields["path"], Entry(**fields)))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # a line that was damaged from outside counts as not done
     return entries
 

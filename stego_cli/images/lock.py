@@ -19,25 +19,36 @@ def hold(file: Path) -> Iterator[None]:
     """Hold the lock `file` (its folder must exist) until the block ends.
 
     Raises:
-        OutputError: another run holds it; the message names that run.
+        OutputError: another run holds it, and the message names that run; or it cannot be written or locked.
     """
+    descriptor = -1
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise OutputError(f"{file} cannot be written: {error.strerror or error}.") from error
-    try:
-        if not _lock(descriptor):
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+            free = _lock(descriptor)
+            if free:
+                _write_name(descriptor)
+        except OSError as error:
+            raise OutputError(
+                f"{file} cannot be written and locked: {error.strerror or error}.",
+                "Free some space or choose another --out.",
+            ) from error
+        if not free:
             raise OutputError(
                 f"Another run is writing to {file.parent.parent}: {_holder(file)}.",
                 "Wait for it, stop it, or give this run another --out.",
             )
-        os.ftruncate(descriptor, 0)
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, json.dumps(holder).encode())
         yield
     finally:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _write_name(descriptor: int) -> None:
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, json.dumps(holder).encode())
 
 
 if sys.platform == "win32":
@@ -58,7 +69,7 @@ else:
     def _lock(descriptor: int) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:  # any other error says that this file system does not lock
             return False
         return True
 

@@ -10,6 +10,8 @@ from PIL import Image
 
 from stego_cli.palette import Colour
 
+_BAND = 256  # rows
+
 
 def encode_mask(labels: NDArray[np.uint8], colours: list[Colour]) -> bytes:
     """Return a palette PNG of `labels`, uint8 (H, W); the same labels give the same bytes."""
@@ -50,15 +52,17 @@ def labels_at(log_probs: NDArray[np.float32], size: tuple[int, int]) -> NDArray[
     if chosen.shape == (size[1], size[0]):
         return chosen
     classes = np.unique(chosen)
-    labels = np.full((size[1], size[0]), classes[0], dtype=np.uint8)
-    best: NDArray[np.float32] | None = None
-    for index in classes if len(classes) > 1 else ():
+    width, height = size
+    labels = np.full((height, width), classes[0], dtype=np.uint8)
+    if len(classes) == 1:
+        return labels
+    best = np.full((height, width), -1, dtype=np.float32)
+    for index in classes:
         plane = Image.fromarray(np.exp(log_probs[index])).resize(size, Image.Resampling.BILINEAR)
-        values = np.asarray(plane, dtype=np.float32)
-        if best is None:
-            best = values.copy()
-            continue
-        better = values > best
-        labels[better] = index
-        np.maximum(best, values, out=best)
+        for top in range(0, height, _BAND):  # numpy's view of a whole plane would cost two copies of it
+            rows = slice(top, min(top + _BAND, height))
+            values = np.asarray(plane.crop((0, rows.start, width, rows.stop)))
+            better = values > best[rows]
+            labels[rows][better] = index
+            np.maximum(best[rows], values, out=best[rows])
     return labels

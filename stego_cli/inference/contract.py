@@ -66,6 +66,7 @@ def parse_metadata(text: str | None, name: str) -> ModelInfo:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{name} has damaged metadata ({error!r}).", "Export it again.") from error
-    if not (len(info.class_names) == len(info.palette) == info.classes <= 256 and info.patch > 0 and info.res > 0):
+    consistent = len(info.class_names) == len(info.palette) == info.classes and 1 <= info.classes <= 256
+    if not (consistent and info.patch > 0 and info.res > 0):
         raise ModelError(f"{name} has metadata that contradicts itself.", "Export it again.")
     return info

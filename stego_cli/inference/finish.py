@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
+import os
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ImageOps
 
 from stego_cli.crf import refine
 from stego_cli.images.atomic import write_bytes
-from stego_cli.images.decode import Rgb, open_photo, to_rgb
+from stego_cli.images.decode import Rgb, decode_whole
 from stego_cli.images.discover import Photo
 from stego_cli.images.journal import Entry
 from stego_cli.images.masks import encode_mask, encode_overlay, labels_at
@@ -86,8 +88,7 @@ def finish(job: Job) -> Finished:
     clock = _lap(seconds, "encode", clock)
     write_bytes(job.out / job.photo.mask, mask, job.scratch)
     if job.overlay:
-        with open_photo(job.root / job.photo.path) as image:
-            content = encode_overlay(to_rgb(ImageOps.exif_transpose(image)), labels, job.colours)
+        content = encode_overlay(decode_whole(job.root / job.photo.path), labels, job.colours)
         write_bytes(job.out / overlay_name(job.photo.mask), content, job.scratch)
     _lap(seconds, "write", clock)
     counts = np.bincount(labels.ravel())
@@ -109,7 +110,16 @@ def _lap(seconds: dict[str, float], stage: str, since: float) -> float:
     return now
 
 
-def ignore_signals() -> None:
-    """Leave signals to the main process, which finishes work in flight; a terminal's Ctrl-C reaches the whole group."""
+def begin_worker() -> None:
+    """Leave signals to the main process, which finishes work in flight, and live no longer than it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """End this process when its parent is gone: a killed run must not write into a folder it no longer holds."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -10,11 +10,10 @@ from typing import Any
 from stego_cli import __version__
 from stego_cli.errors import ModelError, UsageError
 from stego_cli.images.atomic import remove_leftovers, require_writable, write_bytes
+from stego_cli.images.discover import STATE
 from stego_cli.images.journal import Journal
 from stego_cli.images.lock import hold
 from stego_cli.settings import SegmentSettings
-
-STATE = ".stego"
 
 
 class OutputFolder:
@@ -56,7 +55,7 @@ class OutputFolder:
         now = _identity(settings, model_sha256)
         if settings.overwrite:
             journal.unlink(missing_ok=True)
-        elif run.exists():
+        elif run.exists() or journal.exists():
             changed = _differences(_read(run), now)
             if changed:
                 raise UsageError(
@@ -80,10 +79,15 @@ def _identity(settings: SegmentSettings, model_sha256: str) -> dict[str, Any]:
 
 def _read(run: Path) -> dict[str, Any]:
     try:
-        identity: dict[str, Any] = json.loads(run.read_text())["identity"]
+        identity = json.loads(run.read_text(encoding="utf-8"))["identity"]
+        if not isinstance(identity, dict):
+            raise ValueError("no settings in it")
         return identity
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{run} is damaged ({error!r}).", "Give --overwrite to make all masks again.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{run} is missing or damaged, so nobody knows how the masks in {run.parent.parent} were made.",
+            "Give --overwrite to make all masks again.",
+        ) from error
 
 
 def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -80,8 +80,11 @@ def segment(
         if summary.kept:
             progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
         with progress.stage("Segmenting", len(todo), unit="photographs") as stage:
-            run = _Run(found.root, output, session, settings, progress, summary)
+            run, told = _Run(found.root, output, session, settings, progress, summary), False
             for finished in run.masks(todo, stop):
+                if stop.requested is not None and not told:
+                    progress.note("Stopping: what has begun is finished. Ctrl-C again ends at once.")
+                    told = True
                 journal.append(finished.entry)
                 _count(finished, summary, progress, stage)
     summary.seconds["total"] = time.perf_counter() - started
@@ -199,7 +202,7 @@ class _Run:
     def _smaller(self, batch: list[_Ready], error: Exception) -> Iterator[Job | Finished]:
         """Try again in halves: the likely cause is memory, and one photograph may fit where sixteen did not."""
         if len(batch) == 1:
-            reason = f"the model could not run on it: {str(error).splitlines()[0]}"
+            reason = f"the model could not run on it: {(str(error) or type(error).__name__).splitlines()[0]}"
             yield Finished(Entry(batch[0].photo.path, "failed", *batch[0].stat, error=reason), {})
             return
         half = len(batch) // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class Session:
         options.intra_op_num_threads = cores()
         # Idle threads spinning for work would take the cores from decoding and refining.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Weights in other files would be looked for in the current folder, and no hash would cover them: look nowhere.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         try:
             self._session = ort.InferenceSession(content, options, providers=_providers(self.device))
         except Exception as error:
@@ -55,6 +58,12 @@ class Session:
             )
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.info: ModelInfo = parse_metadata(metadata.get(METADATA_KEY), name)
+        shape = next(entry.shape for entry in self._session.get_outputs() if entry.name == CLUSTER_OUTPUT)
+        if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != self.info.classes):
+            raise ModelError(
+                f"{name} gives {CLUSTER_OUTPUT!r} of shape {shape}; its metadata says {self.info.classes} classes.",
+                "Export it again.",
+            )
 
     @classmethod
     def from_bytes(cls, content: bytes, device: str, name: str = "the exported model") -> Session:

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import signal
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
 
 from stego_cli.errors import OutputError, PhotoError, StegoError
 from stego_cli.images.journal import Entry
-from stego_cli.inference.finish import Finished, Job, finish, ignore_signals
+from stego_cli.inference.finish import Finished, Job, begin_worker, finish
 from stego_cli.progress import Progress
 
 _QUEUE = 2  # jobs waiting a worker; more would only hold memory
 
 
+class _Worker(SpawnProcess):
+    """A process that a broken pool can end: workers ignore SIGTERM, and the pool would wait for them for ever."""
+
+    def terminate(self) -> None:
+        """Kill the process."""
+        self.kill()
+
+
+class _Spawning(SpawnContext):
+    """Spawns, and does not fork: a fork would copy ONNX Runtime's locks in whatever state its threads hold them."""
+
+    Process = _Worker
+
+
 class Workers:
     """Takes jobs, gives results, in any order; a context manager.
 
-    A killed worker process breaks the whole pool. It is replaced, and what was in it is tried once more; a photograph
-    at which a worker dies twice is given up.
+    A killed worker process breaks the whole pool. It is replaced, and what was in it is tried once more, one photograph
+    after the other: that needs the least memory, and shows at which of them a worker dies.
     """
 
     def __init__(self, count: int, processes: bool, progress: Progress) -> None:
         self._count, self._processes, self._progress = count, processes, progress
         self._pool = self._open()
-        self._pending: dict[Future[Finished], tuple[Job, int]] = {}
+        self._pending: dict[Future[Finished], Job] = {}
 
     def submit(self, job: Job) -> Iterator[Finished]:
         """Add a job; yield whatever is finished, waiting only while the queue is full."""
-        self._add(job, tries=1)
+        self._pending[self._start(job)] = job
         yield from self._collect(self._count * (1 + _QUEUE))
 
     def drain(self) -> Iterator[Finished]:
@@ -42,45 +59,70 @@ class Workers:
             done, _ = wait(self._pending, timeout=timeout, return_when=FIRST_COMPLETED)
             if not done:
                 return
+            broken = any(isinstance(future.exception(), BrokenProcessPool) for future in done)
+            if broken:
+                done, _ = wait(self._pending)  # a broken pool ends all its futures
+            lost = []
             for future in done:
-                job, tries = self._pending.pop(future)
+                job = self._pending.pop(future)
                 if isinstance(future.exception(), BrokenProcessPool):
-                    yield from self._retry(job, tries)
+                    lost.append(job)
                 else:
                     yield _outcome(future, job)
+            if broken:
+                yield from self._retry(lost)
 
-    def _retry(self, job: Job, tries: int) -> Iterator[Finished]:
+    def _retry(self, lost: list[Job]) -> Iterator[Finished]:
         """Replace the broken pool and give it again all that was lost with it."""
-        lost = [(job, tries), *self._pending.values()]
-        self._pending.clear()
+        self._progress.warn("A worker process died (out of memory?); its photographs are tried again.")
+        self._replace_pool()
+        for job in lost:
+            future = self._start(job)
+            if isinstance(future.exception(), BrokenProcessPool):
+                self._replace_pool()
+                yield _failed(job, "a worker process died at it twice")
+            else:
+                yield _outcome(future, job)
+
+    def _start(self, job: Job) -> Future[Finished]:
+        try:
+            with _signals_held_back():
+                return self._pool.submit(finish, job)
+        except BrokenProcessPool as error:  # found out before the futures that were lost with the pool
+            future: Future[Finished] = Future()
+            future.set_exception(error)
+            return future
+
+    def _replace_pool(self) -> None:
         self._pool.shutdown(wait=False)
         self._pool = self._open()
-        self._progress.warn("A worker process died (out of memory?); its photographs are tried again.")
-        for each, count in lost:
-            if count < 2:
-                self._add(each, count + 1)
-            else:
-                yield _failed(each, "a worker process died at it twice")
-
-    def _add(self, job: Job, tries: int) -> None:
-        try:
-            self._pending[self._pool.submit(finish, job)] = (job, tries)
-        except BrokenProcessPool:  # found out before the futures that were lost with it
-            self._pool.shutdown(wait=False)
-            self._pool = self._open()
-            self._pending[self._pool.submit(finish, job)] = (job, tries)
 
     def _open(self) -> Executor:
         if not self._processes:
             return ThreadPoolExecutor(self._count)
-        # Spawned, not forked: a fork would copy ONNX Runtime's locks in whatever state its threads hold them.
-        return ProcessPoolExecutor(self._count, multiprocessing.get_context("spawn"), ignore_signals)
+        return ProcessPoolExecutor(self._count, _Spawning(), begin_worker)
 
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):  # a second Ctrl-C: nothing is waited for
+            for process in multiprocessing.active_children():
+                process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Start processes that a terminal's Ctrl-C, which reaches the whole group, cannot end before they ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _outcome(future: Future[Finished], job: Job) -> Finished:

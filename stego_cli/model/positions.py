@@ -10,34 +10,39 @@ import torch
 from torch import Tensor
 
 
-def _cubic(distance: Tensor, a: float) -> Tensor:
-    """Keys' cubic kernel at |distance|."""
-    near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
-    far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
-    return torch.where(distance <= 1, near, torch.where(distance < 2, far, torch.zeros_like(far)))
-
-
-def resampling_matrix(n_in: int, n_out: int, style: str) -> Tensor:
-    """Return the weights (n_out, n_in), float32, that resample a row of `n_in` values to `n_out`.
+def resample(grid: Tensor, height: int, width: int, style: str) -> Tensor:
+    """Resample position embeddings (h, w, C), float32, to (height, width, C).
 
     Args:
-        n_in: size of the table.
-        n_out: wanted size; may be symbolic while a graph is exported.
-        style: "bicubic" or "bicubic+0.1" (kernel with a = -0.75, borders repeated), or "antialias" (a = -0.5, kernel
-            widened when shrinking, weights beyond the border dropped and the rest normalised).
+        grid: the table.
+        height: wanted rows; like `width` it may be symbolic while a graph is exported.
+        width: wanted columns.
+        style: "bicubic" (kernel with a = -0.75, borders repeated), "bicubic+0.1" (the same, with the scale of a grid
+            0.1 larger), or "antialias" (a = -0.5, kernel widened when shrinking, weights beyond the border dropped and
+            the rest normalised).
     """
-    at = torch.arange(n_out, dtype=torch.float32)  # (n_out,)
-    table = torch.arange(n_in, dtype=torch.float32)  # (n_in,)
-    count = at[-1] + 1  # n_out as a tensor, so that a symbolic size stays one
+    rows, columns = _places(height, grid), _places(width, grid)
     if style == "antialias":
-        scale = n_in / count
-        centre = (at + 0.5) * scale
-        distance = (table[None] + 0.5 - centre[:, None]).abs() / scale.clamp(min=1.0)
-        weights = _cubic(distance, -0.5)
-        return weights / weights.sum(1, keepdim=True)
-    # At the table's own size the published code skips resampling, and with it the 0.1.
-    extra = 0.1 * (count != n_in) if style == "bicubic+0.1" else 0.0
-    source = (at + 0.5) * (n_in / (count + extra)) - 0.5
+        down, across = _antialiased(grid.shape[0], rows), _antialiased(grid.shape[1], columns)
+    else:
+        extra = torch.zeros(())
+        if style == "bicubic+0.1":
+            # At the table's own size the published code skips resampling, and with it the 0.1.
+            extra = 0.1 * ((rows[-1] + 1 != grid.shape[0]) | (columns[-1] + 1 != grid.shape[1]))
+        down, across = _bicubic(grid.shape[0], rows, extra), _bicubic(grid.shape[1], columns, extra)
+    grid = (down @ grid.flatten(1)).reshape(height, *grid.shape[1:])  # (height, w, C)
+    return across @ grid  # (height, width, C)
+
+
+def _places(count: int, like: Tensor) -> Tensor:
+    """Return 0 to count - 1 as float32; its last element plus one is `count` as a tensor, even when symbolic."""
+    return torch.arange(count, dtype=torch.float32, device=like.device)
+
+
+def _bicubic(n_in: int, places: Tensor, extra: Tensor) -> Tensor:
+    """Return the weights (n_out, n_in) of plain bicubic interpolation, scaled as if to n_out + extra."""
+    table = torch.arange(n_in, dtype=torch.float32, device=places.device)
+    source = (places + 0.5) * (n_in / (places[-1] + 1 + extra)) - 0.5
     left = source.floor()
     weights = torch.zeros_like(source[:, None] * table[None])
     for tap in (-1, 0, 1, 2):
@@ -46,9 +51,17 @@ def resampling_matrix(n_in: int, n_out: int, style: str) -> Tensor:
     return weights
 
 
-def resample(grid: Tensor, height: int, width: int, style: str) -> Tensor:
-    """Resample position embeddings (h, w, C) to (height, width, C)."""
-    rows = resampling_matrix(grid.shape[0], height, style).to(grid)
-    columns = resampling_matrix(grid.shape[1], width, style).to(grid)
-    grid = (rows @ grid.flatten(1)).reshape(height, *grid.shape[1:])  # (height, w, C)
-    return columns @ grid  # (height, width, C)
+def _antialiased(n_in: int, places: Tensor) -> Tensor:
+    """Return the weights (n_out, n_in) of bicubic interpolation with a kernel as wide as an output cell."""
+    table = torch.arange(n_in, dtype=torch.float32, device=places.device)
+    scale = n_in / (places[-1] + 1)
+    centre = (places + 0.5) * scale
+    weights = _cubic((table[None] + 0.5 - centre[:, None]).abs() / scale.clamp(min=1.0), -0.5)
+    return weights / weights.sum(1, keepdim=True)
+
+
+def _cubic(distance: Tensor, a: float) -> Tensor:
+    """Keys' cubic kernel at |distance|."""
+    near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
+    far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    return torch.where(distance <= 1, near, torch.where(distance < 2, far, torch.zeros_like(far)))

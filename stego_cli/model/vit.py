@@ -49,7 +49,7 @@ class FrozenViT(nn.Module):
         pixels = ((image.float() - self.mean.float()) / self.std.float()).permute(0, 3, 1, 2).to(dtype)
         height, width = pixels.shape[-2] // self.row.patch, pixels.shape[-1] // self.row.patch
         tokens = self._tokens(pixels, height, width)  # (B, prefix + height * width, C)
-        return tokens[:, self._prefix() :].reshape(len(tokens), height, width, self.row.width)
+        return tokens[:, self._prefix() :].reshape(tokens.shape[0], height, width, self.row.width)
 
     def _prefix(self) -> int:
         return int(self.vit.num_prefix_tokens)
@@ -76,7 +76,7 @@ class FrozenViT(nn.Module):
     def _embed(self, pixels: Tensor, height: int, width: int) -> Tensor:
         """Patch embedding plus resampled positions plus class and register tokens."""
         vit = self.vit
-        tokens = vit.patch_embed.proj(pixels).flatten(2).transpose(1, 2)
+        tokens: Tensor = vit.patch_embed.proj(pixels).flatten(2).transpose(1, 2)
         table: Tensor = vit.pos_embed  # (1, n or prefix + n, C)
         side = int((table.shape[1] - (0 if vit.no_embed_class else self._prefix())) ** 0.5)
         grid = table[0, -side * side :].reshape(side, side, -1)
@@ -88,7 +88,8 @@ class FrozenViT(nn.Module):
         first = torch.cat(prefix, dim=1)
         if not vit.no_embed_class:
             first = first + table[:, : first.shape[1]]
-        return torch.cat([first.expand(tokens.shape[0], -1, -1), tokens], dim=1)
+        embedded: Tensor = torch.cat([first.expand(tokens.shape[0], -1, -1), tokens], dim=1)
+        return embedded
 
 
 def build(row: Backbone, weights: Path | None, block: int | None = None, token: str = "feat") -> FrozenViT:
@@ -107,7 +108,8 @@ def build(row: Backbone, weights: Path | None, block: int | None = None, token: 
     import timm
 
     architecture = row.timm_name
-    overlay = {"file": str(weights)} if weights and row.source == "hub" else None
+    # Some of timm's entries name a loader for the format that their weights first came in; ours are safetensors.
+    overlay = {"file": str(weights), "custom_load": False} if weights and row.source == "hub" else None
     try:
         vit: Any = timm.create_model(
             architecture, pretrained=overlay is not None, pretrained_cfg_overlay=overlay, num_classes=0,

@@ -1,0 +1,148 @@
+"""The real backbone under a random head, exported and held against torch."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+
+from export import export_onnx, parity
+from export.graph import trace
+from stego_cli.errors import ModelError, UsageError
+from stego_cli.images.atomic import sha256
+from stego_cli.inference.session import Session
+from stego_cli.model.backbones import backbone
+from stego_cli.model.checkpoint import Checkpoint, load_checkpoint, newest_run, save_checkpoint, segmenter
+from stego_cli.model.head import Head
+from stego_cli.model.segmenter import Segmenter
+from stego_cli.model.vit import build
+from stego_cli.progress import Quiet
+from stego_cli.settings import ExportSettings, TrainSettings
+
+
+@pytest.fixture(scope="module")
+def run(real_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the real backbone with a head and centroids drawn from a seed."""
+    folder = tmp_path_factory.mktemp("run")
+    vit = build(backbone("focus-vits14"), real_weights)
+    torch.manual_seed(0)
+    settings = TrainSettings(classes=6, block=vit.block, code=24)
+    checkpoint = Checkpoint(
+        Head(384, 24), torch.randn(6, 24), (0.5, 0.1, 0.1, 0.1, 0.1, 0.1), vit.row, vit.block, "feat",
+        sha256(real_weights), 224, settings,
+    )  # fmt: skip
+    save_checkpoint(checkpoint, folder)
+    return folder
+
+
+def picture(photos_folder: Path, name: str, width: int, height: int) -> np.ndarray:
+    with Image.open(photos_folder / name) as image:
+        return np.array(image.convert("RGB").resize((width, height)))[None]
+
+
+@pytest.mark.parametrize(
+    ("settings", "difference", "agreement"),
+    [
+        (ExportSettings(), 1e-4, 0.9999),
+        (ExportSettings(flip=True), 1e-4, 0.9999),
+        (ExportSettings(precision="fp16"), 5e-2, 0.995),
+    ],
+)
+def test_the_file_computes_what_torch_computes_on_real_photographs(
+    settings: ExportSettings, difference: float, agreement: float, run: Path, photos_folder: Path, tmp_path: Path
+) -> None:
+    file = export_onnx(run, tmp_path / "model.onnx", settings, Quiet())
+    session = Session.from_file(file, "cpu")
+    reference = segmenter(load_checkpoint(run), settings.flip, Quiet())
+    for name, width, height in (("lake.jpg", 434, 238), ("heron.jpg", 182, 238)):
+        image = picture(photos_folder, name, width, height)
+        (ours,) = session.run(image)
+        with torch.inference_mode():
+            (wanted,) = (output.numpy() for output in reference(torch.from_numpy(image)))
+        assert ours.shape == (1, 6, height, width)
+        assert ours.dtype == np.float32
+        assert np.abs(ours - wanted).max() < difference
+        assert (ours.argmax(1) == wanted.argmax(1)).mean() >= agreement
+    assert session.info.precision == settings.precision
+    assert session.info.flip == settings.flip
+
+
+def test_flip_averaging_makes_the_code_of_a_mirrored_photograph_the_mirrored_code(
+    run: Path, photos_folder: Path
+) -> None:
+    model = segmenter(load_checkpoint(run), True, Quiet())
+    image = torch.from_numpy(picture(photos_folder, "cat.jpg", 168, 112))
+    with torch.inference_mode():
+        code, mirrored = model.code(image), model.code(torch.flip(image, [2]))
+    assert torch.allclose(code, torch.flip(mirrored, [3]), atol=1e-4)
+
+
+def test_all_that_segmenting_needs_is_in_the_one_file(run: Path, tmp_path: Path) -> None:
+    file = export_onnx(run, tmp_path / "model.onnx", ExportSettings(), Quiet())
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    model = onnx.load(file)
+    assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in model.graph.initializer)
+    about = json.loads({entry.key: entry.value for entry in model.metadata_props}["stego"])
+    assert (about["classes"], about["patch"], about["res"], about["block"]) == (6, 14, 224, 9)
+    assert len(about["palette"]) == len(about["class_names"]) == 6
+    assert about["checkpoint_sha256"] == sha256(run / "model.safetensors")
+
+
+def test_a_model_beyond_tolerance_is_refused_and_not_written(run: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(parity.TOLERANCE, "fp32", 1e-12)
+    with pytest.raises(ModelError, match="nothing was written") as caught:
+        export_onnx(run, tmp_path / "model.onnx", ExportSettings(), Quiet())
+    assert caught.value.exit_code == 5
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["dinov2-vits14-reg", "dinov3-vits16", "dino-vits16", "timm:vit_tiny_patch16_224"])
+def test_every_kind_of_backbone_exports_with_every_size_open(name: str) -> None:
+    """Random weights, two blocks: register tokens, rotary positions, resampled tables, and a linear probe."""
+    torch.manual_seed(0)
+    vit = build(backbone(name), None, block=1)
+    head = Head(vit.row.width, 8)
+    model = Segmenter(vit, head, torch.randn(3, 8), (torch.randn(5, 8), torch.randn(5)))
+    graph = trace(model)
+    onnx.helper.set_model_props(graph, {"stego": _metadata(vit.row.patch)})
+    session = Session.from_bytes(graph.SerializeToString(), "cpu")
+    assert session.outputs == ["cluster_log_probs", "linear_log_probs"]
+    assert parity.check_parity(model, session, "fp32").agreement > 0.999
+
+
+def _metadata(patch: int) -> str:
+    names = ["a", "b", "c"]
+    colours = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    about = {"format": 1, "classes": 3, "class_names": names, "palette": colours, "patch": patch, "res": 64}
+    return json.dumps({**about, "backbone": "x", "flip": False, "precision": "fp32"})
+
+
+def test_other_weights_than_those_trained_on_are_refused(run: Path, tmp_path: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "weights_sha256": "0" * 64}))
+    with pytest.raises(ModelError, match="is not the focus-vits14 that this head was trained on"):
+        export_onnx(tmp_path / "run", tmp_path / "model.onnx", ExportSettings(), Quiet())
+
+
+@pytest.mark.parametrize("damage", ["config.json", "model.safetensors"])
+def test_a_damaged_checkpoint_is_refused_by_name(damage: str, run: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        content = (run / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) // 2] if name == damage else content)
+    with pytest.raises(ModelError, match="damaged"):
+        load_checkpoint(tmp_path)
+
+
+def test_the_newest_run_is_the_default(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no run"):
+        newest_run(tmp_path)
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        for file in ("model.safetensors", "config.json"):
+            (tmp_path / name / file).write_bytes((run / file).read_bytes())
+    assert newest_run(tmp_path) == tmp_path / "new"

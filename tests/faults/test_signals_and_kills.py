@@ -1,0 +1,165 @@
+"""Runs that are stopped, killed, doubled, or lose a worker: nothing torn, nothing lost, nothing done twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stego_cli.images.atomic import sha256
+
+CRF = ("--res", "210")  # each photograph takes long enough to be interrupted
+
+
+def contents(out):
+    return {path.relative_to(out): path.read_bytes() for path in out.rglob("*.png")}
+
+
+def assert_whole(out, journal):
+    entries = journal(out)
+    for entry in entries.values():
+        assert sha256(out / entry["mask"]) == entry["sha256"]
+    return len(entries)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(original_many, tmp_path_factory, tiny_model):
+    out = tmp_path_factory.mktemp("undisturbed")
+    words = ["segment", original_many, "--out", out, "--model", tiny_model, *CRF]
+    subprocess.run([sys.executable, "-m", "stego_cli", *map(str, words)], check=True, capture_output=True)
+    return contents(out)
+
+
+def test_killed_runs_resume_to_the_same_bytes_and_redo_nothing_finished(many, tmp_path, start, journal, undisturbed):
+    out = tmp_path / "masks"
+    finished = {}
+    for entries in (1, 9, 16):
+        run = start(many, out, *CRF)
+        run.wait_for(entries)
+        workers = run.workers()
+        run.process.kill()  # the main process alone: its workers must see for themselves
+        assert run.end()[0] == -signal.SIGKILL
+        for path, when in finished.items():
+            assert path.stat().st_mtime_ns == when
+        assert_no_worker_outlives(workers)
+        finished = {}
+        for line in (out / ".stego/journal.jsonl").read_text().splitlines(keepends=True):
+            if line.endswith("\n"):
+                mask = out / json.loads(line)["mask"]
+                finished[mask] = mask.stat().st_mtime_ns
+    last = start(many, out, *CRF)
+    code, said = last.end()
+    assert code == 0
+    assert f"{len(finished)} of 24 photographs have their masks already" in said
+    assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
+    assert contents(out) == undisturbed
+    assert assert_whole(out, journal) == 24
+    assert not list(out.rglob("*.tmp"))
+
+
+def alive(process):
+    try:
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())  # a dead one that nobody waited for has none
+    except OSError:
+        return False
+
+
+def assert_no_worker_outlives(workers):
+    assert workers
+    end = time.monotonic() + 5
+    while any(alive(worker) for worker in workers):
+        assert time.monotonic() < end, "a worker of a killed run lives on"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_one_signal_lets_what_has_begun_finish_and_the_same_command_does_the_rest(
+    many, tmp_path, start, journal, number, code
+):
+    out = tmp_path / "masks"
+    run = start(many, out, *CRF)
+    run.wait_for(2)
+    run.signal(number)
+    ended, said = run.end()
+    assert ended == code
+    assert "Traceback" not in said
+    assert "Error" not in said
+    assert "The same command does the rest." in said
+    done = assert_whole(out, journal)
+    assert 2 <= done < 24
+    assert len(contents(out)) == done
+    assert not list(out.rglob("*.tmp"))
+    code, said = start(many, out, *CRF).end()
+    assert code == 0
+    assert f"{done} of 24 photographs have their masks already" in said
+    assert assert_whole(out, journal) == 24
+
+
+def test_a_second_ctrl_c_ends_at_once_without_a_traceback(many, tmp_path, start, journal):
+    run = start(many, tmp_path / "masks", "--res", "448")
+    run.wait_for(1)
+    run.signal(signal.SIGINT)
+    time.sleep(0.1)
+    began = time.monotonic()
+    run.signal(signal.SIGINT)
+    code, said = run.end()
+    assert code == 130
+    assert time.monotonic() - began < 2
+    assert "Traceback" not in said
+    assert 1 <= assert_whole(tmp_path / "masks", journal) < 24
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.15, 0.4])
+def test_ctrl_c_while_workers_start_kills_none_of_them(many, tmp_path, start, delay):
+    out = tmp_path / "masks"
+    run = start(many, out, *CRF)
+    run.wait_for(0)  # the journal is opened just before the first photograph is read
+    time.sleep(delay)
+    run.signal(signal.SIGINT)
+    code, said = run.end()
+    assert code == 130
+    assert "Traceback" not in said
+    assert "died" not in said
+
+
+@pytest.mark.parametrize("victims", [1, 2])
+def test_a_killed_worker_is_noticed_and_its_photographs_are_done(many, tmp_path, start, journal, undisturbed, victims):
+    out = tmp_path / "masks"
+    run = start(many, out, *CRF)
+    run.wait_for(3)
+    workers = run.workers()
+    assert len(workers) == 2
+    for worker in workers[:victims]:
+        os.kill(worker, signal.SIGKILL)
+    code, said = run.end()
+    assert code == 0, said
+    assert "A worker process died" in said
+    assert contents(out) == undisturbed
+    assert assert_whole(out, journal) == 24
+
+
+def test_workers_that_die_again_and_again_give_up_their_photographs_and_the_run_ends(many, tmp_path, start):
+    run = start(many, tmp_path / "masks", *CRF, "--workers", "1")
+    run.wait_for(1)
+    while run.process.poll() is None:
+        for worker in run.workers():
+            os.kill(worker, signal.SIGKILL)
+        time.sleep(0.05)
+    code, said = run.end()
+    assert code == 3
+    assert "a worker process died at it twice" in said
+    assert "Traceback" not in said
+
+
+def test_a_second_run_on_one_output_is_refused_by_name_of_the_first(many, tmp_path, start, segment):
+    run = start(many, tmp_path / "masks", *CRF)
+    run.wait_for(1)
+    second = segment(many, tmp_path / "masks")
+    assert second.returncode == 6
+    assert f"process {run.pid} on " in second.stderr
+    assert run.end()[0] == 0
+    assert len(contents(run.out)) == 24

@@ -1,0 +1,120 @@
+"""Modes, orientations and sizes that cameras, scanners and web sites produce."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+RED, GREEN, BLUE, DARK = range(4)
+COLOURS = {RED: (250, 10, 10), GREEN: (10, 250, 10), BLUE: (10, 10, 250), DARK: (5, 5, 5)}
+
+
+def mask_of(file):
+    with Image.open(file) as mask:
+        assert mask.mode == "P"
+        return np.asarray(mask).copy()
+
+
+def flat(colour, mode="RGB"):
+    return Image.new("RGB", (40, 30), COLOURS[colour]).convert(mode)
+
+
+def make_modes(folder):
+    """Write one picture of every kind; return the class that each must get."""
+    flat(RED, "CMYK").save(folder / "cmyk.jpg", quality=95)
+    flat(DARK, "L").save(folder / "grey.jpg")
+    Image.fromarray(np.full((30, 40), 2000, np.uint16)).save(folder / "grey16-dark.png")
+    Image.fromarray(np.full((30, 40), 60000, np.uint16)).save(folder / "grey16-bright.png")
+    Image.fromarray(np.full((30, 40), 2000, np.uint16)).save(folder / "grey16.tif")
+    flat(GREEN, "P").save(folder / "palette.png")
+    flat(GREEN).save(folder / "plain.webp", lossless=True)
+    flat(BLUE, "YCbCr").save(folder / "ycc.tif")
+    flat(BLUE).save(folder / "plain.bmp")
+    flat(BLUE).save(folder / "plain.ppm")
+    Image.new("1", (40, 30), 0).save(folder / "bits.png")
+    Image.new("RGBA", (40, 30), (5, 5, 5, 0)).save(folder / "transparent.png")  # white paper, seen through
+    Image.new("RGBA", (40, 30), (5, 5, 5, 255)).save(folder / "opaque.png")
+    flat(GREEN).save(folder / "moving.gif", save_all=True, append_images=[flat(RED), flat(BLUE)])
+    flat(GREEN).save(folder / "moving.png", save_all=True, append_images=[flat(RED)])
+    flat(GREEN).save(folder / "pages.tiff", save_all=True, append_images=[flat(RED)])
+    return {
+        "cmyk": RED, "grey": DARK, "grey16-dark": DARK, "grey16-bright": RED, "grey16.tif": DARK, "palette": GREEN,
+        "ycc": BLUE, "bits": DARK, "transparent": RED, "opaque": DARK, "moving.gif": GREEN, "moving.png": GREEN,
+        "pages": GREEN, "plain.webp": GREEN, "plain.bmp": BLUE, "plain.ppm": BLUE,
+    }  # fmt: skip
+
+
+def test_every_mode_is_converted_as_documented(tmp_path, segment, journal):
+    folder, out = tmp_path / "photos", tmp_path / "masks"
+    folder.mkdir()
+    wanted = make_modes(folder)
+    result = segment(folder, out)
+    assert result.returncode == 0, result.stderr
+    entries = journal(out)
+    assert len(entries) == len(wanted)
+    for name, entry in entries.items():
+        labels = mask_of(out / entry["mask"])
+        assert labels.shape == (30, 40), name
+        key = name if name in wanted else name.rpartition(".")[0]
+        assert np.unique(labels).tolist() == [wanted[key]], name
+
+
+STORED = {  # how an upright picture is stored under each EXIF orientation
+    1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}  # fmt: skip
+
+
+def test_masks_lie_over_the_picture_as_a_viewer_shows_it(tmp_path, segment):
+    folder, out = tmp_path / "photos", tmp_path / "masks"
+    folder.mkdir()
+    labels = np.zeros((56, 84), np.uint8)
+    labels[:28, 42:], labels[28:, :42], labels[28:, 42:] = GREEN, BLUE, DARK
+    upright = Image.fromarray(np.array([COLOURS[index] for index in range(4)], np.uint8)[labels])
+    for orientation, way in STORED.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        stored = upright if way is None else upright.transpose(way)
+        for suffix in ("png", "jpg", "tif"):
+            stored.save(folder / f"{orientation}-{suffix}.{suffix}", exif=exif)
+    assert segment(folder, out).returncode == 0
+    for orientation in STORED:
+        for suffix in ("png", "jpg", "tif"):
+            seen = mask_of(out / f"{orientation}-{suffix}.png")
+            assert seen.shape == labels.shape, (orientation, suffix)
+            assert (seen == labels).mean() > 0.95, (orientation, suffix)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 5000), (5000, 1), (3, 2)])
+def test_masks_of_the_smallest_and_narrowest_pictures_have_their_sizes(tmp_path, segment, width, height):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("RGB", (width, height), COLOURS[GREEN]).save(folder / "a.png")
+    result = segment(folder, "masks", "--crf")
+    assert result.returncode == 0, result.stderr
+    labels = mask_of(tmp_path / "masks/a.png")
+    assert labels.shape == (height, width)
+    assert (labels == GREEN).all()
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # of this test's own reading of the mask
+def test_a_picture_of_108_million_pixels_is_done_within_bounded_memory(tmp_path, tiny_model):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    picture = Image.new("RGB", (12000, 9000), COLOURS[GREEN])
+    picture.paste(COLOURS[BLUE], (0, 0, 6000, 9000))
+    picture.save(folder / "vast.jpg", quality=60)
+    command = [sys.executable, "-m", "stego_cli", "segment", folder, "--out", tmp_path / "masks", "--no-crf"]
+    with subprocess.Popen([*command, "--model", tiny_model], stderr=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    kilobytes = usage.ru_maxrss if sys.platform != "darwin" else usage.ru_maxrss / 1024
+    assert kilobytes < 1_900_000  # some 15 bytes a pixel, and 0.3 GB for the libraries
+    with Image.open(tmp_path / "masks/vast.png") as mask:
+        assert mask.size == (12000, 9000)
+        assert (mask.getpixel((3000, 4000)), mask.getpixel((9000, 4000))) == (BLUE, GREEN)

@@ -1,0 +1,64 @@
+import os
+
+import pytest
+
+from stego_cli.errors import OutputError
+from stego_cli.images.atomic import remove_leftovers, require_writable, sha256, shown, write_bytes
+
+
+def test_a_file_is_written_whole_in_a_folder_that_is_made(tmp_path):
+    target = tmp_path / "x/y/a.png"
+    write_bytes(target, b"content", tmp_path)
+    assert target.read_bytes() == b"content"
+    write_bytes(target, b"other")
+    assert target.read_bytes() == b"other"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.png"]
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_is_left_alone(tmp_path):
+    (tmp_path / "original").write_bytes(b"original")
+    (tmp_path / "a.png").symlink_to(tmp_path / "original")
+    write_bytes(tmp_path / "a.png", b"mask")
+    assert (tmp_path / "original").read_bytes() == b"original"
+    assert (tmp_path / "a.png").read_bytes() == b"mask"
+
+
+def test_what_cannot_be_written_is_an_output_error_and_leaves_nothing(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    for target in (tmp_path / "folder", tmp_path / "file/a.png", tmp_path / ("a" * 300)):
+        with pytest.raises(OutputError, match="cannot be written"):
+            write_bytes(target, b"content", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path):
+    write_bytes(tmp_path / ("a" * 255), b"content")
+    assert (tmp_path / ("a" * 255)).read_bytes() == b"content"
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path):
+    require_writable(tmp_path / "x/y")
+    assert not list((tmp_path / "x/y").iterdir())
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="cannot be written"):
+        require_writable(tmp_path / "file/below")
+
+
+def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(tmp_path):
+    (tmp_path / ".stego-0123.tmp").write_bytes(b"half")
+    (tmp_path / "discover-abc").mkdir()
+    (tmp_path / "discover-abc/cache.bin").write_bytes(b"features")
+    (tmp_path / "model.onnx").write_bytes(b"model")
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_the_hash_is_that_of_the_content(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_any_path_is_shown_as_text_that_can_be_encoded():
+    assert shown("naïve 🏞.jpg") == "naïve 🏞.jpg"
+    assert shown(os.fsdecode(b"caf\xe9.jpg")) == r"caf\xe9.jpg"

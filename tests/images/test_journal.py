@@ -1,0 +1,105 @@
+import os
+
+import pytest
+
+from stego_cli.errors import OutputError
+from stego_cli.images.atomic import sha256
+from stego_cli.images.discover import Photo
+from stego_cli.images.journal import Entry, Journal
+
+
+@pytest.fixture
+def photo(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "photos/a.jpg").write_bytes(b"photograph")
+    (tmp_path / "masks/a.png").write_bytes(b"mask")
+    return Photo("a.jpg", "a.png")
+
+
+@pytest.fixture
+def entry(tmp_path, photo):
+    stat = (tmp_path / "photos/a.jpg").stat()
+    return Entry(
+        photo.path,
+        "done",
+        stat.st_size,
+        stat.st_mtime_ns,
+        photo.mask,
+        sha256(tmp_path / "masks/a.png"),
+        pixels={0: 7, 3: 1},
+    )
+
+
+def reopened(file):
+    with Journal(file) as journal:
+        return journal
+
+
+def is_done(tmp_path, photo):
+    return reopened(tmp_path / "journal").done(photo, tmp_path / "photos", tmp_path / "masks")
+
+
+def test_an_entry_is_read_back_as_it_was_and_the_last_one_of_a_path_wins(tmp_path, entry):
+    with Journal(tmp_path / "journal") as journal:
+        journal.append(Entry("a.jpg", "failed", error="too dark"))
+        journal.append(Entry(os.fsdecode(b"caf\xe9\n.jpg"), "failed", error="no"))
+        journal.append(entry)
+    read = reopened(tmp_path / "journal").entries
+    assert read == {
+        "a.jpg": entry,
+        os.fsdecode(b"caf\xe9\n.jpg"): Entry(os.fsdecode(b"caf\xe9\n.jpg"), "failed", error="no"),
+    }
+    assert (tmp_path / "journal").read_bytes().count(b"\n") == 3
+
+
+def test_an_entry_is_on_disk_as_soon_as_it_is_added(tmp_path, entry):
+    with Journal(tmp_path / "journal") as journal:
+        journal.append(entry)
+        assert reopened(tmp_path / "journal").entries == {"a.jpg": entry}
+
+
+def test_a_photograph_is_done_only_while_it_and_its_mask_are_what_they_were(tmp_path, photo, entry):
+    assert not is_done(tmp_path, photo)
+    with Journal(tmp_path / "journal") as journal:
+        journal.append(entry)
+    assert is_done(tmp_path, photo)
+    assert not is_done(tmp_path, Photo("a.jpg", "a.jpg.png"))
+    original = tmp_path / "photos/a.jpg"
+    os.utime(original, ns=(0, entry.mtime + 1))
+    assert not is_done(tmp_path, photo)
+    os.utime(original, ns=(0, entry.mtime))
+    assert is_done(tmp_path, photo)
+    (tmp_path / "masks/a.png").write_bytes(b"Mask")
+    assert not is_done(tmp_path, photo)
+    (tmp_path / "masks/a.png").unlink()
+    assert not is_done(tmp_path, photo)
+
+
+def test_a_failed_photograph_is_not_done(tmp_path, photo, entry):
+    with Journal(tmp_path / "journal") as journal:
+        journal.append(entry)
+        journal.append(Entry("a.jpg", "failed", error="no"))
+    assert not is_done(tmp_path, photo)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 50, 5000])
+def test_a_torn_last_line_is_cut_off_and_what_is_added_after_it_is_readable(tmp_path, entry, kept):
+    file = tmp_path / "journal"
+    torn = (b'{"path": "' + b"x" * 9000)[:kept]
+    with Journal(file) as journal:
+        journal.append(entry)
+    file.write_bytes(file.read_bytes() + torn)
+    with Journal(file) as journal:
+        assert journal.entries == {"a.jpg": entry}
+        journal.append(Entry("b.jpg", "failed", error="no"))
+    assert set(reopened(file).entries) == {"a.jpg", "b.jpg"}
+    file.write_bytes(torn)
+    assert reopened(file).entries == {}
+
+
+def test_a_journal_that_cannot_be_written_is_an_output_error(tmp_path, entry):
+    with pytest.raises(OutputError):
+        Journal(tmp_path)
+    with pytest.raises(OutputError), Journal(tmp_path / "no/folder"):
+        pass

@@ -1,0 +1,76 @@
+"""The house rules that a machine can hold: lint, types, packaging, and which room may import which."""
+
+import ast
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# An import points down this list only; rooms on one line do not import each other.
+ROOMS = [
+    {"stego_cli.__main__"},
+    {"stego_cli.app"},
+    {"stego_cli.commands"},
+    {"stego_cli.ui"},
+    {"export"},
+    {"stego_cli.training"},
+    {"stego_cli.scoring"},
+    {"stego_cli.datasets"},
+    {"stego_cli.inference"},
+    {"stego_cli.crf"},
+    {"stego_cli.model"},
+    {"stego_cli.images"},
+    {"stego_cli.stop", "stego_cli.progress", "stego_cli.settings", "stego_cli.classes"},
+    {"stego_cli.errors", "stego_cli.machine", "stego_cli.palette"},
+    {"stego_cli"},
+]
+LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+
+
+def sources() -> list[Path]:
+    return sorted([*ROOT.glob("stego_cli/**/*.py"), *ROOT.glob("export/**/*.py")])
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[0] if parts[0] == "export" or len(parts) == 1 else ".".join(parts[:2])
+
+
+@pytest.mark.parametrize("command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]])
+def test_linter_formatter_and_types_have_nothing_to_say(command: list[str]) -> None:
+    ended = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("file", sources(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_point_down_the_list_of_rooms(file: Path) -> None:
+    own = room(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            if name.split(".")[0] in ("stego_cli", "export") and room(name) != own:
+                assert LEVEL[room(name)] > LEVEL[own], f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("room", ["inference", "crf", "images", "scoring"])
+def test_rooms_that_must_start_fast_never_import_torch(room: str) -> None:
+    for file in (ROOT / "stego_cli" / room).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not {module.split(".")[0] for module in modules} & {"torch", "timm"}, file
+
+
+def test_the_wheel_carries_both_packages_and_the_notices(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)], capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    assert {str(file.relative_to(ROOT)) for file in sources()} <= names
+    assert any(name.endswith("licenses/NOTICE") for name in names)
+    assert not any(name.startswith("tests/") for name in names)

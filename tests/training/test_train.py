@@ -1,0 +1,146 @@
+"""Training on real photographs with the real backbone, small and short."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stego_cli.errors import OutputError, Stopped, UsageError
+from stego_cli.model.checkpoint import load_checkpoint
+from stego_cli.progress import Quiet
+from stego_cli.settings import TrainSettings
+from stego_cli.stop import Stop
+from stego_cli.training.train import default_classes, train
+
+QUICK = {"res": 112, "steps": 12, "restarts": 2}
+
+
+class Recorder(Quiet):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
+
+def quick(paths: list[Path], run: Path, progress: Quiet | None = None, **settings: object) -> None:
+    train(paths, run, TrainSettings(**{**QUICK, **settings}), progress or Quiet(), Stop())
+
+
+def metrics(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def paths(photos_folder: Path) -> list[Path]:
+    return sorted(photos_folder.glob("*.jpg"))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_photographs_train_and_say_what_was_adapted(
+    count: int, paths: list[Path], tmp_path: Path, real_weights: Path
+) -> None:
+    recorder = Recorder()
+    quick(paths[:count], tmp_path / "run", recorder)
+    checkpoint = load_checkpoint(tmp_path / "run")
+    assert len(checkpoint.centroids) == default_classes(count)
+    assert checkpoint.settings.batch == count
+    assert any("classes for" in text for text in recorder.said)
+    assert any("nearest neighbours" in text for text in recorder.said)
+    assert len(metrics(tmp_path / "run")) == QUICK["steps"]
+    assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert np.isfinite(checkpoint.centroids.numpy()).all()
+
+
+def test_grey_identical_and_flat_photographs_train_without_nan(tmp_path: Path, real_weights: Path) -> None:
+    flat = Image.new("L", (160, 120), 90)
+    files = [tmp_path / f"{index}.png" for index in range(3)]
+    for file in files:
+        flat.save(file)
+    quick(files, tmp_path / "run", classes=3)
+    assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert np.isfinite(load_checkpoint(tmp_path / "run").centroids.numpy()).all()
+
+
+def test_the_loss_falls_on_real_photographs(paths: list[Path], tmp_path: Path, real_weights: Path) -> None:
+    quick(paths[:6], tmp_path / "run", steps=40)
+    losses = [line["loss"] for line in metrics(tmp_path / "run")]
+    assert np.mean(losses[-8:]) < np.mean(losses[:8])
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
+    paths: list[Path], tmp_path: Path, real_weights: Path
+) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        quick(paths[:4], tmp_path / name, seed=seed)
+    files = ("model.safetensors", "config.json", "metrics.jsonl")
+    first, second, third = ([(tmp_path / run / file).read_bytes() for file in files] for run in "abc")
+    assert first == second
+    assert first[0] != third[0]
+
+
+def test_a_stopped_run_is_whole_and_resumes_to_the_same_bytes(
+    paths: list[Path], tmp_path: Path, real_weights: Path
+) -> None:
+    settings = TrainSettings(**QUICK)
+    train(paths[:4], tmp_path / "undisturbed", settings, Quiet(), Stop())
+    stop = Stop()
+
+    class Impatient(Quiet):
+        def event(self, kind: str, **fields: object) -> None:
+            if kind == "step" and fields["step"] == 5:
+                stop.requested = 130
+
+    run = tmp_path / "run"
+    with pytest.raises(Stopped) as caught:
+        train(paths[:4], run, settings, Impatient(), stop)
+    assert caught.value.exit_code == 130
+    assert "--resume" in str(caught.value.remedy)
+    assert load_checkpoint(run).facts["steps_done"] == 5
+
+    with pytest.raises(UsageError, match="unfinished"):
+        train(paths[:4], run, settings, Quiet(), Stop())
+    with pytest.raises(UsageError, match="other steps"):
+        train(paths[:4], run, TrainSettings(**{**QUICK, "steps": 20}), Quiet(), Stop(), resume=True)
+    train(paths[:4], run, settings, Quiet(), Stop(), resume=True)
+    for file in ("model.safetensors", "config.json", "metrics.jsonl"):
+        assert (run / file).read_bytes() == (tmp_path / "undisturbed" / file).read_bytes(), file
+    assert not (run / "resume.safetensors").exists()
+
+
+def test_a_finished_run_is_not_replaced_unasked(paths: list[Path], tmp_path: Path, real_weights: Path) -> None:
+    quick(paths[:2], tmp_path / "run")
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    with pytest.raises(UsageError, match="holds a run already"):
+        quick(paths[:2], tmp_path / "run", seed=1)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+    train(paths[:2], tmp_path / "run", TrainSettings(**QUICK, seed=1), Quiet(), Stop(), overwrite=True)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() != before
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(paths: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError):
+        quick(paths[:1], tmp_path / "file" / "run")
+
+
+def test_collapsed_codes_are_reported(tmp_path: Path, paths: list[Path], real_weights: Path) -> None:
+    recorder = Recorder()
+    # Attraction alone: every code moves to one point, as with published shifts on the wrong backbone.
+    quick(paths[:4], tmp_path / "run", recorder, steps=60, lr=0.02, weights=(0.0, 1.0, 1.0), quantiles=(0.0, 0.0, 0.0))
+    assert any("collapsing" in text for text in recorder.said)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("classes", 1), ("classes", 257), ("res", 8), ("steps", -1), ("token", "value")]
+)
+def test_settings_without_meaning_are_refused(field: str, value: object) -> None:
+    with pytest.raises(UsageError, match="--" + field):
+        TrainSettings(**{field: value})
