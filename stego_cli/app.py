@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from stego_cli import __version__
-from stego_cli.commands import export_onnx, models, segment, train
+from stego_cli.commands import export_onnx, models, score, segment, train
 from stego_cli.errors import StegoError
 
 _HELP = """Segment folders of photographs into classes that nobody had to label (STEGO).
@@ -37,6 +37,9 @@ class _Group(TyperGroup):
             show_error(error)
             raise SystemExit(error.exit_code) from error
         except KeyboardInterrupt as error:
+            from stego_cli.ui import Ui
+
+            Ui().line("Stopped at once.", style="yellow")
             raise SystemExit(130) from error
 
 
@@ -53,6 +56,7 @@ app.add_typer(models_app, name="models")
 app.command("segment", help=segment.HELP)(segment.command)
 app.command("train", help=train.HELP)(train.command)
 app.command("export-onnx", help=export_onnx.HELP)(export_onnx.command)
+app.command("score", help=score.HELP)(score.command)
 models_app.command("list", help=models.LIST_HELP)(models.list_command)
 models_app.command("pull", help=models.PULL_HELP)(models.pull_command)
 

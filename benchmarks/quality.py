@@ -1,0 +1,109 @@
+"""What a label-free model is worth: cluster mIoU and accuracy beside cosine k-means on the raw features.
+
+    python benchmarks/quality.py DATA --classes 11 [--seeds 3] [--crf]
+
+DATA has the layout NAME/imgs/{train,val} and NAME/labels/{train,val}. Each seed trains on the photographs of train
+(their labels are never read), exports, segments val and scores it: Hungarian matching, 255 ignored. The peer is the
+same k-means on the backbone's features, through the same export and the same scoring, in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stego_cli.images.discover import find_photos
+from stego_cli.model.checkpoint import load_checkpoint, save_checkpoint
+from stego_cli.model.head import Head
+from stego_cli.model.vit import build
+from stego_cli.model.weights import pull
+from stego_cli.progress import Quiet
+from stego_cli.stop import Stop
+from stego_cli.training.features import FeatureCache, compute_features
+from stego_cli.training.kmeans import cosine_kmeans
+
+
+def stego(*arguments: object) -> None:
+    """Run the command as a user does."""
+    command = [sys.executable, "-m", "stego_cli", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def scored(run: Path, data: Path, classes: int, crf: bool) -> tuple[float, float]:
+    """Export, segment, score; return mIoU and accuracy in percent."""
+    stego("export-onnx", run, "--out", run / "model.onnx")
+    options = ["--crf" if crf else "--no-crf", "--model", run / "model.onnx"]
+    stego("segment", data / "imgs" / "val", "--out", run / "masks", *options)
+    result = run / "score.json"
+    options = ["--gt", data / "labels" / "val", "--classes", classes, "--json", result]
+    stego("score", "--pred", run / "masks", *options)
+    figures = json.loads(result.read_text())
+    return figures["miou"], figures["accuracy"]
+
+
+def raw_features(data: Path, like: Path) -> FeatureCache:
+    """Compute the train photographs' features with the backbone of the run `like`."""
+    checkpoint = load_checkpoint(like)
+    vit = build(checkpoint.backbone, pull(checkpoint.backbone, Quiet()), checkpoint.block, checkpoint.token)
+    found = find_photos(data / "imgs" / "train")
+    paths = [found.root / photo.path for photo in found.photos]
+    return compute_features(vit, paths, checkpoint.res, torch.device("cpu"), Quiet(), Stop(), 2**40, like)
+
+
+def raw_run(cache: FeatureCache, like: Path, seed: int, classes: int, folder: Path) -> None:
+    """Write a checkpoint whose code is the feature itself and whose centroids are those of k-means on features."""
+    checkpoint = load_checkpoint(like)
+    width = checkpoint.backbone.width
+    head = Head(width, width, nonlinear=False)
+    with torch.no_grad():
+        head.cluster1.weight.copy_(torch.eye(width))
+        head.cluster1.bias.zero_()
+    generator = torch.Generator().manual_seed(seed)
+    centroids = cosine_kmeans(cache.random_tokens(40_000, generator), classes, 10, generator)
+    settings = checkpoint.settings.__class__(**{**vars(checkpoint.settings), "code": width})
+    values = {**vars(checkpoint), "head": head, "centroids": centroids, "settings": settings}
+    folder.mkdir()
+    save_checkpoint(checkpoint.__class__(**values), folder)
+
+
+def main() -> None:
+    """Print a row a seed and the means."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--classes", type=int, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--crf", action="store_true")
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        cache = None
+        for seed in range(options.seeds):
+            run, raw = Path(scratch) / f"run{seed}", Path(scratch) / f"raw{seed}"
+            began = time.perf_counter()
+            stego("train", options.data / "imgs" / "train", "--classes", options.classes, "--out", run, "--seed", seed)
+            seconds = time.perf_counter() - began
+            cache = cache or raw_features(options.data, run)
+            raw_run(cache, run, seed, options.classes, raw)
+            rows.append([scored(each, options.data, options.classes, options.crf) for each in (run, raw)])
+            (ours, accuracy), (theirs, raw_accuracy) = rows[-1]
+            print(
+                f"seed {seed}: stego {ours:.1f} mIoU {accuracy:.1f} accuracy (trained in {seconds:.0f} s); "
+                f"k-means on raw features {theirs:.1f} mIoU {raw_accuracy:.1f} accuracy",
+                flush=True,
+            )
+    mean, spread = np.mean(rows, axis=0), np.ptp(rows, axis=0)
+    for name, index in (("stego", 0), ("raw", 1)):
+        (miou, accuracy), (range_miou, range_accuracy) = mean[index], spread[index]
+        print(f"{name}: mean {miou:.1f} / {accuracy:.1f}, range over seeds {range_miou:.1f} / {range_accuracy:.1f}")
+
+
+if __name__ == "__main__":
+    main()
