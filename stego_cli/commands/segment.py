@@ -84,7 +84,7 @@ def command(
         )  # fmt: skip
         summary = segment(found, output, session, settings, ui, stop)
     _show(summary, session.info, ui)
-    ui.note(f"Masks are in {shown(out)}.")
+    ui.line(f"Masks are in {shown(out)}.")  # no event: the summary is the last of them
     if summary.failed:
         from stego_cli.errors import EXIT_SOME_FAILED
 

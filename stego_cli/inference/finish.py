@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,18 +104,3 @@ def _lap(seconds: dict[str, float], stage: str, since: float) -> float:
     now = time.perf_counter()
     seconds[stage] = now - since
     return now
-
-
-def begin_worker() -> None:
-    """Leave signals to the main process, which finishes work in flight, and live no longer than it does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    """End this process when its parent is gone: a killed run must not write into a folder it no longer holds."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

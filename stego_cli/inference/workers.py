@@ -6,30 +6,16 @@ import contextlib
 import multiprocessing
 import signal
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.context import SpawnContext, SpawnProcess
 
 from stego_cli.errors import OutputError, PhotoError, StegoError
 from stego_cli.images.journal import Entry
-from stego_cli.inference.finish import Finished, Job, begin_worker, finish
+from stego_cli.inference.finish import Finished, Job, finish
+from stego_cli.processes import process_pool
 from stego_cli.progress import Progress
 
 _QUEUE = 2  # jobs waiting a worker; more would only hold memory
-
-
-class _Worker(SpawnProcess):
-    """A process that a broken pool can end: workers ignore SIGTERM, and the pool would wait for them for ever."""
-
-    def terminate(self) -> None:
-        """Kill the process."""
-        self.kill()
-
-
-class _Spawning(SpawnContext):
-    """Spawns, and does not fork: a fork would copy ONNX Runtime's locks in whatever state its threads hold them."""
-
-    Process = _Worker
 
 
 class Workers:
@@ -100,7 +86,7 @@ class Workers:
     def _open(self) -> Executor:
         if not self._processes:
             return ThreadPoolExecutor(self._count)
-        return ProcessPoolExecutor(self._count, _Spawning(), begin_worker)
+        return process_pool(self._count)
 
     def __enter__(self) -> Workers:
         return self

@@ -6,9 +6,7 @@ memory does not grow with the set.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import replace
@@ -17,6 +15,7 @@ from itertools import islice
 from stego_cli.errors import StegoError
 from stego_cli.images.streams import map_ahead
 from stego_cli.machine import cores
+from stego_cli.processes import process_pool
 from stego_cli.progress import Progress
 from stego_cli.scoring.confusion import make_grid
 from stego_cli.scoring.extremes import Apart
@@ -74,10 +73,8 @@ def _tallied(chunks: Iterable[list[Pair]], plan: Plan, workers: int, stop: Stop)
             stop.check()
             yield tally(chunk, plan)
         return
-    # Spawned, not forked: a fork would copy whatever locks the threads of this process hold. The plan goes once to
-    # each process, the names go in chunks.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, begin, (plan,)) as pool:
+    # The plan goes once to each process, the names go in chunks.
+    with process_pool(workers, begin, (plan,)) as pool:
         try:
             yield from map_ahead(pool, tally_here, chunks, _AHEAD * workers, lambda: stop.requested is not None)
         except BrokenProcessPool as error:

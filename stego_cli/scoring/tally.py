@@ -7,13 +7,13 @@ as large as a picture ever passes between processes.
 from __future__ import annotations
 
 import os
-import signal
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.errors import PhotoError
+from stego_cli.processes import begin_worker
 from stego_cli.scoring.borders import border_counts
 from stego_cli.scoring.confusion import Counts, Grid, changes_across, count
 from stego_cli.scoring.pairs import Pair
@@ -121,12 +121,11 @@ _plan: Plan | None = None  # of this worker process, set once when it starts
 
 
 def begin(plan: Plan) -> None:
-    """Prepare a worker process; signals are left to the main process, a terminal's Ctrl-C reaches the whole group."""
+    """Prepare a worker process."""
     global _plan
     _plan = plan
     keep_memory()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    begin_worker()
 
 
 def tally_here(pairs: list[Pair]) -> Sums:
