@@ -10,6 +10,7 @@ import onnx
 from export.graph import halved, trace
 from export.parity import check_parity
 from stego_cli import __version__
+from stego_cli.classes import numbered
 from stego_cli.errors import ModelError
 from stego_cli.images.atomic import require_writable, sha256, write_bytes
 from stego_cli.inference.contract import FORMAT, METADATA_KEY
@@ -70,5 +71,9 @@ def _describe(graph: onnx.ModelProto, checkpoint: Checkpoint, settings: ExportSe
         "weights_sha256": checkpoint.weights_sha256,
         "checkpoint_sha256": digest,
     }
+    if checkpoint.linear is not None:
+        table = numbered(len(checkpoint.linear[1]))
+        about["linear_class_names"] = list(checkpoint.linear_names or table.names)
+        about["linear_palette"] = list(checkpoint.linear_palette or table.colours)
     onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(about)})
     graph.producer_name, graph.producer_version = "stego-cli", __version__

@@ -9,9 +9,9 @@ import typer
 
 if TYPE_CHECKING:
     from stego_cli.images.discover import Found
-    from stego_cli.inference.contract import ModelInfo
     from stego_cli.inference.output import OutputFolder
     from stego_cli.inference.segment import Summary
+    from stego_cli.inference.session import Session
     from stego_cli.progress import Progress
     from stego_cli.stop import Stop
     from stego_cli.ui import Ui
@@ -47,6 +47,7 @@ def command(
         typer.Option(help="Number of classes to discover, 2 to 256.", show_default="from the number of photographs"),
     ] = None,
     crf: Annotated[bool, typer.Option("--crf/--no-crf", help="Sharpen masks along edges with a dense CRF.")] = True,
+    probe: Annotated[str, typer.Option(help="cluster, or linear if labels trained one.")] = "cluster",
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write x.overlay.jpg beside each mask.")] = False,
     res: Annotated[
         int | None, typer.Option(min=16, help="Shorter side at work, pixels.", show_default="the model's own")
@@ -76,14 +77,15 @@ def command(
         from stego_cli.inference.session import Session
 
         session = Session.from_file(chosen, device)
-        ui.note(f"Model {shown(chosen)} ({session.info.classes} classes) on {session.device} ({session.why}).")
+        names = _names(session, probe, shown(chosen))
+        ui.note(f"Model {shown(chosen)} ({len(names)} classes) on {session.device} ({session.why}).")
         _tell_passed_over(found, ui)
         settings = SegmentSettings(
-            model=chosen, photos=photos, out=out, res=res, crf=CrfSettings() if crf else None, overlay=overlay,
-            device=device, batch_size=batch, workers=workers, overwrite=overwrite,
+            model=chosen, photos=photos, out=out, res=res, crf=CrfSettings() if crf else None, probe=probe,
+            overlay=overlay, device=device, batch_size=batch, workers=workers, overwrite=overwrite,
         )  # fmt: skip
         summary = segment(found, output, session, settings, ui, stop)
-    _show(summary, session.info, ui)
+    _show(summary, names, ui)
     ui.line(f"Masks are in {shown(out)}.")  # no event: the summary is the last of them
     if summary.failed:
         from stego_cli.errors import EXIT_SOME_FAILED
@@ -98,6 +100,17 @@ def _tell_passed_over(found: Found, ui: Ui) -> None:
         ui.note(f"{found.others} other file{'s' if found.others > 1 else ''} passed over.")
     for folder in found.outputs:
         ui.note(f"{shown(folder)} holds masks of another run and is passed over.")
+
+
+def _names(session: Session, probe: str, model: str) -> tuple[str, ...]:
+    from stego_cli.errors import UsageError
+
+    if probe not in ("cluster", "linear"):
+        raise UsageError(f"--probe is {probe!r}; it is cluster or linear.")
+    names = session.info.names(probe)
+    if not names:
+        raise UsageError(f"{model} has no linear probe.", "Train with --labels, or leave out --probe.")
+    return names
 
 
 def _batch_size(text: str) -> int | None:
@@ -140,11 +153,11 @@ def _model(
     return output.discovered
 
 
-def _show(summary: Summary, info: ModelInfo, ui: Ui) -> None:
+def _show(summary: Summary, names: tuple[str, ...], ui: Ui) -> None:
     """Show what was done: photographs, failures, time by stage, share of pixels by class."""
     seconds = {name: round(value, 2) for name, value in summary.seconds.items()}
     total = summary.pixels.total() or 1
-    shares = {info.class_names[index]: count / total for index, count in sorted(summary.pixels.items())}
+    shares = {names[index]: count / total for index, count in sorted(summary.pixels.items())}
     ui.event(
         "summary", photographs=summary.photographs, done=summary.done, kept=summary.kept, failed=len(summary.failed),
         seconds=seconds, shares={name: round(share, 4) for name, share in shares.items()},

@@ -15,6 +15,9 @@ The backbone's features are computed once; a small head then learns codes whose 
 features, and k-means on the codes finds the classes. RUN gets model.safetensors, config.json and metrics.jsonl.
 Ctrl-C saves a whole checkpoint; --resume does the remaining steps.
 
+Labels are never needed. Where there are some (--labels, or PHOTOS has imgs/train and labels/train), they train a linear
+probe beside the clusters, to measure with; labels may be missing or void in part or whole.
+
 \b
 Examples:
   stego train ./photos --out run
@@ -43,11 +46,16 @@ def command(
     cache_memory: Annotated[
         int, typer.Option(metavar="MB", help="Features beyond this go to a file in RUN, memory-mapped.")
     ] = _DEFAULT.cache_memory_mb,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Folder of labels (x/a.png for x/a.jpg): trains a linear probe beside the clusters."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
 ) -> None:
     """Train a head and a cluster probe."""
+    from stego_cli.datasets.layout import training_folders
     from stego_cli.images.atomic import shown
     from stego_cli.images.discover import find_photos
     from stego_cli.stop import Stop
@@ -58,15 +66,15 @@ def command(
         cache_memory_mb=cache_memory,
     )  # fmt: skip
     ui = Ui(as_json)
-    found = find_photos(photos, exclude=out)
+    folders = training_folders(photos, labels)
+    found = find_photos(folders.photos, exclude=out)
     for path, reason in found.unreadable:
         ui.warn(f"The folder {shown(path)} cannot be read: {reason}.")
     from stego_cli.training.train import train
 
     with Stop() as stop:
-        checkpoint = train(
-            [found.root / photo.path for photo in found.photos], out, settings, ui, stop, resume, overwrite
-        )
+        paths = [found.root / photo.path for photo in found.photos]
+        checkpoint = train(paths, out, settings, ui, stop, folders if folders.labels else None, resume, overwrite)
     failed = checkpoint.facts["photographs_failed"] + len(found.unreadable)
     ui.event("trained", run=str(out), classes=len(checkpoint.centroids), failed=failed)
     ui.note(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stego_cli.errors import ModelError
@@ -28,6 +29,8 @@ class ModelInfo:
         backbone: name of the backbone.
         flip: whether flip averaging is in the graph.
         precision: "fp32" or "fp16".
+        linear_class_names: names of the linear probe's classes; empty without one.
+        linear_palette: their colours.
     """
 
     classes: int
@@ -38,6 +41,16 @@ class ModelInfo:
     backbone: str
     flip: bool
     precision: str
+    linear_class_names: tuple[str, ...] = ()
+    linear_palette: tuple[Colour, ...] = ()
+
+    def names(self, probe: str) -> tuple[str, ...]:
+        """Return the names of a probe's classes, in the order of their ids."""
+        return self.class_names if probe == "cluster" else self.linear_class_names
+
+    def colours(self, probe: str) -> list[Colour]:
+        """Return the colours of a probe's classes, in the order of their ids."""
+        return self.palette if probe == "cluster" else list(self.linear_palette)
 
 
 def parse_metadata(text: str | None, name: str) -> ModelInfo:
@@ -57,16 +70,23 @@ def parse_metadata(text: str | None, name: str) -> ModelInfo:
         info = ModelInfo(
             classes=int(about["classes"]),
             class_names=tuple(map(str, about["class_names"])),
-            palette=[(int(red), int(green), int(blue)) for red, green, blue in about["palette"]],
+            palette=_colours(about["palette"]),
             patch=int(about["patch"]),
             res=int(about["res"]),
             backbone=str(about["backbone"]),
             flip=bool(about["flip"]),
             precision=str(about["precision"]),
+            linear_class_names=tuple(map(str, about.get("linear_class_names", ()))),
+            linear_palette=tuple(_colours(about.get("linear_palette", ()))),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{name} has damaged metadata ({error!r}).", "Export it again.") from error
     consistent = len(info.class_names) == len(info.palette) == info.classes and 1 <= info.classes <= 256
+    consistent &= len(info.linear_class_names) == len(info.linear_palette) <= 256
     if not (consistent and info.patch > 0 and info.res > 0):
         raise ModelError(f"{name} has metadata that contradicts itself.", "Export it again.")
     return info
+
+
+def _colours(listed: Iterable[Iterable[object]]) -> list[Colour]:
+    return [(int(str(red)), int(str(green)), int(str(blue))) for red, green, blue in listed]

@@ -223,7 +223,7 @@ class _Run:
             size=item.decoded.size,
             stat=item.stat,
             crf=self._settings.crf,
-            colours=self._session.info.palette,
+            colours=self._session.info.colours(self._settings.probe),
             overlay=self._settings.overlay,
         )
 

@@ -29,7 +29,7 @@ class Backbone:
     width: int  # features of a token; 0 likewise
     blocks: int  # 0 likewise
     block: int = -1  # 0-based block whose features serve best; -1: the last
-    source: str = "hub"  # "hub" or "wheel"
+    source: str = "hub"  # "hub", "wheel", or "run": the run folder holds the weights
     positions: str = "antialias"
     licence: str = "Apache-2.0"
     mean: tuple[float, float, float] = IMAGENET_MEAN  # of RGB in 0 to 1

@@ -1,6 +1,7 @@
 """A RUN folder: `model.safetensors` (head and probes), `config.json` (everything resolved), `metrics.jsonl`.
 
-The backbone is frozen and large, so a checkpoint names it, with the hash of its weights, and does not repeat it.
+The backbone is frozen and large, so a checkpoint names it, with the hash of its weights, and does not repeat it; only
+an imported one has its own, in `backbone.safetensors`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from stego_cli.model.head import Head
 from stego_cli.model.segmenter import Segmenter
 from stego_cli.model.vit import build
 from stego_cli.model.weights import pull
+from stego_cli.palette import Colour
 from stego_cli.progress import Progress
 from stego_cli.settings import TrainSettings
 
 FORMAT = 1
 MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.json", "metrics.jsonl"
+BACKBONE_FILE = "backbone.safetensors"  # of a backbone whose source is "run"
+_LINEAR = ("linear_names", "linear_palette")  # keys that config.json has only where they are known
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,18 @@ class Checkpoint:
 
     Attributes:
         head: features to codes.
-        centroids: (K, D) float32, unit length, the most frequent class first.
-        shares: (K,) share of training patches in each class, adding up to 1.
+        centroids: (K, D) float32, unit length, the most frequent class first (in an import: in the order it had).
+        shares: (K,) share of training patches in each class, adding up to 1; empty if nobody counted them.
         backbone: the backbone's row, filled in.
         block: its 0-based block; `token` the kind of its tokens.
         weights_sha256: of the backbone's weights file.
         res: shorter side of the photographs it was trained on, pixels.
         settings: the training settings, everything resolved.
         facts: what else is worth keeping (photographs, steps done, final figures).
+        linear: weight (C, D) and bias (C,) of a linear probe, float32, if labels trained one.
+        linear_names: C names of its classes; empty: they have none.
+        linear_palette: C colours of its classes; empty: they have none of their own.
+        folder: the run folder that it was read from or written to.
     """
 
     head: Head
@@ -55,6 +63,10 @@ class Checkpoint:
     res: int
     settings: TrainSettings
     facts: dict[str, Any] = field(default_factory=dict)
+    linear: tuple[Tensor, Tensor] | None = None
+    linear_names: tuple[str, ...] = ()
+    linear_palette: tuple[Colour, ...] = ()
+    folder: Path | None = None
 
 
 def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
@@ -65,6 +77,8 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
     """
     tensors = {f"head.{name}": value for name, value in checkpoint.head.state_dict().items()}
     tensors["cluster.centroids"] = checkpoint.centroids
+    if checkpoint.linear is not None:
+        tensors["linear.weight"], tensors["linear.bias"] = checkpoint.linear
     contiguous = {name: value.detach().cpu().float().contiguous() for name, value in tensors.items()}
     config = {
         "format": FORMAT,
@@ -76,6 +90,7 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
         "weights_sha256": checkpoint.weights_sha256,
         "res": checkpoint.res,
         "settings": asdict(checkpoint.settings),
+        **{name: value for name in _LINEAR if (value := getattr(checkpoint, name))},
         **checkpoint.facts,
     }
     # config.json comes last: a folder that has one holds a whole checkpoint.
@@ -102,6 +117,7 @@ def load_checkpoint(run: Path) -> Checkpoint:
         row = Backbone(**_tuples(config["backbone"]))
         head = Head(row.width, settings.code, nonlinear="head.cluster2.0.weight" in tensors)
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
+        linear = (tensors["linear.weight"], tensors["linear.bias"]) if "linear.weight" in tensors else None
         known = {"format", "classes", "shares", "backbone", "block", "token", "weights_sha256", "res", "settings"}
         return Checkpoint(
             head=head,
@@ -113,7 +129,11 @@ def load_checkpoint(run: Path) -> Checkpoint:
             weights_sha256=config["weights_sha256"],
             res=config["res"],
             settings=settings,
-            facts={key: value for key, value in config.items() if key not in known},
+            facts={key: value for key, value in config.items() if key not in {*known, *_LINEAR}},
+            linear=linear,
+            linear_names=tuple(config.get("linear_names", ())),
+            linear_palette=tuple((red, green, blue) for red, green, blue in config.get("linear_palette", ())),
+            folder=run,
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The checkpoint in {run} is damaged: {error}.", "Train again, or restore it.") from error
@@ -129,16 +149,30 @@ def segmenter(checkpoint: Checkpoint, flip: bool, progress: Progress) -> Segment
     Raises:
         WeightsError: the backbone's weights cannot be had, or are not those that the head was trained on.
     """
-    row = backbone(checkpoint.backbone.name)
-    weights = pull(row, progress)
+    if checkpoint.backbone.source == "run":
+        row, weights = checkpoint.backbone, _own_backbone(checkpoint)
+    else:
+        row = backbone(checkpoint.backbone.name)
+        weights = pull(row, progress)
     if sha256(weights) != checkpoint.weights_sha256:
         raise WeightsError(
             f"{weights} is not the {row.name} that this head was trained on (its sha256 differs).",
-            f"Delete it and run `stego models pull {row.name}`, or train again.",
+            "Import the checkpoint again."
+            if row.source == "run"
+            else f"Delete it and run `stego models pull {row.name}`, or train again.",
         )
     vit = build(row, weights, checkpoint.block, checkpoint.token)
     with torch.no_grad():
-        return Segmenter(vit, checkpoint.head, checkpoint.centroids.clone(), flip=flip)
+        return Segmenter(vit, checkpoint.head, checkpoint.centroids.clone(), checkpoint.linear, flip=flip)
+
+
+def _own_backbone(checkpoint: Checkpoint) -> Path:
+    if checkpoint.folder is None or not (file := checkpoint.folder / BACKBONE_FILE).is_file():
+        raise WeightsError(
+            f"The backbone of this run is missing: {checkpoint.folder or 'it'} has no {BACKBONE_FILE}.",
+            "Import the checkpoint again, or copy the whole folder.",
+        )
+    return file
 
 
 def newest_run(folder: Path) -> Path:

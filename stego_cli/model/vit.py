@@ -115,7 +115,7 @@ def build(row: Backbone, weights: Path | None, block: int | None = None, token: 
             architecture, pretrained=overlay is not None, pretrained_cfg_overlay=overlay, num_classes=0,
             dynamic_img_size=True,
         )  # fmt: skip
-        if weights and row.source == "wheel":
+        if weights and row.source != "hub":
             from safetensors.torch import load_file
 
             vit.load_state_dict(load_file(weights))
@@ -123,9 +123,10 @@ def build(row: Backbone, weights: Path | None, block: int | None = None, token: 
         reason = str(error).strip().splitlines()[0]
         if weights is None or "Unknown model" in reason:
             raise UsageError(f"timm cannot build {architecture!r}: {reason}") from error
-        raise WeightsError(
-            f"The weights in {weights} do not fit {row.name}: {reason}", f"Delete them: `stego models pull {row.name}`."
-        ) from error
+        again = (
+            "Import the checkpoint again." if row.source == "run" else f"Delete them: `stego models pull {row.name}`."
+        )
+        raise WeightsError(f"The weights in {weights} do not fit {row.name}: {reason}", again) from error
     except TypeError as error:  # dynamic_img_size is what a plain vision transformer takes
         raise UsageError(f"{architecture} is not a plain vision transformer of timm: {error}.") from error
     row = _filled_in(row, vit)

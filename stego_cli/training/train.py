@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from stego_cli import __version__
+from stego_cli.datasets.layout import Folders
 from stego_cli.errors import Stopped, UsageError
 from stego_cli.images.atomic import remove_leftovers, require_writable, sha256, shown, write_bytes
 from stego_cli.machine import cores
@@ -24,6 +25,8 @@ from stego_cli.training.calibration import whitening
 from stego_cli.training.features import FeatureCache, compute_features
 from stego_cli.training.fit import TERMS, Fit, StepFigures
 from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
+from stego_cli.training.labels import read_labels
+from stego_cli.training.linear_probe import codes_of, fit_linear_probe
 from stego_cli.training.neighbours import nearest_neighbours
 from stego_cli.training.resume import RESUME_FILE, load_state, save_state
 
@@ -64,6 +67,7 @@ def train(
     settings: TrainSettings,
     progress: Progress,
     stop: Stop,
+    labels: Folders | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> Checkpoint:
@@ -74,6 +78,7 @@ def train(
         run: made if missing.
         settings: K and block may be left open; the checkpoint has them resolved.
         progress: shown stages and figures.
+        labels: where labels are, if there are any; a linear probe is trained on them, and nothing else is.
         stop: on a signal the run ends between two steps with a whole checkpoint and a state to resume from.
         resume: go on from that state.
         overwrite: begin again where there is a run already.
@@ -108,6 +113,8 @@ def train(
         progress.note(f"Resuming after step {fit.step} of {settings.steps}.")
     last = _fit(fit, settings, len(cache), run, progress, stop)
     checkpoint = _finish(fit, cache, vit, sha256(weights), settings, last)
+    if labels is not None:
+        checkpoint = _with_linear_probe(checkpoint, cache, labels, progress)
     save_checkpoint(checkpoint, run)
     if stop.requested is not None:
         raise Stopped(
@@ -188,6 +195,19 @@ def _fit(
                 save_state(fit, settings, photographs, run)
     save_state(fit, settings, photographs, run)
     return figures
+
+
+def _with_linear_probe(checkpoint: Checkpoint, cache: FeatureCache, folders: Folders, progress: Progress) -> Checkpoint:
+    """Add a linear probe, or say why there is none."""
+    generator = torch.Generator().manual_seed(checkpoint.settings.seed)
+    labelled = read_labels(cache.paths, folders, generator, progress)
+    if labelled is None:
+        progress.warn(f"No pixel of the labels in {shown(folders.labels or '')} has a class: no linear probe.")
+        return checkpoint
+    weight, bias, right = fit_linear_probe(codes_of(cache, checkpoint.head), labelled, generator)
+    progress.note(f"Linear probe: {labelled.count} classes, right on {right:.1%} of the labelled training points.")
+    facts = {**checkpoint.facts, "linear_classes": labelled.count, "linear_accuracy": round(100 * right, 4)}
+    return replace(checkpoint, linear=(weight, bias), facts=facts)
 
 
 def _as_json(figures: StepFigures) -> dict[str, object]:

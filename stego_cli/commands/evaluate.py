@@ -1,0 +1,130 @@
+"""`stego evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from stego_cli.scoring.evaluate import Evaluation
+    from stego_cli.ui import Ui
+
+HELP = """Evaluate a model on a labelled data set: cluster and linear probe, each with and without CRF.
+
+DATA has DATA/imgs/SPLIT with photographs and DATA/labels/SPLIT with PNGs of class numbers, 255 for void.
+`--protocol stego` is the paper's: shorter side to 320 by the nearest pixel, centre crop, flip-averaged code, one
+matching over the set. `--protocol full` scores whole pictures at their own size, as `stego segment` writes them.
+
+\b
+Examples:
+  stego evaluate ./camvid --model ./run --classes 11
+  stego evaluate ./cocostuff --model ./imported --classes cocostuff27
+  stego evaluate ./camvid --model stego.onnx --protocol full --no-crf --json figures.json
+"""
+
+
+def command(
+    data: Annotated[Path, typer.Argument(help="A data set with imgs/SPLIT and labels/SPLIT.", show_default=False)],
+    model: Annotated[Path, typer.Option("--model", "-m", help="A run folder, or a file of `stego export-onnx`.")],
+    split: Annotated[str, typer.Option(help="Name of the split.")] = "val",
+    protocol: Annotated[str, typer.Option(help="stego or full.")] = "stego",
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="A number, a file with one name a line, or cocostuff27, cityscapes, voc2012, potsdam3.",
+            show_default="from the labels",
+        ),
+    ] = None,
+    crf: Annotated[bool, typer.Option("--crf/--no-crf", help="Also score after the dense CRF.")] = True,
+    res: Annotated[
+        int | None, typer.Option(min=16, help="Shorter side with --protocol full.", show_default="the model's own")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Refining processes.", show_default="one a core")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write every score as JSON; - for standard output.")
+    ] = None,
+) -> None:
+    """Evaluate a model."""
+    from stego_cli.inference.session import Session
+    from stego_cli.scoring.evaluate import EvaluateSettings, evaluate
+    from stego_cli.scoring.protocol import SIDE, crop_side
+    from stego_cli.scoring.settings import parse_classes
+    from stego_cli.settings import CrfSettings
+    from stego_cli.stop import Stop
+    from stego_cli.ui import Ui
+
+    ui = Ui()
+    settings = EvaluateSettings(
+        data=data, split=split, protocol=protocol, table=parse_classes(classes) if classes else None,
+        crf=CrfSettings() if crf else None, res=res, workers=workers,
+    )  # fmt: skip
+    with Stop() as stop, _model_file(model, protocol == "stego", ui) as file:
+        session = Session.from_file(file, device)
+        if protocol == "stego" and (side := crop_side(session.info.patch)) != SIDE:
+            ui.note(f"Crops are {side} x {side}: {SIDE} is not a multiple of this backbone's patch.")
+        result = evaluate(session, settings, ui, stop)
+    _show(result, classes or "", session.info.backbone, ui, out=str(json_file) != "-")
+    if json_file is not None:
+        _write_json(result, json_file)
+    if result.failures:
+        from stego_cli.errors import EXIT_SOME_FAILED
+
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@contextmanager
+def _model_file(model: Path, flip: bool, ui: Ui) -> Iterator[Path]:
+    """Give the model file: `model` itself, or a run exported for the time of the evaluation."""
+    if not model.is_dir():
+        yield model
+        return
+    import tempfile
+
+    from export import export_onnx
+    from stego_cli.settings import ExportSettings
+
+    with tempfile.TemporaryDirectory(prefix="stego-") as scratch:
+        yield export_onnx(model, Path(scratch) / "model.onnx", ExportSettings(flip=flip), ui)
+
+
+def _show(result: Evaluation, name: str, backbone: str, ui: Ui, out: bool) -> None:
+    from stego_cli.scoring.published import PUBLISHED
+
+    rows = [
+        (f"this model ({backbone})", probe, "yes" if crf else "no", f"{score.accuracy:.2f}", f"{score.miou:.2f}")
+        for (probe, crf), score in result.scores.items()
+    ]
+    rows += [
+        (
+            f"{row.method} ({row.backbone}), published", row.probe, "as published",
+            "" if row.accuracy is None else f"{row.accuracy:.1f}", f"{row.miou:.1f}",
+        )
+        for row in PUBLISHED.get(name, ())
+    ]  # fmt: skip
+    first = next(iter(result.scores.values()))
+    ui.table(f"{first.images} photographs", ("", "probe", "CRF", "accuracy", "mIoU"), rows, out=out)
+    if first.dropped:
+        ui.note(f"{first.dropped} pixels fell on extra clusters; this protocol leaves them out, as the original does.")
+    for path, reason in result.failures:
+        ui.line(f"failed: {path}: {reason}", style="red")
+
+
+def _write_json(result: Evaluation, file: Path) -> None:
+    import json
+
+    from stego_cli.images.atomic import write_bytes
+    from stego_cli.scoring.result import as_json
+    from stego_cli.ui import write_line
+
+    content = {
+        f"{probe}{'_crf' if crf else ''}": json.loads(as_json(score)) for (probe, crf), score in result.scores.items()
+    }
+    if str(file) == "-":
+        write_line(json.dumps(content))
+    else:
+        write_bytes(file, (json.dumps(content, indent=2) + "\n").encode())

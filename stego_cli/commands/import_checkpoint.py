@@ -1,0 +1,48 @@
+"""`stego import-checkpoint`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """Make a run out of a checkpoint of the original STEGO, to export and to segment with.
+
+FILE is a .ckpt as the original's training writes it and its authors publish: DINO ViT-S or ViT-B, patch 8 or 16. The
+run also gets the backbone, which the file carries, and the linear probe if there is one. Nothing in the file is
+executed; a file that asks for it is refused (exit code 5). For the published figures export with --flip.
+
+\b
+Examples:
+  stego import-checkpoint cocostuff27_vit_base_5.ckpt --out coco
+  stego export-onnx coco --out coco.onnx --flip
+  stego segment ./photos --out ./masks --model coco.onnx
+"""
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The checkpoint (.ckpt).", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="Folder for the run.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
+) -> None:
+    """Import a checkpoint of the original STEGO."""
+    from stego_cli.images.atomic import shown
+    from stego_cli.ui import Ui
+
+    ui = Ui(as_json)
+    from stego_cli.model.original import import_checkpoint
+
+    with ui.stage("Importing", None):
+        run = import_checkpoint(file, out)
+    classes = len(run.linear[1]) if run.linear else 0
+    linear = f"a linear probe of {classes} classes" if classes else "no linear probe"
+    ui.event(
+        "imported", run=shown(out), backbone=run.backbone.name, token=run.token, code=run.settings.code,
+        clusters=len(run.centroids), linear_classes=classes,
+    )  # fmt: skip
+    ui.note(
+        f"{shown(out)}: {run.backbone.name} ({run.token}), code of width {run.settings.code}, "
+        f"{len(run.centroids)} clusters, {linear}."
+    )
+    ui.note(f"Next: stego export-onnx {shown(out)} --flip")

@@ -1,0 +1,1 @@
+"""Data sets on disk: where photographs and labels lie."""

@@ -1,0 +1,93 @@
+"""Labels for the linear probe: found beside the photographs, read once, kept as a few labelled points each.
+
+Labels never reach the head or the cluster probe; those learn from the photographs alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stego_cli.datasets.layout import Folders
+from stego_cli.errors import PhotoError, UsageError
+from stego_cli.images.atomic import shown
+from stego_cli.progress import Progress
+from stego_cli.scoring.read import read_ids
+
+VOID = 255
+_POINTS = 1024  # of each photograph at most; the probe is small, and neighbouring pixels say the same
+_ALL_POINTS = 500_000
+
+
+@dataclass(frozen=True)
+class LabelledPoints:
+    """Points of photographs whose class is known.
+
+    Attributes:
+        photos: int64 (M,), index of the photograph.
+        places: float32 (M, 2), x and y as shares of width and height, 0 to 1.
+        classes: int64 (M,).
+        count: number of classes.
+    """
+
+    photos: Tensor
+    places: Tensor
+    classes: Tensor
+    count: int
+
+
+def read_labels(
+    photos: list[Path], folders: Folders, generator: torch.Generator, progress: Progress
+) -> LabelledPoints | None:
+    """Read the label of each photograph and draw points from its labelled pixels.
+
+    Labels may be missing, broken, or void (255) in part or whole; that is said and never fails. Returns None if no
+    pixel has a class.
+
+    Raises:
+        UsageError: there is no such folder, or a label has a class beyond 254.
+    """
+    if folders.labels is None or not folders.labels.is_dir():
+        raise UsageError(f"--labels {shown(folders.labels or '')} is not a folder.")
+    missing, void, largest = 0, 0, -1
+    points = max(1, min(_POINTS, _ALL_POINTS // len(photos)))
+    drawn: list[tuple[int, Tensor, Tensor]] = []
+    with progress.stage("Reading labels", len(photos), unit="labels") as stage:
+        for index, photo in enumerate(photos):
+            stage.advance()
+            file = folders.label_of(photo)
+            if file is None or not file.is_file():
+                missing += 1
+                continue
+            try:
+                ids = read_ids(file)
+            except PhotoError as error:
+                missing += 1
+                progress.warn(f"The label {shown(file)} cannot be used: {error.message}.")
+                continue
+            rows, columns = np.nonzero(ids != VOID)
+            if not len(rows):
+                void += 1
+                continue
+            if (top := int(ids[rows, columns].max())) > VOID:
+                raise UsageError(f"The label {shown(file)} has class {top}; classes are 0 to 254, and 255 is void.")
+            chosen = torch.randint(len(rows), (points,), generator=generator).numpy()
+            y, x = rows[chosen], columns[chosen]
+            size = np.array(ids.shape[::-1])
+            places = torch.from_numpy(((np.stack([x, y], axis=1) + 0.5) / size).astype(np.float32))
+            drawn.append((index, places, torch.from_numpy(ids[y, x].astype(np.int64))))
+            largest = max(largest, top)
+    if missing or void:
+        progress.note(f"Labels: {len(drawn)} of {len(photos)} usable, {missing} missing or broken, {void} void.")
+    if not drawn:
+        return None
+    return LabelledPoints(
+        photos=torch.cat([torch.full((points,), index) for index, _, _ in drawn]),
+        places=torch.cat([places for _, places, _ in drawn]),
+        classes=torch.cat([classes for _, _, classes in drawn]),
+        count=largest + 1,
+    )

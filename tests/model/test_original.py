@@ -1,0 +1,253 @@
+"""Imported checkpoints of the original: held against its own figures, and against DINO written out once more here."""
+
+import json
+import math
+import runpy
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from export.graph import trace
+from export.parity import check_parity
+from stego_cli.crf import refine
+from stego_cli.errors import ModelError, StegoError, UsageError
+from stego_cli.inference.session import Session
+from stego_cli.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, segmenter
+from stego_cli.model.original import import_checkpoint
+from stego_cli.palette import palette
+from stego_cli.progress import Quiet
+from stego_cli.scoring import protocol
+from stego_cli.settings import CrfSettings
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+ORIGINAL = runpy.run_path(str(GOLDEN / "original_checkpoint.py"))
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
+    """The checkpoint that the golden figures belong to, and its tensors."""
+    file = tmp_path_factory.mktemp("published") / "published.ckpt"
+    return file, ORIGINAL["make"](file)
+
+
+@pytest.fixture(scope="module")
+def run(published: tuple[Path, dict[str, Tensor]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("imported") / "run"
+    import_checkpoint(published[0], folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def coffee() -> np.ndarray:
+    """The photograph as the published evaluation takes it: shorter side 320 by nearest neighbour, centre crop."""
+    with Image.open(GOLDEN / "coffee.png") as image:
+        resized = image.convert("RGB").resize((480, 320), Image.Resampling.NEAREST)
+        return np.array(resized.crop((80, 0, 400, 320)))
+
+
+def test_code_and_probes_are_those_of_the_original(run: Path, coffee: np.ndarray) -> None:
+    model = segmenter(load_checkpoint(run), True, Quiet())
+    with torch.inference_mode():
+        code = model.code(torch.from_numpy(coffee)[None])[0].numpy()
+        outputs = [output[0].numpy() for output in model(torch.from_numpy(coffee)[None])]
+    assert np.abs(code - np.load(GOLDEN / "coffee_code.npy")).max() < 1e-4
+    # The published evaluation hands the CRF a picture that was normalised and back, cut down to whole steps.
+    there_and_back = ((torch.from_numpy(coffee) / 255 - MEAN) / STD * STD + MEAN).mul(255).byte().numpy()
+    assert np.array_equal(protocol.there_and_back(coffee), there_and_back)
+    for name, log_probs in zip(("cluster", "linear"), outputs, strict=True):
+        plain, refined = (np.array(Image.open(GOLDEN / f"coffee_{name}{crf}.png")) for crf in ("", "_crf"))
+        assert (log_probs.argmax(0) == plain).mean() >= 0.9999
+        assert (refine(there_and_back, log_probs, CrfSettings()).argmax(0) == refined).mean() >= 0.9999
+        assert (refine(coffee, log_probs, CrfSettings()).argmax(0) == refined).mean() >= 0.998
+
+
+def dino(tensors: dict[str, Tensor], image: Tensor, heads: int) -> tuple[Tensor, Tensor]:
+    """Return the features "feat" and "KK", each (B, h, w, C), of `image`, uint8 (B, H, W, 3)."""
+    t = {name.removeprefix("net.model."): value for name, value in tensors.items() if name.startswith("net.model.")}
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return F.linear(x, t[f"{name}.weight"], t[f"{name}.bias"])
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], t[f"{name}.weight"], t[f"{name}.bias"], 1e-6)
+
+    patch = t["patch_embed.proj.weight"].shape[-1]
+    pixels = ((image / 255 - MEAN) / STD).permute(0, 3, 1, 2)
+    x = F.conv2d(pixels, t["patch_embed.proj.weight"], t["patch_embed.proj.bias"], stride=patch)
+    batch, width, h, w = x.shape
+    side = math.isqrt(t["pos_embed"].shape[1] - 1)
+    grid = t["pos_embed"][:, 1:].reshape(1, side, side, width).permute(0, 3, 1, 2)
+    if (h, w) != (side, side):
+        grid = F.interpolate(grid, scale_factor=((h + 0.1) / side, (w + 0.1) / side), mode="bicubic")
+    x = torch.cat([(t["cls_token"] + t["pos_embed"][:, :1]).expand(batch, -1, -1), (x + grid).flatten(2).mT], dim=1)
+    for block in range(12):
+        b = f"blocks.{block}."
+        qkv = linear(norm(x, b + "norm1"), b + "attn.qkv")
+        q, k, v = qkv.reshape(batch, -1, 3, heads, width // heads).permute(2, 0, 3, 1, 4)  # each (B, heads, N, d)
+        attention = (q @ k.mT * (width // heads) ** -0.5).softmax(-1)
+        x = x + linear((attention @ v).transpose(1, 2).flatten(2), b + "attn.proj")
+        x = x + linear(F.gelu(linear(norm(x, b + "norm2"), b + "mlp.fc1")), b + "mlp.fc2")
+    keys = k[:, :, 1:].permute(0, 2, 1, 3).flatten(2)  # heads side by side
+    return norm(x, "norm")[:, 1:].reshape(batch, h, w, width), keys.reshape(batch, h, w, width)
+
+
+def expected(tensors: dict[str, Tensor], features: Tensor, projection: str | None) -> Tensor:
+    """Return the code (B, D, h, w) that the original's head makes of features (B, h, w, C)."""
+    x = features.permute(0, 3, 1, 2)
+    if projection is None:
+        return x
+
+    def convolved(x: Tensor, name: str) -> Tensor:
+        return F.conv2d(x, tensors[f"net.{name}.weight"], tensors[f"net.{name}.bias"])
+
+    code = convolved(x, "cluster1.0")
+    if projection == "nonlinear":
+        code = code + convolved(convolved(x, "cluster2.0").relu(), "cluster2.2")
+    return code
+
+
+VARIANTS = {
+    "patch 8, extra clusters": (27, {"dino_patch_size": 8, "dim": 100, "extra_clusters": 5}),
+    "keys, linear head": (3, {"dino_feat_type": "KK", "projection_type": "linear", "dataset_name": "potsdam"}),
+    "keys, patch 8": (15, {"dino_feat_type": "KK", "dino_patch_size": 8, "dim": 90, "extra_clusters": 2}),
+    "no head": (27, {"projection_type": None, "dim": 384, "dataset_name": "cityscapes"}),
+    "ViT-B": (27, {"model_type": "vit_base", "dim": 90}),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_kind_of_checkpoint_computes_what_the_original_would(
+    variant: str, tmp_path: Path, photos_folder: Path
+) -> None:
+    classes, config = VARIANTS[variant]
+    tensors = ORIGINAL["make"](tmp_path / "x.ckpt", classes, **config)
+    import_checkpoint(tmp_path / "x.ckpt", tmp_path / "run")
+    checkpoint = load_checkpoint(tmp_path / "run")
+    model = segmenter(checkpoint, False, Quiet())
+    patch = config.get("dino_patch_size", 16)
+    keys = config.get("dino_feat_type") == "KK"
+    for height, width in ((5 * patch, 9 * patch), (224, 224)):  # the second is the size of the table of positions
+        with Image.open(photos_folder / "cat.jpg") as photo:
+            image = torch.from_numpy(np.array(photo.convert("RGB").resize((width, height))))[None]
+        with torch.inference_mode():
+            features = dino(tensors, image, 12 if config.get("model_type") == "vit_base" else 6)[keys]
+            code = expected(tensors, features, config.get("projection_type", "nonlinear"))
+            assert torch.allclose(model.code(image), code, atol=1e-4, rtol=1e-4)
+            code = F.interpolate(code, (height, width), mode="bilinear", align_corners=False)
+            cosine = F.conv2d(F.normalize(code), F.normalize(tensors["cluster_probe.clusters"])[..., None, None])
+            linear = F.conv2d(code, tensors["linear_probe.weight"], tensors["linear_probe.bias"])
+            cluster_log_probs, linear_log_probs = model(image)
+        assert cluster_log_probs.shape[1] == classes + config.get("extra_clusters", 0)
+        assert torch.allclose(cluster_log_probs, (2 * cosine).log_softmax(1), atol=1e-4)
+        assert torch.allclose(linear_log_probs, linear.log_softmax(1), atol=2e-4)
+    names = {"cityscapes": "road", "potsdam": "roads and cars", "cocostuff27": "electronic"}
+    name = names[config.get("dataset_name", "cocostuff27")]
+    # Of 15 classes in a data set of 27 nobody knows which they are.
+    assert checkpoint.linear_names[:1] == ((name,) if classes != 15 else ())
+    assert len(checkpoint.linear_names) == len(checkpoint.linear_palette)
+
+
+def test_keys_patch_8_and_extra_clusters_export(tmp_path: Path) -> None:
+    classes, config = VARIANTS["keys, patch 8"]
+    ORIGINAL["make"](tmp_path / "x.ckpt", classes, **config)
+    import_checkpoint(tmp_path / "x.ckpt", tmp_path / "run")
+    model = segmenter(load_checkpoint(tmp_path / "run"), False, Quiet())
+    model.backbone.vit.blocks = model.backbone.vit.blocks[-2:]  # two of twelve blocks trace like all of them
+    names = [f"class {index}" for index in range(17)]
+    about = {"format": 1, "classes": 17, "class_names": names, "palette": palette(17), "patch": 8, "res": 320}
+    graph = trace(model)
+    about |= {"backbone": "dino-vits8", "flip": False, "precision": "fp32"}
+    onnx.helper.set_model_props(graph, {"stego": json.dumps(about)})
+    session = Session.from_bytes(graph.SerializeToString(), "cpu")
+    assert check_parity(model, session, "fp32").agreement > 0.999
+    assert [output.shape for output in session.run(np.zeros((2, 16, 24, 3), np.uint8))] == [
+        (2, 17, 16, 24), (2, 15, 16, 24),
+    ]  # fmt: skip
+
+
+def test_a_run_keeps_all_of_the_import_and_none_of_the_file_twice(
+    run: Path, published: tuple[Path, dict[str, Tensor]]
+) -> None:
+    assert sorted(file.name for file in run.iterdir()) == ["backbone.safetensors", "config.json", "model.safetensors"]
+    imported = json.loads((run / "config.json").read_text())["imported"]
+    assert imported["file"] == "published.ckpt"
+    assert imported["configuration"]["dino_feat_type"] == "feat"
+    assert imported["configuration"]["pretrained_weights"] is None
+    checkpoint, tensors = load_checkpoint(run), published[1]
+    assert checkpoint.linear is not None
+    assert torch.equal(checkpoint.linear[0], tensors["linear_probe.weight"][:, :, 0, 0])
+    assert torch.equal(checkpoint.linear[1], tensors["linear_probe.bias"])
+    assert checkpoint.linear_names[0] == "electronic"
+
+
+def test_saving_a_checkpoint_again_changes_no_byte(run: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(run)
+    assert isinstance(checkpoint, Checkpoint)
+    save_checkpoint(checkpoint, tmp_path)
+    for name in ("model.safetensors", "config.json"):
+        assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_a_run_without_its_backbone_or_with_another_is_refused(run: Path, tmp_path: Path) -> None:
+    for name in ("model.safetensors", "config.json"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    with pytest.raises(ModelError, match=r"has no backbone\.safetensors"):
+        segmenter(load_checkpoint(tmp_path), False, Quiet())
+    (tmp_path / "backbone.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    with pytest.raises(ModelError, match="not the dino-vits16 that this head was trained on") as caught:
+        segmenter(load_checkpoint(tmp_path), False, Quiet())
+    assert caught.value.remedy == "Import the checkpoint again."
+
+
+def test_another_run_is_never_overwritten_and_the_same_import_may_be_repeated(
+    run: Path, published: tuple[Path, dict[str, Tensor]], tmp_path: Path
+) -> None:
+    before = (run / "config.json").read_bytes()
+    import_checkpoint(published[0], run)
+    assert (run / "config.json").read_bytes() == before
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="already holds another run"):
+        import_checkpoint(published[0], tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("net.model.blocks.7.attn.qkv.bias", None, "lacks the tensor net.model.blocks.7.attn.qkv.bias"),
+        ("net.cluster2.2.weight", None, "lacks the tensor net.cluster2.2.weight"),
+        ("cluster_probe.clusters", None, "lacks the tensor cluster_probe.clusters"),
+        ("cluster_probe.clusters", torch.zeros(27, 71), r"cluster_probe.clusters of shape \(27, 71\); \(27, 70\)"),
+        ("cluster_probe.clusters", torch.zeros(257, 70), "at most 256 rows"),
+        ("linear_probe.bias", torch.full((27,), math.nan), "linear_probe.bias that are not finite"),
+        ("linear_probe.bias", torch.zeros(1).expand(27), "linear_probe.bias reaches beyond its data"),
+        ("linear_probe.bias", [0.0] * 27, "linear_probe.bias is not a tensor"),
+    ],
+)
+def test_a_checkpoint_that_lacks_or_garbles_a_tensor_is_refused(
+    name: str, value: object, sentence: str, published: tuple[Path, dict[str, Tensor]], tmp_path: Path
+) -> None:
+    tensors = {key: tensor for key, tensor in published[1].items() if key != name}
+    ORIGINAL["save"](tmp_path / "x.ckpt", tensors if value is None else tensors | {name: value})
+    with pytest.raises(StegoError, match=sentence) as caught:
+        import_checkpoint(tmp_path / "x.ckpt", tmp_path / "run")
+    assert caught.value.exit_code == 5
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_without_a_linear_probe_and_in_half_precision_is_taken(
+    published: tuple[Path, dict[str, Tensor]], tmp_path: Path
+) -> None:
+    tensors = {key: tensor.half() for key, tensor in published[1].items() if not key.startswith("linear_probe")}
+    ORIGINAL["save"](tmp_path / "x.ckpt", tensors)
+    checkpoint = import_checkpoint(tmp_path / "x.ckpt", tmp_path / "run")
+    assert checkpoint.linear is None
+    assert load_checkpoint(tmp_path / "run").linear_names == ()
+    assert torch.equal(checkpoint.head.cluster1.bias, tensors["net.cluster1.0.bias"].float())
