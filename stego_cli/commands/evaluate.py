@@ -51,7 +51,7 @@ def command(
 ) -> None:
     """Evaluate a model."""
     from stego_cli.inference.session import Session
-    from stego_cli.scoring.evaluate import EvaluateSettings, evaluate
+    from stego_cli.scoring.evaluate import EvaluateSettings, evaluate, find_pairs
     from stego_cli.scoring.protocol import SIDE, crop_side
     from stego_cli.scoring.settings import parse_classes
     from stego_cli.settings import CrfSettings
@@ -63,11 +63,12 @@ def command(
         data=data, split=split, protocol=protocol, table=parse_classes(classes) if classes else None,
         crf=CrfSettings() if crf else None, res=res, workers=workers,
     )  # fmt: skip
+    pairs = find_pairs(settings)  # before the model: exporting a run takes a while
     with Stop() as stop, _model_file(model, protocol == "stego", ui) as file:
         session = Session.from_file(file, device)
         if protocol == "stego" and (side := crop_side(session.info.patch)) != SIDE:
             ui.note(f"Crops are {side} x {side}: {SIDE} is not a multiple of this backbone's patch.")
-        result = evaluate(session, settings, ui, stop)
+        result = evaluate(session, pairs, settings, ui, stop)
     _show(result, classes or "", session.info.backbone, ui, out=str(json_file) != "-")
     if json_file is not None:
         _write_json(result, json_file)

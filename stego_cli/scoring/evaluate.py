@@ -29,6 +29,7 @@ from stego_cli.scoring.tally import Sums
 from stego_cli.settings import CrfSettings
 from stego_cli.stop import Stop
 
+Pair = tuple[Path, Path]  # a photograph and the place of its label
 _UNKNOWN = 256  # classes, when nothing says how many: the largest label decides afterwards
 
 
@@ -57,11 +58,13 @@ class Evaluation:
     failures: list[tuple[str, str]]
 
 
-def evaluate(session: Session, settings: EvaluateSettings, progress: Progress, stop: Stop) -> Evaluation:
-    """Evaluate a model on DATA/imgs/SPLIT with DATA/labels/SPLIT.
+def evaluate(
+    session: Session, pairs: list[Pair], settings: EvaluateSettings, progress: Progress, stop: Stop
+) -> Evaluation:
+    """Evaluate a model on photographs and their labels (`find_pairs`).
 
     Raises:
-        NoInputError: the data set has no such split, or nothing in it can be used.
+        NoInputError: none of them can be used.
         UsageError: the protocol averages codes over a flip, and the model was exported without it.
         Stopped: a signal came.
     """
@@ -71,7 +74,6 @@ def evaluate(session: Session, settings: EvaluateSettings, progress: Progress, s
             "without that.",
             "Give the run itself as --model, export it again with --flip, or use --protocol full.",
         )
-    pairs = _pairs(settings)
     grid = make_grid(len(settings.table.names) if settings.table else _UNKNOWN, _ignored(settings.table), None)
     sums: dict[tuple[str, bool], Sums] = {}
     failures: list[tuple[str, str]] = []
@@ -88,7 +90,12 @@ def evaluate(session: Session, settings: EvaluateSettings, progress: Progress, s
     return Evaluation(scores, failures)
 
 
-def _pairs(settings: EvaluateSettings) -> list[tuple[Path, Path]]:
+def find_pairs(settings: EvaluateSettings) -> list[Pair]:
+    """Return the photographs of DATA/imgs/SPLIT, each with the place of its label in DATA/labels/SPLIT.
+
+    Raises:
+        NoInputError: the data set has no such split, or no photograph in it.
+    """
     folders = split_folders(settings.data, settings.split)
     for folder in (folders.photos, folders.labels):
         if folder is None or not folder.is_dir():
@@ -105,12 +112,12 @@ def _ignored(table: ClassTable | None) -> int | None:
 
 
 def _counted(
-    session: Session, settings: EvaluateSettings, pairs: list[tuple[Path, Path]], grid: Grid,
+    session: Session, settings: EvaluateSettings, pairs: list[Pair], grid: Grid,
     failures: list[tuple[str, str]], stop: Stop,
 ) -> Iterator[Counted]:  # fmt: skip
     res = settings.res or session.info.res
 
-    def load(pair: tuple[Path, Path]) -> tuple[str, Example | str]:
+    def load(pair: Pair) -> tuple[str, Example | str]:
         try:
             return shown(pair[0]), load_example(*pair, settings.protocol, res, session.info.patch)
         except (PhotoError, OSError) as error:
