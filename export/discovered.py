@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from export.model_file import export_onnx
+from stego_cli.errors import Stopped
 from stego_cli.images.atomic import DISCOVERY
 from stego_cli.images.discover import Found
 from stego_cli.progress import Progress
@@ -31,6 +32,11 @@ def discover_model(found: Found, target: Path, settings: TrainSettings, progress
     )
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=DISCOVERY) as scratch:
         run = Path(scratch)
-        train(sample, run, settings, progress, stop)
-        stop.check()
-        export_onnx(run, target, ExportSettings(), progress)
+        try:
+            train(sample, run, settings, progress, stop)
+            stop.check()
+            export_onnx(run, target, ExportSettings(), progress)
+        except Stopped as error:  # training would speak of a run to resume, and this one goes with its folder
+            raise Stopped(
+                error.exit_code, "Stopped while discovering classes.", "The same command begins with that again."
+            ) from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -26,11 +27,30 @@ class _Spawning(SpawnContext):
     Process = _Worker
 
 
+class _Pool(ProcessPoolExecutor):
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
+        with _signals_held_back():  # processes are started as work comes in
+            return super().submit(fn, *args, **kwargs)
+
+
 def process_pool(
     count: int, begin: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
 ) -> ProcessPoolExecutor:
     """Return a pool of `count` processes; each calls `begin_worker`, or `begin` in its place, when it starts."""
-    return ProcessPoolExecutor(count, _Spawning(), begin or begin_worker, arguments)
+    return _Pool(count, _Spawning(), begin or begin_worker, arguments)
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Start processes that a terminal's Ctrl-C, which reaches the whole group, cannot end before they ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def begin_worker() -> None:

@@ -50,6 +50,7 @@ def command(
     ] = None,
 ) -> None:
     """Evaluate a model."""
+    from stego_cli.images.atomic import require_writable_files
     from stego_cli.inference.session import Session
     from stego_cli.scoring.evaluate import EvaluateSettings, evaluate, find_pairs
     from stego_cli.scoring.protocol import SIDE, crop_side
@@ -63,6 +64,7 @@ def command(
         data=data, split=split, protocol=protocol, table=parse_classes(classes) if classes else None,
         crf=CrfSettings() if crf else None, res=res, workers=workers,
     )  # fmt: skip
+    require_writable_files(json_file)
     pairs = find_pairs(settings)  # before the model: exporting a run takes a while
     with Stop() as stop, _model_file(model, protocol == "stego", ui) as file:
         session = Session.from_file(file, device)
@@ -95,22 +97,24 @@ def _model_file(model: Path, flip: bool, ui: Ui) -> Iterator[Path]:
 
 def _show(result: Evaluation, name: str, backbone: str, ui: Ui, out: bool) -> None:
     from stego_cli.scoring.published import PUBLISHED
+    from stego_cli.ui import figure
 
     rows = [
-        (f"this model ({backbone})", probe, "yes" if crf else "no", f"{score.accuracy:.2f}", f"{score.miou:.2f}")
+        (f"this model ({backbone})", probe, "yes" if crf else "no", figure(score.accuracy), figure(score.miou))
         for (probe, crf), score in result.scores.items()
     ]
     rows += [
         (
-            f"{row.method} ({row.backbone}), published", row.probe, "as published",
+            f"{row.method}{f' ({row.backbone})' if row.backbone else ''}, published", row.probe, "as published",
             "" if row.accuracy is None else f"{row.accuracy:.1f}", f"{row.miou:.1f}",
         )
         for row in PUBLISHED.get(name, ())
     ]  # fmt: skip
     first = next(iter(result.scores.values()))
     ui.table(f"{first.images} photographs", ("", "probe", "CRF", "accuracy", "mIoU"), rows, out=out)
-    if first.dropped:
-        ui.note(f"{first.dropped} pixels fell on extra clusters; this protocol leaves them out, as the original does.")
+    if first.unmatched_pixels:
+        kept = "left out, as the original does" if first.mode == "stego" else "counted as wrong"
+        ui.note(f"{first.unmatched_pixels} labelled pixels fell on clusters without a class; they were {kept}.")
     for path, reason in result.failures:
         ui.line(f"failed: {path}: {reason}", style="red")
 

@@ -62,6 +62,7 @@ def command(
     """Score a tree of masks."""
     from stego_cli.classes import VOID
     from stego_cli.errors import EXIT_SOME_FAILED, UsageError
+    from stego_cli.images.atomic import require_writable_files
     from stego_cli.scoring.score import score
     from stego_cli.scoring.settings import ScoreSettings, parse_classes, parse_ignore, read_remap
     from stego_cli.stop import Stop
@@ -77,7 +78,7 @@ def command(
         extremes=0 if report is None else _EXTREMES,
     )  # fmt: skip
     ui = Ui()
-    _require_writable(json_file, report)
+    require_writable_files(json_file, report)
     with Stop() as stop:
         result = score(settings, ui, stop)
         _show(result, ui, to_stdout=str(json_file) != "-")
@@ -86,21 +87,10 @@ def command(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _require_writable(*files: Path | None) -> None:
-    """Find out before the work, not after it, that its result cannot be written."""
-    from stego_cli.errors import OutputError
-    from stego_cli.images.atomic import require_writable
-
-    for file in files:
-        if file is not None and str(file) != "-":
-            if file.is_dir():
-                raise OutputError(f"{file} is a folder.", "Give the name of a file.")
-            require_writable(file.parent)
-
-
 def _show(score: Score, ui: Ui, to_stdout: bool) -> None:
     """Show the figures, which were asked for, and say what was left out of them or went wrong."""
     from stego_cli.images.atomic import shown
+    from stego_cli.ui import figure
 
     pixels = score.pixels
     total = int(pixels.sum())
@@ -108,7 +98,7 @@ def _show(score: Score, ui: Ui, to_stdout: bool) -> None:
         "",
         ("class", "IoU %", "share of labels %"),
         [
-            (shown(name), _figure(iou), _figure(100 * count / total if total else 0.0))
+            (shown(name), figure(iou), figure(100 * count / total if total else 0.0))
             for name, iou, count in zip(score.table.names, score.ious, pixels, strict=True)
         ],
         out=to_stdout,
@@ -117,11 +107,11 @@ def _show(score: Score, ui: Ui, to_stdout: bool) -> None:
         "",
         ("all classes", ""),
         [
-            ("accuracy %", _figure(score.accuracy)),
-            ("mIoU %", _figure(score.miou)),
-            ("frequency-weighted IoU %", _figure(score.fwiou)),
-            *([("boundary F-score %", _figure(score.boundary_f))] if score.boundary_f is not None else []),
-            ("adjusted mutual information", _figure(score.ami, digits=4)),
+            ("accuracy %", figure(score.accuracy)),
+            ("mIoU %", figure(score.miou)),
+            ("frequency-weighted IoU %", figure(score.fwiou)),
+            *([("boundary F-score %", figure(score.boundary_f))] if score.boundary_f is not None else []),
+            ("adjusted mutual information", figure(score.ami, digits=4)),
             ("pairs", str(score.images)),
             ("pixels", str(total)),
             ("ignored pixels", str(score.ignored_pixels)),
@@ -144,10 +134,6 @@ def _show(score: Score, ui: Ui, to_stdout: bool) -> None:
         ui.line(f"failed: {shown(path)}: {shown(reason)}", style="red")
     if len(score.failures) > _SHOWN_FAILURES:
         ui.note(f"... and {len(score.failures) - _SHOWN_FAILURES} more; --json FILE lists them all.")
-
-
-def _figure(value: float, digits: int = 2) -> str:
-    return "-" if value != value else f"{value:.{digits}f}"  # NaN alone differs from itself
 
 
 def _write(

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 HELP = """Write a mask for every photograph in a folder.
 
 A mask is a palette PNG, pixel value = class. Masks mirror the folder (x/a.jpg gets MASKS/x/a.png), each at its
-photograph's own size as a viewer shows it. The model is --model, else ./stego.onnx, else classes are discovered in
-these photographs first and the model is kept in MASKS/.stego. The same command again does only what is missing or has
-changed.
+photograph's own size as a viewer shows it. The model is --model, else one discovered for MASKS before, else
+./stego.onnx, else classes are discovered in these photographs first and the model is kept in MASKS/.stego. The same
+command again does only what is missing or has changed.
 
 Links to files are followed, links to folders are not. Hidden files, and folders that hold masks, are passed over.
 Of an animation the first frame is taken; transparency is laid over white.
@@ -61,6 +61,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
 ) -> None:
     """Segment a tree of photographs."""
+    from stego_cli.errors import UsageError
     from stego_cli.images.atomic import shown
     from stego_cli.images.discover import find_photos
     from stego_cli.inference.output import OutputFolder
@@ -68,11 +69,13 @@ def command(
     from stego_cli.stop import Stop
     from stego_cli.ui import Ui
 
+    if probe not in ("cluster", "linear"):
+        raise UsageError(f"--probe is {probe!r}; it is cluster or linear.")
     batch = _batch_size(batch_size)
     ui = Ui(as_json)
     found = find_photos(photos, exclude=out)
     with OutputFolder(out) as output, Stop() as stop:
-        chosen = _model(model, classes, res, device, overwrite, found, output, ui, stop)
+        chosen = _model(model, classes, probe, res, device, overwrite, found, output, ui, stop)
         from stego_cli.inference.segment import segment
         from stego_cli.inference.session import Session
 
@@ -105,8 +108,6 @@ def _tell_passed_over(found: Found, ui: Ui) -> None:
 def _names(session: Session, probe: str, model: str) -> tuple[str, ...]:
     from stego_cli.errors import UsageError
 
-    if probe not in ("cluster", "linear"):
-        raise UsageError(f"--probe is {probe!r}; it is cluster or linear.")
     names = session.info.names(probe)
     if not names:
         raise UsageError(f"{model} has no linear probe.", "Train with --labels, or leave out --probe.")
@@ -124,18 +125,20 @@ def _batch_size(text: str) -> int | None:
 
 
 def _model(
-    model: Path | None, classes: int | None, res: int | None, device: str, overwrite: bool,
+    model: Path | None, classes: int | None, probe: str, res: int | None, device: str, overwrite: bool,
     found: Found, output: OutputFolder, progress: Progress, stop: Stop,
 ) -> Path:  # fmt: skip
     """Return the model to use, discovering one if there is none."""
     from stego_cli.errors import UsageError
     from stego_cli.images.atomic import shown
 
-    if model is None and _DEFAULT_MODEL.is_file():
+    if model is None and _DEFAULT_MODEL.is_file() and (overwrite or not output.discovered.is_file()):
         model = _DEFAULT_MODEL
     if model is not None:
         if classes is not None:
             raise UsageError(f"--classes is for discovery; {shown(model)} has its own classes.", "Leave it out.")
+        if overwrite:  # no mask will be left that a model discovered before has made
+            output.discovered.unlink(missing_ok=True)
         return model
     if output.discovered.is_file() and not overwrite:
         if classes is not None:
@@ -145,6 +148,8 @@ def _model(
             )
         progress.note(f"Using the model discovered before, {shown(output.discovered)}.")
         return output.discovered
+    if probe != "cluster":
+        raise UsageError("--probe linear needs a model whose linear probe labels trained.", "Give it as --model.")
     from export.discovered import discover_model
     from stego_cli.settings import DEFAULT_RES, TrainSettings
 

@@ -67,7 +67,7 @@ def command(
     )  # fmt: skip
     ui = Ui(as_json)
     folders = training_folders(photos, labels)
-    found = find_photos(folders.photos, exclude=out)
+    found = find_photos(photos if photos.is_file() else folders.photos, exclude=out)
     for path, reason in found.unreadable:
         ui.warn(f"The folder {shown(path)} cannot be read: {reason}.")
     from stego_cli.training.train import train

@@ -32,7 +32,7 @@ def training_folders(given: Path, labels: Path | None) -> Folders:
     """
     layout = split_folders(given, "train")
     if not layout.photos.is_dir():
-        return Folders(given, labels)
+        return Folders(given.parent if given.is_file() else given, labels)
     if labels is None and layout.labels is not None and layout.labels.is_dir():
         labels = layout.labels
     return Folders(layout.photos, labels)

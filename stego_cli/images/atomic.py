@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stego_cli.errors import OutputError
 
-DISCOVERY = "discover-"  # how the name of a discovery's scratch folder begins
+DISCOVERY = ".stego-discover-"  # how the name of a discovery's scratch folder begins: ours beyond doubt
 
 
 def write_bytes(target: Path, content: bytes, scratch: Path | None = None) -> None:
@@ -41,6 +41,19 @@ def write_bytes(target: Path, content: bytes, scratch: Path | None = None) -> No
         ) from error
 
 
+def append_line(target: Path, line: str) -> None:
+    """Add a line to a text file.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        with target.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {error.strerror or error}.", "Free some space.") from error
+
+
 def require_writable(folder: Path) -> None:
     """Make `folder` and prove that a file can be made in it.
 
@@ -54,6 +67,19 @@ def require_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.", "Choose another --out.") from error
+
+
+def require_writable_files(*files: Path | None) -> None:
+    """Find out before the work, not after it, that its result cannot be written; None and "-" are no files.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    for file in files:
+        if file is not None and str(file) != "-":
+            if file.is_dir():
+                raise OutputError(f"{file} is a folder.", "Give the name of a file.")
+            require_writable(file.parent)
 
 
 def remove_leftovers(scratch: Path) -> None:

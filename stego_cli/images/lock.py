@@ -15,8 +15,8 @@ from stego_cli.errors import OutputError
 
 
 @contextmanager
-def hold(file: Path) -> Iterator[None]:
-    """Hold the lock `file` (its folder must exist) until the block ends.
+def hold(file: Path, folder: Path | None = None) -> Iterator[None]:
+    """Hold the lock `file` (its folder must exist), which stands for `folder` (its own), until the block ends.
 
     Raises:
         OutputError: another run holds it, and the message names that run; or it cannot be written or locked.
@@ -35,7 +35,7 @@ def hold(file: Path) -> Iterator[None]:
             ) from error
         if not free:
             raise OutputError(
-                f"Another run is writing to {file.parent.parent}: {_holder(file)}.",
+                f"Another run is writing to {folder or file.parent}: {_holder(file)}.",
                 "Wait for it, stop it, or give this run another --out.",
             )
         yield

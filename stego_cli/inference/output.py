@@ -32,7 +32,7 @@ class OutputFolder:
         self.root = root
         self.state = root / STATE
         self.discovered = self.state / "model.onnx"
-        self._lock = hold(self.state / "lock")
+        self._lock = hold(self.state / "lock", root)
 
     def __enter__(self) -> OutputFolder:
         require_writable(self.root)

@@ -44,10 +44,13 @@ class Session:
         except Exception as error:
             raise ModelError(f"{name} is not a readable ONNX model: {_first_line(error)}") from error
         if self.device != "cpu" and _CUDA not in self._session.get_providers():
-            raise UsageError(
-                f"ONNX Runtime could not start CUDA for --device {self.device}.",
-                "Check the driver and `pip install onnxruntime-gpu[cuda,cudnn]`, or give --device cpu.",
-            )
+            if device == "auto":
+                self.device, self.why = "cpu", "a GPU was found, but CUDA's libraries could not be loaded"
+            else:
+                raise UsageError(
+                    f"ONNX Runtime could not start CUDA for --device {self.device}.",
+                    "Check the driver and `pip install onnxruntime-gpu[cuda,cudnn]`, or give --device cpu.",
+                )
         inputs = {entry.name: entry for entry in self._session.get_inputs()}
         self.outputs = [entry.name for entry in self._session.get_outputs()]
         if set(inputs) != {INPUT} or inputs[INPUT].type != "tensor(uint8)" or CLUSTER_OUTPUT not in self.outputs:
@@ -148,7 +151,9 @@ def _providers(device: str) -> list[Any]:
     import onnxruntime as ort
 
     ort.preload_dlls()  # CUDA's libraries out of the nvidia wheels, without any LD_LIBRARY_PATH
-    return [(_CUDA, {"device_id": int(device.partition(":")[2])}), _CPU]
+    # Full float32 and one fixed choice of algorithms: results that do not change from run to run.
+    exact = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"}
+    return [(_CUDA, {"device_id": device.partition(":")[2], **exact}), _CPU]
 
 
 def _first_line(error: Exception) -> str:

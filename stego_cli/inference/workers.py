@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import signal
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -72,8 +70,7 @@ class Workers:
 
     def _start(self, job: Job) -> Future[Finished]:
         try:
-            with _signals_held_back():
-                return self._pool.submit(finish, job)
+            return self._pool.submit(finish, job)
         except BrokenProcessPool as error:  # found out before the futures that were lost with the pool
             future: Future[Finished] = Future()
             future.set_exception(error)
@@ -96,19 +93,6 @@ class Workers:
             for process in multiprocessing.active_children():
                 process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Start processes that a terminal's Ctrl-C, which reaches the whole group, cannot end before they ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _outcome(future: Future[Finished], job: Job) -> Finished:

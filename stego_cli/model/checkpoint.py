@@ -6,6 +6,7 @@ an imported one has its own, in `backbone.safetensors`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -80,8 +81,10 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
     if checkpoint.linear is not None:
         tensors["linear.weight"], tensors["linear.bias"] = checkpoint.linear
     contiguous = {name: value.detach().cpu().float().contiguous() for name, value in tensors.items()}
+    content = save(contiguous)
     config = {
         "format": FORMAT,
+        "model_sha256": hashlib.sha256(content).hexdigest(),
         "classes": len(checkpoint.centroids),
         "shares": [round(share, 6) for share in checkpoint.shares],
         "backbone": asdict(checkpoint.backbone),
@@ -93,8 +96,8 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
         **{name: value for name in _LINEAR if (value := getattr(checkpoint, name))},
         **checkpoint.facts,
     }
-    # config.json comes last: a folder that has one holds a whole checkpoint.
-    write_bytes(run / MODEL_FILE, save(contiguous))
+    # config.json comes last and knows the other: a folder in which the two fit holds a whole checkpoint.
+    write_bytes(run / MODEL_FILE, content)
     write_bytes(run / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
 
 
@@ -111,6 +114,8 @@ def load_checkpoint(run: Path) -> Checkpoint:
         config = json.loads((run / CONFIG_FILE).read_text())
         if config["format"] != FORMAT:
             raise ModelError(f"{run} has checkpoint format {config['format']}; this version reads {FORMAT}.")
+        if config.get("model_sha256") not in (None, sha256(run / MODEL_FILE)):
+            raise ValueError(f"{MODEL_FILE} is not the one that {CONFIG_FILE} was written for")
         with safe_open(run / MODEL_FILE, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         settings = TrainSettings(**_tuples(config["settings"]))
@@ -118,7 +123,18 @@ def load_checkpoint(run: Path) -> Checkpoint:
         head = Head(row.width, settings.code, nonlinear="head.cluster2.0.weight" in tensors)
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
         linear = (tensors["linear.weight"], tensors["linear.bias"]) if "linear.weight" in tensors else None
-        known = {"format", "classes", "shares", "backbone", "block", "token", "weights_sha256", "res", "settings"}
+        known = {
+            "format",
+            "model_sha256",
+            "classes",
+            "shares",
+            "backbone",
+            "block",
+            "token",
+            "weights_sha256",
+            "res",
+            "settings",
+        }
         return Checkpoint(
             head=head,
             centroids=tensors["cluster.centroids"],
@@ -182,7 +198,8 @@ def newest_run(folder: Path) -> Path:
         UsageError: there is none.
     """
     runs = [file for pattern in (CONFIG_FILE, f"*/{CONFIG_FILE}") for file in folder.glob(pattern)]
-    runs = [file for file in runs if (file.parent / MODEL_FILE).is_file()]
+    # Other tools lay out their models like this too; only ours name the backbone's weights.
+    runs = [file for file in runs if (file.parent / MODEL_FILE).is_file() and b'"weights_sha256"' in file.read_bytes()]
     if not runs:
         raise UsageError(f"There is no run in {folder.absolute()} or directly below it.", "Name one, or `stego train`.")
     return max(runs, key=lambda file: file.stat().st_mtime).parent

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from stego_cli.errors import UsageError, WeightsError
-from stego_cli.model.backbones import Backbone
+from stego_cli.model.backbones import BACKBONES, Backbone
 from stego_cli.model.positions import resample
 
 
@@ -82,7 +82,8 @@ class FrozenViT(nn.Module):
         grid = table[0, -side * side :].reshape(side, side, -1)
         # Resampled in float32: half precision would move the tokens by more than the parity check allows.
         tokens = tokens + resample(grid.float(), height, width, self.row.positions).flatten(0, 1).to(tokens)
-        prefix = [token for token in (vit.cls_token, vit.reg_token) if isinstance(token, Tensor)]
+        named = (getattr(vit, name, None) for name in ("cls_token", "dist_token", "reg_token"))
+        prefix = [token for token in named if isinstance(token, Tensor)]
         if not prefix:
             return tokens
         first = torch.cat(prefix, dim=1)
@@ -136,7 +137,22 @@ def build(row: Backbone, weights: Path | None, block: int | None = None, token: 
     chosen %= row.blocks
     if token == "key" and not hasattr(vit.blocks[chosen].attn, "qkv"):
         raise UsageError(f"The keys of {row.name} cannot be had; use --token feat.")
-    return FrozenViT(vit, row, chosen, token)
+    frozen = FrozenViT(vit, row, chosen, token)
+    if row.name not in BACKBONES and row.source == "hub":
+        _try_out(frozen)
+    return frozen
+
+
+def _try_out(vit: FrozenViT) -> None:
+    """Run a model that the table does not know on a few patches: timm has transformers of many shapes."""
+    patch = vit.row.patch
+    try:
+        with torch.inference_mode():
+            shape = vit(torch.zeros(1, 2 * patch, 3 * patch, 3, dtype=torch.uint8)).shape
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise UsageError(f"{vit.row.timm_name} is not a plain vision transformer of timm: {error}.") from error
+    if shape != (1, 2, 3, vit.row.width):
+        raise UsageError(f"{vit.row.timm_name} gives features of shape {tuple(shape)}, not one for each patch.")
 
 
 def _filled_in(row: Backbone, vit: Any) -> Backbone:  # noqa: ANN401  (timm's attributes are known to timm alone)

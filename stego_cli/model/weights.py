@@ -138,12 +138,14 @@ def _watch(command: list[str], folder: Path, temporary: Path, stage: Stage) -> t
     log = folder / "log"
     seen = 0
     with log.open("wb") as output:
+        # In a group of its own: a terminal's Ctrl-C is for this process to answer, not for the installer.
         process = subprocess.Popen(
             command,
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
             env={**os.environ, "TMPDIR": str(temporary)},
+            start_new_session=True,
         )
         try:
             while True:

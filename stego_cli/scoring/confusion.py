@@ -17,6 +17,8 @@ Ids = NDArray[Any]  # uint8 or uint16 (H, W)
 Counts = NDArray[np.int64]  # (classes + 1, clusters + 1)
 Mask = NDArray[np.bool_]  # (H, W)
 
+# Without a number of classes any 8-bit label value may be one; the largest that occurs decides afterwards.
+UNKNOWN_CLASSES = 256
 _RUNS_WORTHWHILE = 4  # pixels a run, on average; below it counting pixels is quicker
 
 

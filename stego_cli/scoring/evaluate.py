@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stego_cli.classes import ClassTable
 from stego_cli.datasets.layout import split_folders
-from stego_cli.errors import NoInputError, PhotoError, UsageError
+from stego_cli.errors import NoInputError, PhotoError, StegoError, UsageError
 from stego_cli.images.atomic import shown
 from stego_cli.images.discover import find_photos
 from stego_cli.images.streams import map_ahead
@@ -21,7 +22,7 @@ from stego_cli.inference.session import Session
 from stego_cli.machine import cores
 from stego_cli.processes import process_pool
 from stego_cli.progress import Progress
-from stego_cli.scoring.confusion import Grid, make_grid
+from stego_cli.scoring.confusion import UNKNOWN_CLASSES, Grid, make_grid
 from stego_cli.scoring.protocol import PROTOCOLS, Counted, Example, Task, count_task, load_example
 from stego_cli.scoring.result import Score, make_score
 from stego_cli.scoring.settings import ScoreSettings
@@ -30,7 +31,6 @@ from stego_cli.settings import CrfSettings
 from stego_cli.stop import Stop
 
 Pair = tuple[Path, Path]  # a photograph and the place of its label
-_UNKNOWN = 256  # classes, when nothing says how many: the largest label decides afterwards
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,13 @@ def evaluate(
             "without that.",
             "Give the run itself as --model, export it again with --flip, or use --protocol full.",
         )
-    grid = make_grid(len(settings.table.names) if settings.table else _UNKNOWN, _ignored(settings.table), None)
+    grid = make_grid(len(settings.table.names) if settings.table else UNKNOWN_CLASSES, _ignored(settings.table), None)
     sums: dict[tuple[str, bool], Sums] = {}
     failures: list[tuple[str, str]] = []
     with progress.stage("Evaluating", len(pairs), unit="photographs") as stage:
         for counted in _counted(session, settings, pairs, grid, failures, stop):
+            if counted.problem:
+                failures.append((counted.name, counted.problem))
             for variant, counts in counted.counts.items():
                 total = sums.setdefault(variant, Sums(grid.empty()))
                 total.add(Sums(counts, images=1, void=int(not counts[:-1].any())))
@@ -93,6 +95,8 @@ def evaluate(
 def find_pairs(settings: EvaluateSettings) -> list[Pair]:
     """Return the photographs of DATA/imgs/SPLIT, each with the place of its label in DATA/labels/SPLIT.
 
+    A folder that cannot be read stands in the list too, and fails when it is opened.
+
     Raises:
         NoInputError: the data set has no such split, or no photograph in it.
     """
@@ -103,7 +107,8 @@ def find_pairs(settings: EvaluateSettings) -> list[Pair]:
                 f"{shown(folder or settings.data)} is not a folder.",
                 "A data set has imgs/SPLIT and labels/SPLIT (see `stego evaluate --help`).",
             )
-    paths = [folders.photos / photo.path for photo in find_photos(folders.photos).photos]
+    found = find_photos(folders.photos)
+    paths = [folders.photos / path for path in (*(photo.path for photo in found.photos), *dict(found.unreadable))]
     return [(path, label) for path in paths if (label := folders.label_of(path)) is not None]
 
 
@@ -128,7 +133,11 @@ def _counted(
             if isinstance(example, str):
                 failures.append((name, example))
                 continue
-            outputs = session.run(example.pixels[None])
+            try:
+                outputs = session.run(example.pixels[None])
+            except Exception as error:  # ONNX Runtime's errors share no base class but this
+                failures.append((name, f"the model could not run on it: {(str(error) or repr(error)).splitlines()[0]}"))
+                continue
             log_probs = {
                 output.removesuffix("_log_probs"): values[0]
                 for output, values in zip(session.outputs, outputs, strict=True)
@@ -140,7 +149,10 @@ def _counted(
 
     workers = settings.workers or cores()
     with ThreadPoolExecutor(cores()) as loaders, process_pool(workers) as pool:
-        yield from map_ahead(pool, count_task, tasks(), 2 * workers, stopped)
+        try:
+            yield from map_ahead(pool, count_task, tasks(), 2 * workers, stopped)
+        except BrokenProcessPool as error:
+            raise StegoError("A refining process died (out of memory?).", "Give --workers 1, or --no-crf.") from error
 
 
 def _score(probe: str, sums: Sums, settings: EvaluateSettings, failures: list[tuple[str, str]]) -> Score:

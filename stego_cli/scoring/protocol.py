@@ -56,9 +56,11 @@ class Task:
 
 @dataclass
 class Counted:
-    """Counts of one photograph by variant: (probe, whether after the CRF)."""
+    """Counts of one photograph by variant, (probe, whether after the CRF), or why there are none."""
 
+    name: str
     counts: dict[tuple[str, bool], Counts] = field(default_factory=dict)
+    problem: str = ""
 
 
 def crop_side(patch: int) -> int:
@@ -105,7 +107,14 @@ def _centre(image: Image.Image, side: int) -> Image.Image:
 
 def count_task(task: Task) -> Counted:
     """Count every variant of one photograph: each probe, before and (with `crf`) after the CRF."""
-    counted = Counted()
+    try:
+        return _counted(task)
+    except (ValueError, MemoryError) as error:
+        return Counted(task.name, problem=str(error) or "not enough memory")
+
+
+def _counted(task: Task) -> Counted:
+    counted = Counted(task.name)
     labels = task.grid.remapped(task.example.labels)
     of_labels = changes_across(labels)
     for probe, log_probs in task.log_probs.items():

@@ -27,10 +27,10 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         Published("CAUSE-TR", "DINOv2 ViT-B/14", _CLUSTER, 78.0, 45.3),
     ),
     "cityscapes": (Published("STEGO", "DINO ViT-B/8", _CLUSTER, 73.2, 21.0),),
-    "potsdam3": (Published("STEGO", "DINO ViT-B/8", _CLUSTER, 77.0, 62.6),),
+    "potsdam3": (Published("STEGO", "DINO ViT-S/8", _CLUSTER, 77.0, 62.6),),
     "voc2012": (
         Published("CAUSE-TR", "DINO ViT-S/8", _CLUSTER, None, 50.0),
         Published("Leopart", "DINO ViT-B/8", _CLUSTER, None, 47.2),
-        Published("MaskDistill", "DINO ViT-S/16", _CLUSTER, None, 45.8),
+        Published("MaskDistill", "", _CLUSTER, None, 45.8),
     ),
 }

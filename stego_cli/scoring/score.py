@@ -17,7 +17,7 @@ from stego_cli.images.streams import map_ahead
 from stego_cli.machine import cores
 from stego_cli.processes import process_pool
 from stego_cli.progress import Progress
-from stego_cli.scoring.confusion import make_grid
+from stego_cli.scoring.confusion import UNKNOWN_CLASSES, make_grid
 from stego_cli.scoring.extremes import Apart
 from stego_cli.scoring.pairs import Pair, count_pairs, walk_pairs
 from stego_cli.scoring.result import Score, make_score
@@ -28,8 +28,6 @@ from stego_cli.stop import Stop
 _CHUNK = 32  # pairs; a tenth of a second of work, so that the bar moves and no worker is idle for long at the end
 _FEW = 4 * _CHUNK  # up to so many pairs are counted before a second process has even started
 _AHEAD = 4  # chunks for each worker that wait or are under way
-# Without a number of classes any 8-bit label value may be one; the largest that occurs decides afterwards.
-_CLASSES_UNKNOWN = 256
 
 
 def score(settings: ScoreSettings, progress: Progress, stop: Stop) -> Score:
@@ -41,7 +39,7 @@ def score(settings: ScoreSettings, progress: Progress, stop: Stop) -> Score:
         StegoError: a worker process died.
     """
     whole = count_pairs(settings.pred, settings.gt)
-    classes = len(settings.table.names) if settings.table else _CLASSES_UNKNOWN
+    classes = len(settings.table.names) if settings.table else UNKNOWN_CLASSES
     grid = make_grid(classes, settings.ignore, settings.remap)
     plan = Plan(
         str(settings.pred), str(settings.gt), grid, settings.strict, settings.boundary, apart=settings.extremes > 0

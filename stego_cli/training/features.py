@@ -130,7 +130,7 @@ def compute_features(
                 usable.append(path)
                 grids.append((rows // patch, columns // patch))
         starts = list(itertools.accumulate((rows * columns for rows, columns in grids), initial=0))
-        tokens = _allocate(starts[-1], width, memory_limit, scratch, progress)
+        tokens = allocate(starts[-1], width, memory_limit, scratch, progress)
         pooled = torch.zeros(len(usable), width)
         good = torch.zeros(len(usable), dtype=torch.bool)
 
@@ -188,7 +188,12 @@ def _shape(item: tuple[int, Rgb | str]) -> tuple[int, ...] | None:
     return None if isinstance(item[1], str) else item[1].shape
 
 
-def _allocate(rows: int, width: int, limit: int, scratch: Path, progress: Progress) -> Tensor:
+def allocate(rows: int, width: int, limit: int, scratch: Path, progress: Progress) -> Tensor:
+    """Return float16 (rows, width), in memory up to `limit` bytes, else in a file in `scratch` that is gone at the end.
+
+    Raises:
+        OutputError: the file does not fit on the disk.
+    """
     size = rows * width * 2
     if size <= limit:
         return torch.zeros(rows, width, dtype=torch.float16)

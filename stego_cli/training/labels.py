@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stego_cli.classes import VOID
 from stego_cli.datasets.layout import Folders
-from stego_cli.errors import PhotoError, UsageError
+from stego_cli.errors import PhotoError
 from stego_cli.images.atomic import shown
 from stego_cli.progress import Progress
 from stego_cli.scoring.read import read_ids
 
-VOID = 255
 _POINTS = 1024  # of each photograph at most; the probe is small, and neighbouring pixels say the same
 _ALL_POINTS = 500_000
 
@@ -47,12 +47,7 @@ def read_labels(
 
     Labels may be missing, broken, or void (255) in part or whole; that is said and never fails. Returns None if no
     pixel has a class.
-
-    Raises:
-        UsageError: there is no such folder, or a label has a class beyond 254.
     """
-    if folders.labels is None or not folders.labels.is_dir():
-        raise UsageError(f"--labels {shown(folders.labels or '')} is not a folder.")
     missing, void, largest = 0, 0, -1
     points = max(1, min(_POINTS, _ALL_POINTS // len(photos)))
     drawn: list[tuple[int, Tensor, Tensor]] = []
@@ -74,7 +69,9 @@ def read_labels(
                 void += 1
                 continue
             if (top := int(ids[rows, columns].max())) > VOID:
-                raise UsageError(f"The label {shown(file)} has class {top}; classes are 0 to 254, and 255 is void.")
+                missing += 1
+                progress.warn(f"The label {shown(file)} cannot be used: it has class {top}; classes are 0 to 254.")
+                continue
             chosen = torch.randint(len(rows), (points,), generator=generator).numpy()
             y, x = rows[chosen], columns[chosen]
             size = np.array(ids.shape[::-1])

@@ -8,13 +8,15 @@ be empty and no loss undefined.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stego_cli.model.head import Head
-from stego_cli.training.features import FeatureCache
+from stego_cli.progress import Progress
+from stego_cli.training.features import FeatureCache, allocate
 from stego_cli.training.labels import LabelledPoints
 
 _BATCH = 4096  # points a step
@@ -23,11 +25,13 @@ _LR = 5e-3  # the original's
 _CODES_AT_ONCE = 65_536
 
 
-def codes_of(cache: FeatureCache, head: Head) -> FeatureCache:
-    """Return the cache with every feature replaced by its code, float16."""
+def codes_of(cache: FeatureCache, head: Head, memory_limit: int, scratch: Path, progress: Progress) -> FeatureCache:
+    """Return the cache with every feature replaced by its code, float16; see `allocate` for the last three."""
+    codes = allocate(len(cache.tokens), head.cluster1.out_features, memory_limit, scratch, progress)
     with torch.no_grad():
-        codes = [head(part.float()).half() for part in torch.split(cache.tokens, _CODES_AT_ONCE)]
-    return replace(cache, tokens=torch.cat(codes))
+        for start in range(0, len(codes), _CODES_AT_ONCE):
+            codes[start : start + _CODES_AT_ONCE] = head(cache.tokens[start : start + _CODES_AT_ONCE].float()).half()
+    return replace(cache, tokens=codes)
 
 
 def sample_as_upsampled(cache: FeatureCache, photos: Tensor, places: Tensor) -> Tensor:

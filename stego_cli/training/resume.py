@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,18 +21,29 @@ from stego_cli.training.fit import Fit
 RESUME_FILE = "resume.safetensors"
 
 
-def save_state(fit: Fit, settings: TrainSettings, photographs: int, run: Path) -> None:
+def fingerprint(paths: list[Path], weights_sha256: str) -> str:
+    """Return a hash of all that features come from: the photographs' paths, sizes and times, and the weights."""
+    digest = hashlib.sha256(weights_sha256.encode())
+    for path in paths:
+        digest.update(b"\0" + os.fsencode(path.absolute()))
+        with contextlib.suppress(OSError):  # gone since its features were computed: a difference too
+            stat = path.stat()
+            digest.update(f"\0{stat.st_size} {stat.st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def save_state(fit: Fit, settings: TrainSettings, source: str, run: Path) -> None:
     """Write everything that the remaining steps depend on, besides the features."""
     tensors = {f"head.{name}": value for name, value in fit.head.state_dict().items()}
     for index, state in fit.optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
     tensors["generator"] = fit.generator.get_state()
-    about = {"step": fit.step, "settings": asdict(settings), "photographs": photographs}
+    about = {"step": fit.step, "settings": asdict(settings), "photographs": source}
     contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
     write_bytes(run / RESUME_FILE, save(contiguous, {"about": json.dumps(about)}))
 
 
-def load_state(fit: Fit, settings: TrainSettings, photographs: int, run: Path) -> None:
+def load_state(fit: Fit, settings: TrainSettings, source: str, run: Path) -> None:
     """Bring `fit` to where the run was left.
 
     Raises:
@@ -40,14 +54,15 @@ def load_state(fit: Fit, settings: TrainSettings, photographs: int, run: Path) -
     try:
         with safe_open(file, framework="pt") as stored:
             about = json.loads(stored.metadata()["about"])
+            then = {"settings": about["settings"], "photographs": about["photographs"]}
+            step = int(about["step"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (not a dict)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{file} is damaged: {error}.", "Delete it and train again.") from error
-    now = json.loads(json.dumps({"settings": asdict(settings), "photographs": photographs}))
-    then = {"settings": about["settings"], "photographs": about["photographs"]}
+    now = json.loads(json.dumps({"settings": asdict(settings), "photographs": source}))
     if now != then:
         changed = [k for k, v in now["settings"].items() if about["settings"].get(k) != v]
-        changed += ["photographs"] if photographs != about["photographs"] else []
+        changed += ["photographs or weights"] if source != about["photographs"] else []
         raise UsageError(
             f"{run} was begun with other {', '.join(changed)}; resuming would mix the two.",
             "Give the same flags, or --overwrite to begin again.",
@@ -60,4 +75,4 @@ def load_state(fit: Fit, settings: TrainSettings, photographs: int, run: Path) -
             state["state"].setdefault(int(index), {})[key] = value
     fit.optimiser.load_state_dict(state)
     fit.generator.set_state(tensors["generator"].to(torch.uint8))
-    fit.step = about["step"]
+    fit.step = step

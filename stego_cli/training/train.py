@@ -12,10 +12,18 @@ import torch
 from stego_cli import __version__
 from stego_cli.datasets.layout import Folders
 from stego_cli.errors import Stopped, UsageError
-from stego_cli.images.atomic import remove_leftovers, require_writable, sha256, shown, write_bytes
+from stego_cli.images.atomic import append_line, remove_leftovers, require_writable, sha256, shown, write_bytes
+from stego_cli.images.lock import hold
 from stego_cli.machine import cores
 from stego_cli.model.backbones import backbone
-from stego_cli.model.checkpoint import CONFIG_FILE, METRICS_FILE, MODEL_FILE, Checkpoint, save_checkpoint
+from stego_cli.model.checkpoint import (
+    BACKBONE_FILE,
+    CONFIG_FILE,
+    METRICS_FILE,
+    MODEL_FILE,
+    Checkpoint,
+    save_checkpoint,
+)
 from stego_cli.model.vit import FrozenViT, build
 from stego_cli.model.weights import pull
 from stego_cli.progress import Progress
@@ -28,11 +36,12 @@ from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
 from stego_cli.training.labels import read_labels
 from stego_cli.training.linear_probe import codes_of, fit_linear_probe
 from stego_cli.training.neighbours import nearest_neighbours
-from stego_cli.training.resume import RESUME_FILE, load_state, save_state
+from stego_cli.training.resume import RESUME_FILE, fingerprint, load_state, save_state
 
 _WHITENING_SAMPLE = 60_000  # patches
 _KMEANS_SAMPLE = 40_000
 _SAVE_EVERY = 50  # steps between saves of the state to resume from
+LOCK_FILE = ".stego-lock"
 _MAX_CLASSES = 27  # as many as CocoStuff27 has; more are asked for by name
 
 
@@ -87,14 +96,27 @@ def train(
         UsageError: `run` holds a run and neither flag was given, or settings do not fit.
         NoInputError: no photograph can be decoded.
         WeightsError: the backbone's weights cannot be had.
-        OutputError: `run` cannot be written.
+        OutputError: `run` cannot be written, or another run writes to it.
         Stopped: a signal came.
     """
-    _prepare(run, resume, overwrite)
+    _check_run(run, resume, overwrite)
+    if labels is not None and not (labels.labels and labels.labels.is_dir()):
+        raise UsageError(f"--labels {shown(labels.labels or '')} is not a folder.")
+    require_writable(run)
+    with hold(run / LOCK_FILE):
+        remove_leftovers(run)
+        return _train(paths, run, settings, progress, stop, labels, resume)
+
+
+def _train(
+    paths: list[Path], run: Path, settings: TrainSettings, progress: Progress, stop: Stop, labels: Folders | None,
+    resume: bool,
+) -> Checkpoint:  # fmt: skip
     device = torch_device(settings.device)
     torch.set_num_threads(cores())
     row = backbone(settings.backbone)
     weights = pull(row, progress)
+    weights_sha256 = sha256(weights)
     vit = build(row, weights, settings.block, settings.token)
     progress.note(f"Backbone {row.name}, block {vit.block}, on {device}.")
     limit = settings.cache_memory_mb * 1_000_000
@@ -108,15 +130,20 @@ def train(
     space = whitening(cache.random_tokens(_WHITENING_SAMPLE, generator), settings.whiten) if settings.whiten else None
     near = nearest_neighbours(cache.pooled, settings.neighbours)
     fit = Fit(cache, near, space, settings, device, generator)
+    source = fingerprint(cache.paths, weights_sha256)
     if resume:
-        load_state(fit, settings, len(cache), run)
+        load_state(fit, settings, source, run)
         progress.note(f"Resuming after step {fit.step} of {settings.steps}.")
-    last = _fit(fit, settings, len(cache), run, progress, stop)
-    checkpoint = _finish(fit, cache, vit, sha256(weights), settings, last)
+    else:
+        for name in (RESUME_FILE, CONFIG_FILE, MODEL_FILE, METRICS_FILE, BACKBONE_FILE):  # what --overwrite replaces
+            (run / name).unlink(missing_ok=True)
+    last = _fit(fit, settings, source, run, progress, stop)
+    checkpoint = _finish(fit, cache, vit, weights_sha256, settings, last)
+    save_checkpoint(checkpoint, run)  # before labels are looked at: they must not endanger what needs none
     if labels is not None:
-        checkpoint = _with_linear_probe(checkpoint, cache, labels, progress)
-    save_checkpoint(checkpoint, run)
-    if stop.requested is not None:
+        checkpoint = _with_linear_probe(checkpoint, cache, labels, limit, run, progress)
+        save_checkpoint(checkpoint, run)
+    if fit.step < settings.steps and stop.requested is not None:
         raise Stopped(
             stop.requested,
             f"Stopped after step {fit.step} of {settings.steps}; {shown(run)} holds a whole checkpoint of it.",
@@ -126,8 +153,8 @@ def train(
     return checkpoint
 
 
-def _prepare(run: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse to destroy a run that is there, and prove that the folder can be written before the long work."""
+def _check_run(run: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse to destroy a run that is there."""
     if resume and not (run / RESUME_FILE).is_file():
         raise UsageError(f"{run} has nothing to resume.", "Leave out --resume; a finished run needs none.")
     if not resume and not overwrite:
@@ -135,11 +162,6 @@ def _prepare(run: Path, resume: bool, overwrite: bool) -> None:
             raise UsageError(f"{run} holds an unfinished run.", "Give --resume to go on or --overwrite to begin again.")
         if (run / CONFIG_FILE).is_file():
             raise UsageError(f"{run} holds a run already.", "Give another --out, or --overwrite to replace it.")
-    require_writable(run)
-    remove_leftovers(run)
-    if overwrite and not resume:
-        for name in (RESUME_FILE, CONFIG_FILE, MODEL_FILE, METRICS_FILE):
-            (run / name).unlink(missing_ok=True)
 
 
 def _resolved(settings: TrainSettings, vit: FrozenViT, cache: FeatureCache, progress: Progress) -> TrainSettings:
@@ -166,20 +188,21 @@ def _resolved(settings: TrainSettings, vit: FrozenViT, cache: FeatureCache, prog
 
 
 def _fit(
-    fit: Fit, settings: TrainSettings, photographs: int, run: Path, progress: Progress, stop: Stop
-) -> StepFigures | None:
+    fit: Fit, settings: TrainSettings, source: str, run: Path, progress: Progress, stop: Stop
+) -> dict[str, object] | None:
+    """Do the remaining steps and return what the last one measured."""
     metrics = run / METRICS_FILE
     # Steps after the saved state will be done again.
     lines = metrics.read_text().splitlines(keepends=True)[: fit.step] if metrics.exists() and fit.step else []
     write_bytes(metrics, "".join(lines).encode())
-    figures, collapsed = None, False
-    with metrics.open("a") as stream, progress.stage("Training the head", settings.steps, unit="steps") as stage:
+    last: dict[str, object] | None = json.loads(lines[-1]) if lines else None
+    collapsed = False
+    with progress.stage("Training the head", settings.steps, unit="steps") as stage:
         stage.advance(fit.step)
         for figures in fit.run(lambda: stop.requested is not None):
-            line = _as_json(figures)
-            stream.write(json.dumps(line) + "\n")
-            stream.flush()
-            progress.event("step", **line)
+            last = _as_json(figures)
+            append_line(metrics, json.dumps(last))
+            progress.event("step", **last)
             negative, inter, intra = figures.correspondences
             stage.advance(
                 loss=f"{figures.loss:+.4f}", intra=f"{intra:.2f}", inter=f"{inter:.2f}", negative=f"{negative:.2f}"
@@ -192,19 +215,22 @@ def _fit(
                     "photographs, fewer --steps or another --backbone."
                 )
             if fit.step % _SAVE_EVERY == 0:
-                save_state(fit, settings, photographs, run)
-    save_state(fit, settings, photographs, run)
-    return figures
+                save_state(fit, settings, source, run)
+    save_state(fit, settings, source, run)
+    return last
 
 
-def _with_linear_probe(checkpoint: Checkpoint, cache: FeatureCache, folders: Folders, progress: Progress) -> Checkpoint:
+def _with_linear_probe(
+    checkpoint: Checkpoint, cache: FeatureCache, folders: Folders, memory_limit: int, run: Path, progress: Progress
+) -> Checkpoint:
     """Add a linear probe, or say why there is none."""
     generator = torch.Generator().manual_seed(checkpoint.settings.seed)
     labelled = read_labels(cache.paths, folders, generator, progress)
     if labelled is None:
         progress.warn(f"No pixel of the labels in {shown(folders.labels or '')} has a class: no linear probe.")
         return checkpoint
-    weight, bias, right = fit_linear_probe(codes_of(cache, checkpoint.head), labelled, generator)
+    codes = codes_of(cache, checkpoint.head, memory_limit, run, progress)
+    weight, bias, right = fit_linear_probe(codes, labelled, generator)
     progress.note(f"Linear probe: {labelled.count} classes, right on {right:.1%} of the labelled training points.")
     facts = {**checkpoint.facts, "linear_classes": labelled.count, "linear_accuracy": round(100 * right, 4)}
     return replace(checkpoint, linear=(weight, bias), facts=facts)
@@ -226,7 +252,7 @@ def _as_json(figures: StepFigures) -> dict[str, object]:
 
 def _finish(
     fit: Fit, cache: FeatureCache, vit: FrozenViT, weights_sha256: str, settings: TrainSettings,
-    last: StepFigures | None,
+    last: dict[str, object] | None,
 ) -> Checkpoint:  # fmt: skip
     """Cluster the codes. The draw depends on the seed alone, so that a resumed run ends like an undisturbed one."""
     generator = torch.Generator().manual_seed(settings.seed)
@@ -250,6 +276,6 @@ def _finish(
             "photographs": len(cache),
             "photographs_failed": len(cache.failed),
             "steps_done": fit.step,
-            "last": _as_json(last) if last else None,
+            "last": last,
         },
     )

@@ -47,8 +47,8 @@ def test_a_writable_folder_is_made_and_left_empty(tmp_path):
 
 def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(tmp_path):
     (tmp_path / ".stego-0123.tmp").write_bytes(b"half")
-    (tmp_path / "discover-abc").mkdir()
-    (tmp_path / "discover-abc/cache.bin").write_bytes(b"features")
+    (tmp_path / ".stego-discover-abc").mkdir()
+    (tmp_path / ".stego-discover-abc/cache.bin").write_bytes(b"features")
     (tmp_path / "model.onnx").write_bytes(b"model")
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]

@@ -18,7 +18,13 @@ def features(vit: FrozenViT, rows: int, columns: int) -> tuple[torch.Tensor, tor
 
 @pytest.mark.parametrize(
     ("name", "prefix"),
-    [("dino-vits16", 1), ("dinov2-vits14-reg", 5), ("dinov3-vits16", 5), ("timm:vit_tiny_patch16_224", 1)],
+    [
+        ("dino-vits16", 1),
+        ("dinov2-vits14-reg", 5),
+        ("dinov3-vits16", 5),
+        ("timm:vit_tiny_patch16_224", 1),
+        ("timm:deit_tiny_distilled_patch16_224", 2),
+    ],
 )
 def test_features_are_timms_own_of_that_block(name: str, prefix: int) -> None:
     """Class and register tokens fall away, whatever their number; timm resamples positions with antialiasing."""
@@ -63,6 +69,7 @@ def test_nothing_after_the_block_is_kept() -> None:
         ("timm:vit_tiny_patch16_224", 12, "blocks 0 to 11"),
         ("timm:no_such_model", None, "Unknown model"),
         ("timm:resnet18", None, "not a plain vision transformer"),
+        ("timm:vit_small_r26_s32_224", None, "not a plain vision transformer"),
         ("timm:swin_tiny_patch4_window7_224", None, "not a plain vision transformer"),
     ],
 )

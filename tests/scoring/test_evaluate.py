@@ -9,7 +9,7 @@ from PIL import Image
 from stego_cli.errors import NoInputError, UsageError
 from stego_cli.inference.session import Session
 from stego_cli.progress import Quiet
-from stego_cli.scoring.evaluate import EvaluateSettings, Evaluation, evaluate
+from stego_cli.scoring.evaluate import EvaluateSettings, Evaluation, evaluate, find_pairs
 from stego_cli.scoring.protocol import crop_side, load_example
 from stego_cli.scoring.settings import parse_classes
 from stego_cli.stop import Stop
@@ -44,13 +44,8 @@ def data(tmp_path: Path) -> Path:
 
 
 def run(model: Path, data: Path, **settings: object) -> Evaluation:
-    table = parse_classes("4")
-    return evaluate(
-        Session.from_file(model, "cpu"),
-        EvaluateSettings(data=data, table=table, workers=1, **settings),
-        Quiet(),
-        Stop(),
-    )
+    given = EvaluateSettings(data=data, table=parse_classes("4"), workers=1, **settings)
+    return evaluate(Session.from_file(model, "cpu"), find_pairs(given), given, Quiet(), Stop())
 
 
 @pytest.mark.parametrize("protocol", ["stego", "full"])

@@ -88,9 +88,10 @@ def test_labels_missing_broken_and_void_are_counted_and_the_rest_is_used(tmp_pat
     assert read_labels(photos[1:], folders, torch.Generator(), Quiet()) is None
 
 
-def test_a_label_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_label_folder_that_is_not_there_is_named_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere"):
-        read_labels([], Folders(tmp_path, tmp_path / "nowhere"), torch.Generator(), Quiet())
+        train([], tmp_path / "run", TrainSettings(), Quiet(), Stop(), Folders(tmp_path, tmp_path / "nowhere"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_data_set_is_known_by_its_layout(tmp_path: Path) -> None:

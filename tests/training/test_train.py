@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 from stego_cli.errors import OutputError, Stopped, UsageError
+from stego_cli.images.lock import hold
 from stego_cli.model.checkpoint import load_checkpoint
 from stego_cli.progress import Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
-from stego_cli.training.train import default_classes, train
+from stego_cli.training.train import LOCK_FILE, default_classes, train
 
 QUICK = {"res": 112, "steps": 12, "restarts": 2}
 
@@ -107,6 +108,8 @@ def test_a_stopped_run_is_whole_and_resumes_to_the_same_bytes(
 
     with pytest.raises(UsageError, match="unfinished"):
         train(paths[:4], run, settings, Quiet(), Stop())
+    with pytest.raises(UsageError, match="other photographs"):
+        train(paths[1:5], run, settings, Quiet(), Stop(), resume=True)
     with pytest.raises(UsageError, match="other steps"):
         train(paths[:4], run, TrainSettings(**{**QUICK, "steps": 20}), Quiet(), Stop(), resume=True)
     train(paths[:4], run, settings, Quiet(), Stop(), resume=True)
@@ -144,3 +147,36 @@ def test_collapsed_codes_are_reported(tmp_path: Path, paths: list[Path], real_we
 def test_settings_without_meaning_are_refused(field: str, value: object) -> None:
     with pytest.raises(UsageError, match="--" + field):
         TrainSettings(**{field: value})
+
+
+def test_a_signal_after_the_last_step_changes_nothing(paths: list[Path], tmp_path: Path, real_weights: Path) -> None:
+    stop = Stop()
+
+    class Late(Quiet):
+        def event(self, kind: str, **fields: object) -> None:
+            if kind == "step" and fields["step"] == QUICK["steps"]:
+                stop.requested = 130
+
+    quick(paths[:2], tmp_path / "plain")
+    train(paths[:2], tmp_path / "late", TrainSettings(**QUICK), Late(), stop)
+    for file in ("model.safetensors", "config.json"):
+        assert (tmp_path / "late" / file).read_bytes() == (tmp_path / "plain" / file).read_bytes()
+
+
+def test_what_cannot_work_leaves_the_run_that_is_there(paths: list[Path], tmp_path: Path, real_weights: Path) -> None:
+    run = tmp_path / "run"
+    quick(paths[:2], run)
+    (run / "discover-birds").mkdir()
+    before = {path.name: path.read_bytes() for path in run.glob("[!.]*.*") if path.is_file()}
+    for wrong in ({"block": 99}, {"backbone": "typo"}, {"device": "cuda:99"}):
+        with pytest.raises(UsageError):
+            train(paths[:2], run, TrainSettings(**QUICK, **wrong), Quiet(), Stop(), overwrite=True)
+    assert {path.name: path.read_bytes() for path in run.glob("[!.]*.*") if path.is_file()} == before
+    assert (run / "discover-birds").is_dir()
+
+
+def test_two_runs_in_one_folder_are_refused(paths: list[Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with hold(run / LOCK_FILE), pytest.raises(OutputError, match="Another run is writing to"):
+        quick(paths[:1], run)
