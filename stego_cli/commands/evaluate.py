@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stego_cli.commands.options import ClassesOption
+
 if TYPE_CHECKING:
     from stego_cli.scoring.evaluate import Evaluation
     from stego_cli.ui import Ui
@@ -32,13 +34,7 @@ def command(
     model: Annotated[Path, typer.Option("--model", "-m", help="A run folder, or a file of `stego export-onnx`.")],
     split: Annotated[str, typer.Option(help="Name of the split.")] = "val",
     protocol: Annotated[str, typer.Option(help="stego or full.")] = "stego",
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            help="A number, a file with one name a line, or cocostuff27, cityscapes, voc2012, potsdam3.",
-            show_default="from the labels",
-        ),
-    ] = None,
+    classes: ClassesOption = None,
     crf: Annotated[bool, typer.Option("--crf/--no-crf", help="Also score after the dense CRF.")] = True,
     res: Annotated[
         int | None, typer.Option(min=16, help="Shorter side with --protocol full.", show_default="the model's own")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stego_cli.commands.options import ClassesOption
+
 if TYPE_CHECKING:
     from stego_cli.scoring.result import Score
     from stego_cli.scoring.settings import ScoreSettings
@@ -35,13 +37,7 @@ _SHOWN_FAILURES = 20
 def command(
     pred: Annotated[Path, typer.Option("--pred", metavar="MASKS", help="Folder of predicted masks.")],
     gt: Annotated[Path, typer.Option("--gt", metavar="LABELS", help="Folder of labels.")],
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            help="A number, a file with one name a line, or cocostuff27, cityscapes, voc2012, potsdam3.",
-            show_default="from the labels",
-        ),
-    ] = None,
+    classes: ClassesOption = None,
     ignore: Annotated[
         str | None, typer.Option(help="Label value that is of no class, or none.", show_default="255")
     ] = None,
