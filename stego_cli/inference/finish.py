@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from stego_cli.crf import refine
+from stego_cli.errors import PhotoError
 from stego_cli.images.atomic import write_bytes
 from stego_cli.images.decode import Rgb, decode_whole
 from stego_cli.images.discover import Photo
@@ -71,11 +72,13 @@ def finish(job: Job) -> Finished:
 
     Raises:
         OutputError: it cannot be written.
-        PhotoError: the photograph could not be read again for its overlay.
+        PhotoError: the model's output is not finite, or the photograph could not be read again for its overlay.
     """
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
     log_probs = job.log_probs
+    if not np.isfinite(log_probs).all():
+        raise PhotoError("the model gives values for it that are not finite")
     if job.crf is not None:
         log_probs = refine(job.pixels, log_probs, job.crf)
         clock = _lap(seconds, "refine", clock)

@@ -101,6 +101,19 @@ def test_a_model_that_breaks_the_contract_is_refused_in_one_sentence(
     assert str(file) in result.stderr
 
 
+@pytest.mark.parametrize("crf", ["--crf", "--no-crf"])
+def test_output_that_is_not_finite_never_becomes_a_mask(tmp_path, segment, tiny_model, photos_folder, crf):
+    model = onnx.load(tiny_model)
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "bias")
+    bias.CopyFrom(helper.make_tensor("bias", onnx.TensorProto.FLOAT, [4], [0, 0, float("nan"), 6.0]))
+    file = tmp_path / "nan.onnx"
+    file.write_bytes(model.SerializeToString())
+    result = segment(photos_folder / "cat.jpg", "masks", "--model", file, crf)
+    assert result.returncode == 3
+    assert "cat.jpg: the model gives values for it that are not finite" in result.stderr
+    assert not list((tmp_path / "masks").rglob("*.png"))
+
+
 @pytest.mark.parametrize("kept", [0, 0.05, 0.5, 0.95, 0.999])
 def test_a_truncated_model_is_refused_in_one_sentence(tmp_path, segment, tiny_model, photos_folder, kept):
     content = tiny_model.read_bytes()
