@@ -12,7 +12,7 @@ from export.parity import check_parity
 from stego_cli import __version__
 from stego_cli.classes import numbered
 from stego_cli.errors import ModelError
-from stego_cli.images.atomic import require_writable, sha256, write_bytes
+from stego_cli.images.atomic import require_writable_files, sha256, write_bytes
 from stego_cli.inference.contract import FORMAT, METADATA_KEY
 from stego_cli.inference.session import Session
 from stego_cli.model.checkpoint import MODEL_FILE, Checkpoint, load_checkpoint, segmenter
@@ -32,7 +32,12 @@ def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Pro
         OutputError: the file cannot be written.
     """
     checkpoint = load_checkpoint(run)
-    require_writable(target.absolute().parent)
+    require_writable_files(target.absolute())
+    if checkpoint.facts.get("steps_done", checkpoint.settings.steps) < checkpoint.settings.steps:
+        progress.warn(
+            f"This run stopped after step {checkpoint.facts['steps_done']} of {checkpoint.settings.steps} "
+            "(`stego train --resume` does the rest)."
+        )
     with progress.stage("Exporting", 3, unit="steps") as stage:
         reference = segmenter(checkpoint, settings.flip, progress)
         graph = trace(halved(reference) if settings.precision == "fp16" else reference)

@@ -89,7 +89,8 @@ def command(
         )  # fmt: skip
         summary = segment(found, output, session, settings, ui, stop)
     _show(summary, names, ui)
-    ui.line(f"Masks are in {shown(out)}.")  # no event: the summary is the last of them
+    if summary.done or summary.kept:
+        ui.line(f"Masks are in {shown(out)}.")  # no event: the summary is the last of them
     if summary.failed:
         from stego_cli.errors import EXIT_SOME_FAILED
 

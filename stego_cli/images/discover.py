@@ -65,7 +65,7 @@ def find_photos(root: Path, exclude: Path | None = None) -> Found:
 
     Raises:
         NoInputError: there is no such folder, or no photograph in it.
-        UsageError: masks would be placed among the photographs.
+        UsageError: masks would be placed among the photographs, or `root` holds masks itself.
     """
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
@@ -73,6 +73,8 @@ def find_photos(root: Path, exclude: Path | None = None) -> Found:
         raise NoInputError(f"{root} does not exist.", "Give a folder of photographs, or one photograph.") from error
     except OSError as error:
         raise NoInputError(f"{root} cannot be read: {error.strerror or error}.") from error
+    if is_folder and (root / STATE).is_dir():
+        raise UsageError(f"{root} holds the masks of a run, not photographs.", "Give the folder of photographs.")
     found = Found(root if is_folder else root.parent)
     skipped = None if exclude is None else os.path.realpath(exclude)
     if skipped == os.path.realpath(found.root):

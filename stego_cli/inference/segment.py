@@ -10,7 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,7 @@ def segment(
         Stopped: a signal came; everything finished is in the journal.
     """
     started = time.perf_counter()
+    settings = replace(settings, res=settings.res or session.info.res)
     summary = Summary(len(found.photos), failed=[(shown(path), reason) for path, reason in found.unreadable])
     with output.open_journal(settings, sha256(settings.model)) as journal:
         todo = _todo(found, output, journal, settings, summary)
@@ -202,7 +203,10 @@ class _Run:
     def _smaller(self, batch: list[_Ready], error: Exception) -> Iterator[Job | Finished]:
         """Try again in halves: the likely cause is memory, and one photograph may fit where sixteen did not."""
         if len(batch) == 1:
-            reason = f"the model could not run on it: {(str(error) or type(error).__name__).splitlines()[0]}"
+            said = (str(error) or type(error).__name__).splitlines()[0]
+            reason = f"the model could not run on it: {said}"
+            if "allocate memory" in said:
+                reason = "not enough memory for the model at this size; give a smaller --res"
             yield Finished(Entry(batch[0].photo.path, "failed", *batch[0].stat, error=reason), {})
             return
         half = len(batch) // 2

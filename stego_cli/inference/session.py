@@ -31,7 +31,7 @@ class Session:
     def __init__(self, content: bytes, name: str, device: str) -> None:
         import onnxruntime as ort
 
-        ort.set_default_logger_severity(3)  # errors; its warnings speak of graph internals
+        ort.set_default_logger_severity(4)  # its errors are raised as well, and reported in our words
         self.device, self.why = _choose(device)
         options = ort.SessionOptions()
         options.intra_op_num_threads = cores()
@@ -89,7 +89,8 @@ class Session:
         try:
             content = file.read_bytes()
         except OSError as error:
-            raise ModelError(f"The model {file} cannot be read: {error.strerror or error}.") from error
+            remedy = f"Export the run first: `stego export-onnx {file}`." if file.is_dir() else None
+            raise ModelError(f"The model {file} cannot be read: {error.strerror or error}.", remedy) from error
         return cls(content, str(file), device)
 
     def run(self, images: Rgb) -> list[LogProbs]:

@@ -171,7 +171,7 @@ def _resolved(settings: TrainSettings, vit: FrozenViT, cache: FeatureCache, prog
     classes = settings.classes
     if classes is None:
         classes = min(default_classes(count), patches)
-        progress.note(f"{classes} classes for {count} photographs (choose with --classes).")
+        progress.note(f"{classes} classes for {count} photograph{'' if count == 1 else 's'} (choose with --classes).")
     if count < settings.batch:
         progress.note(
             f"{count} photograph{'' if count == 1 else 's'}: batches of {min(count, settings.batch)}, "

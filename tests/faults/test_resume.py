@@ -161,3 +161,13 @@ def test_masks_of_unknown_settings_are_not_gone_on_with(photos, out, segment, co
     assert "Traceback" not in result.stderr
     assert segment(photos, out, "--overwrite").returncode == 0
     assert json.loads(run.read_text())["identity"]["model"]
+
+
+def test_the_models_own_resolution_said_aloud_is_no_other_setting(tmp_path, segment, tiny_model, photos_folder):
+    photo = photos_folder / "cat.jpg"
+    assert segment(photo, "masks", "--model", tiny_model, "--no-crf").returncode == 0
+    again = segment(photo, "masks", "--model", tiny_model, "--no-crf", "--res", 56)
+    assert again.returncode == 0, again.stderr
+    other = segment(photo, "masks", "--model", tiny_model, "--no-crf", "--res", 70)
+    assert other.returncode == 2
+    assert "other settings (res)" in other.stderr

@@ -111,3 +111,10 @@ def test_an_output_among_the_photographs_is_refused(tmp_path):
     ):
         with pytest.raises(UsageError):
             find_photos(root, exclude=out)
+
+
+def test_a_folder_of_masks_is_not_taken_for_photographs(tmp_path):
+    (tmp_path / "masks" / ".stego").mkdir(parents=True)
+    (tmp_path / "masks" / "a.png").touch()
+    with pytest.raises(UsageError, match="holds the masks of a run"):
+        find_photos(tmp_path / "masks")
