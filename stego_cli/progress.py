@@ -1,6 +1,6 @@
 """How the library tells what it does, without printing: a small protocol that `stego_cli.ui` fulfils.
 
-Library functions take a `Progress`; the default, `Quiet`, says nothing. Numeric code never sees it.
+Library functions take a `Progress`; `Quiet` is one that says nothing. Numeric code never sees it.
 """
 
 from __future__ import annotations

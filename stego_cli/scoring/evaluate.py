@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stego_cli.classes import ClassTable
+from stego_cli.classes import VOID, ClassTable
 from stego_cli.datasets.layout import split_folders
 from stego_cli.errors import NoInputError, PhotoError, StegoError, UsageError
 from stego_cli.images.atomic import shown
@@ -74,7 +74,8 @@ def evaluate(
             "without that.",
             "Give the run itself as --model, export it again with --flip, or use --protocol full.",
         )
-    grid = make_grid(len(settings.table.names) if settings.table else UNKNOWN_CLASSES, _ignored(settings.table), None)
+    table = settings.table
+    grid = make_grid(len(table.names) if table else UNKNOWN_CLASSES, table.void if table else VOID, None)
     sums: dict[tuple[str, bool], Sums] = {}
     failures: list[tuple[str, str]] = []
     with progress.stage("Evaluating", len(pairs), unit="photographs") as stage:
@@ -110,10 +111,6 @@ def find_pairs(settings: EvaluateSettings) -> list[Pair]:
     found = find_photos(folders.photos)
     paths = [folders.photos / path for path in (*(photo.path for photo in found.photos), *dict(found.unreadable))]
     return [(path, label) for path in paths if (label := folders.label_of(path)) is not None]
-
-
-def _ignored(table: ClassTable | None) -> int | None:
-    return table.void if table else ClassTable(()).void
 
 
 def _counted(
