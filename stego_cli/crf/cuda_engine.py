@@ -9,7 +9,7 @@ The same sums as stego_cli/crf/torch_engine.py, a batch of photographs at a time
 - Splatting gathers, from lists that the sort has left behind: no atomics, so equal input gives equal bytes.
 
 An iteration over a photograph of 320 x 320 with 27 classes (rows of 112 bytes, lattices of about one vertex a pixel)
-moves about 240 MB, of which blurring takes half.
+moves 240 MB by count, of which blurring takes half; none of this has been timed yet.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from torch import Tensor
 
 from stego_cli.crf import lattice
 from stego_cli.crf.lattice import Lattice
+from stego_cli.crf.torch_engine import NORM_FLOOR
 from stego_cli.errors import UsageError
 from stego_cli.settings import CrfSettings
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-_NORM_FLOOR = 1e-20  # as pydensecrf has it
 _SHORT = 32  # pixels of a vertex that its lane gathers one after the other; longer lists have programs of their own
 _BLOCK = 1024  # elements a program holds of each operand: 8 a thread
 _LONG_BLOCK = 2048  # the same for the long lists
 _INTERPRETED_BLOCK = 1 << 17  # the interpreter pays for each program, not for its elements
 _SHARE_OF_MEMORY = 0.25  # of the GPU's, that a pass over some of a batch's photographs is planned to take
-_BYTES_PER_ENTRY = 48  # of building a lattice, for each corner of each pixel
+_BYTES_PER_ENTRY = 96  # of building a lattice, for each corner of each pixel
 _ROWS_PER_PIXEL = 6  # probabilities, the values of two lattices of up to 1.5 vertices a pixel, a spare
 
 
@@ -68,7 +68,7 @@ def refine(
 
 
 def refine_on_device(images: Tensor, log_probs: Tensor, settings: CrfSettings) -> Tensor:
-    """Refine photographs on the GPU that holds them, in the order of its current stream.
+    """Refine photographs on the GPU that holds them, on its current stream (the same for all calls).
 
     Args:
         images: uint8 (B, H, W, 3), RGB.
@@ -94,8 +94,9 @@ def labels_on_device(images: Tensor, log_probs: Tensor, settings: CrfSettings) -
 @torch.inference_mode()
 def _refine(images: Tensor, log_probs: Tensor, settings: CrfSettings, result: Tensor) -> Tensor:
     """Refine into `result`, as many photographs at a time as memory is likely to hold."""
-    for part in _parts(images, log_probs.shape[1]):
-        _MeanField(images[part], log_probs[part].contiguous(), settings).run(settings.iterations, result[part])
+    with torch.cuda.device(images.get_device()):  # where Triton starts its kernels; -1, the CPU, changes nothing
+        for part in _parts(images, log_probs.shape[1]):
+            _MeanField(images[part], log_probs[part].contiguous(), settings).run(settings.iterations, result[part])
     return result
 
 
@@ -161,7 +162,7 @@ class _Filter:
 
 
 def _block(rows: Tensor) -> dict[str, int]:
-    """Return the compile-time shape of a program's block for (n, width) rows."""
+    """Return what a kernel on (n, width) rows is compiled for: the shape of a program's block, and fused a * b + c."""
     width = rows.shape[1]
     cols = 1 << (width - 1).bit_length()
     elements = _INTERPRETED_BLOCK if _interpreted() else _BLOCK
@@ -180,7 +181,7 @@ def _filter(grid: Lattice, compat: float) -> _Filter:
     filtered = torch.zeros_like(grid.weights[0])
     for vertices, shares in zip(grid.vertices, grid.weights, strict=True):
         filtered += shares * blurred[vertices]
-    norm = torch.rsqrt(filtered * grid.alpha + _NORM_FLOOR)
+    norm = torch.rsqrt(filtered * grid.alpha + NORM_FLOOR)
     return _Filter(
         grid, plain.pixels, weights * norm[plain.pixels], grid.weights * (norm * (grid.alpha * compat)), long
     )

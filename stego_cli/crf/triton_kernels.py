@@ -129,7 +129,7 @@ def sliced(values, vertices, weights, pitch, pixels, valid, cols, CORNERS: tl.co
     return total
 
 
-@triton.jit(do_not_specialize=["pixels", "classes", "spatial_count", "pitch"])
+@triton.jit(do_not_specialize=["classes", "spatial_count"])  # planes that begin aligned are read in wider loads
 def update(
     unary, spatial_values, spatial_vertices, spatial_weights, spatial_count,
     bilateral_values, bilateral_vertices, bilateral_weights, pitch, result, pixels, classes,
