@@ -212,15 +212,16 @@ class _MeanField:
         rows = self.photographs * self.spatial.grid.count, self.bilateral.grid.count
         own = [self.unary.new_empty(count, width) for count in rows]
         spare = self.unary.new_empty(max(rows), width)
-        last = kernels.LABELS if result.dtype == torch.uint8 else kernels.LOG_PROBS
-        self._update(None, probs if iterations else result, kernels.PROBS if iterations else last)
+        probabilities = kernels.PROBS.value
+        last = (kernels.LABELS if result.dtype == torch.uint8 else kernels.LOG_PROBS).value
+        self._update(None, probs if iterations else result, probabilities if iterations else last)
         for iteration in range(1, iterations + 1):
             done = iteration == iterations
             self.spatial.splat(probs, own[0], self.photographs)
             self.bilateral.splat(probs, spare, 1)
             bilateral = self.bilateral.blur(spare, own[1], 1)
             spatial = self.spatial.blur(own[0], spare, self.photographs)
-            self._update((spatial, bilateral), result if done else probs, last if done else kernels.PROBS)
+            self._update((spatial, bilateral), result if done else probs, last if done else probabilities)
 
     def _update(self, values: tuple[Tensor, Tensor] | None, result: Tensor, output: int) -> None:
         """Write the softmax of the unary term and of both kernels' messages, sliced from their blurred values."""

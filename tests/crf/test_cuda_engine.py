@@ -107,35 +107,54 @@ def test_a_batch_too_large_for_one_pass_gives_the_same_bytes(interpreted):
     assert np.array_equal(interpreted["split"], interpreted["together"])
 
 
-def test_the_kernels_compile_for_a_gpu_with_loads_of_sixteen_bytes(monkeypatch, tmp_path):
-    from triton.backends.compiler import GPUTarget
+class Hopper:
+    """As much of a GPU as Triton asks for before it starts a kernel."""
 
-    from stego_cli.crf import triton_kernels as kernels
+    def get_current_device(self):
+        return 99  # not a real one's number, under which Triton keeps what it has built
+
+    def get_current_stream(self, device):
+        return 0
+
+    def get_current_target(self):
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", 90, 32)
+
+
+def test_every_kernel_that_the_engine_starts_compiles_for_a_gpu_with_loads_of_sixteen_bytes(
+    scene, monkeypatch, tmp_path
+):
+    from triton.runtime import driver
+    from triton.runtime.jit import JITFunction
+
+    built = {}
+    run = JITFunction.run
+
+    def compile_only(self, *args, warmup, **options):
+        kernel = run(self, *args, warmup=True, **options)
+        built[kernel.hash] = (self.__name__, kernel.asm)
+        return kernel
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    rows = torch.empty(0, cuda_engine._width(27))
-    pointers = {"first": "*i32", "pixel": "*i32", "long": "*i32", "neighbours": "*i32", "second": "*i32"}
-    pointers |= {"spatial_vertices": "*i32", "bilateral_vertices": "*i32"}
-    numbers = ("pixels", "count", "pitch", "classes", "spatial_count")
-    corners = {"SPATIAL": 3, "BILATERAL": 6}
-    variants = [(kernels.splat, {"SHORT": 32}), (kernels.splat_long, {})]
-    variants += [(kernels.blur, {"PAIR": pair}) for pair in (True, False)]
-    variants += [(kernels.update, {**corners, "OUTPUT": output}) for output in (0, 1, 2)]
-    for kernel, constants in variants:
-        constants |= {key: value for key, value in cuda_engine._block(rows).items() if key.isupper()}
-        names = kernel.arg_names
-        types = {name: "i32" if name in numbers else pointers.get(name, "*fp32") for name in names}
-        types |= dict.fromkeys(constants, "constexpr") | ({"result": "*u8"} if constants.get("OUTPUT") == 2 else {})
-        aligned = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if types[name].startswith("*")}
-        values = {(names.index(name),): value for name, value in constants.items()}
-        source = triton.compiler.ASTSource(kernel, types, values, aligned)
-        built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"enable_fp_fusion": True})
-        assert built.asm["cubin"]
-        assert re.search(r"ld\.global\S*\.v4\.", built.asm["ptx"]), kernel
+    monkeypatch.setattr(JITFunction, "run", compile_only)
+    image, log_probs = scene("wren", 48, 64, 2)
+    image[:20] = 3  # a flat region, for the kernel of the long lists
+    monkeypatch.setattr(driver, "_active", Hopper())
+    try:
+        tensors = torch.tensor(image)[None], torch.tensor(log_probs)[None]
+        cuda_engine.refine_on_device(*tensors, SETTINGS)
+        cuda_engine.labels_on_device(*tensors, CrfSettings(iterations=1))
+    finally:
+        cuda_engine._spatial_filter.cache_clear()  # its sums were never computed
+    assert {name for name, _ in built.values()} == {"splat", "splat_long", "blur", "update"}
+    assert all(assembly["cubin"] for _, assembly in built.values())
+    wide = [name for name, assembly in built.values() if re.search(r"ld\.global\S*\.v4\.", assembly["ptx"])]
+    assert len(wide) == len(built)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_the_engine_says_so_in_a_sentence(scene):
+def test_without_a_gpu_the_engine_says_so_in_a_sentence(scene, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     image, log_probs = scene("wren", 8, 8, 2)
     with pytest.raises(UsageError, match="found no NVIDIA GPU"):
         cuda_engine.refine(image[None], log_probs[None], SETTINGS)
