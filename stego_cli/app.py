@@ -36,11 +36,12 @@ class _Group(TyperGroup):
 
             show_error(error)
             raise SystemExit(error.exit_code) from error
-        except KeyboardInterrupt as error:
+        except KeyboardInterrupt:
+            from stego_cli.stop import leave
             from stego_cli.ui import Ui
 
             Ui().line("Stopped at once.", style="yellow")
-            raise SystemExit(130) from error
+            leave(130)
 
 
 app = typer.Typer(

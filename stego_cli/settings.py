@@ -83,9 +83,10 @@ class SegmentSettings:
     out: Path
     res: int | None = None  # shorter side, pixels; None: the model's own
     crf: CrfSettings | None = field(default_factory=CrfSettings)  # None: no CRF
+    crf_engine: str = "auto"  # a key of stego_cli.crf.CHOICES; engines give equal masks
     probe: str = "cluster"
     overlay: bool = False
     device: str = "auto"
     batch_size: int | None = None  # None: chosen from the device
-    workers: int | None = None  # refining processes; None: one a core
+    workers: int | None = None  # photographs refined at once; None: one a core
     overwrite: bool = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stego_cli.commands.options import ClassesOption
+from stego_cli.commands.options import ClassesOption, CrfEngineOption, WorkersOption, chosen_engine
 
 if TYPE_CHECKING:
     from stego_cli.scoring.evaluate import Evaluation
@@ -36,11 +36,12 @@ def command(
     protocol: Annotated[str, typer.Option(help="stego or full.")] = "stego",
     classes: ClassesOption = None,
     crf: Annotated[bool, typer.Option("--crf/--no-crf", help="Also score after the dense CRF.")] = True,
+    crf_engine: CrfEngineOption = "auto",
     res: Annotated[
         int | None, typer.Option(min=16, help="Shorter side with --protocol full.", show_default="the model's own")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    workers: Annotated[int | None, typer.Option(min=1, help="Refining processes.", show_default="one a core")] = None,
+    workers: WorkersOption = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write every score as JSON; - for standard output.")
     ] = None,
@@ -56,9 +57,11 @@ def command(
     from stego_cli.ui import Ui
 
     ui = Ui()
+    if crf:
+        crf_engine = chosen_engine(crf_engine, ui)
     settings = EvaluateSettings(
         data=data, split=split, protocol=protocol, table=parse_classes(classes) if classes else None,
-        crf=CrfSettings() if crf else None, res=res, workers=workers,
+        crf=CrfSettings() if crf else None, crf_engine=crf_engine, res=res, workers=workers,
     )  # fmt: skip
     require_writable_files(json_file)
     pairs = find_pairs(settings)  # before the model: exporting a run takes a while

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from stego_cli.progress import Progress
+
+CrfEngineOption = Annotated[
+    str,
+    typer.Option(
+        "--crf-engine",
+        metavar="ENGINE",
+        help="auto, cpu (native), cuda, torch or pydensecrf: equal masks at different speeds.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Photographs refined at once.", show_default="one a core")
+]
 ClassesOption = Annotated[
     str | None,
     typer.Option(
@@ -14,3 +28,17 @@ ClassesOption = Annotated[
         show_default="from the labels",
     ),
 ]
+
+
+def chosen_engine(name: str, progress: Progress) -> str:
+    """Return the CRF engine to use; say so where it is not the fastest.
+
+    Raises:
+        UsageError: there is no such engine, or it cannot be used here.
+    """
+    from stego_cli.crf import choose_engine
+
+    engine, why = choose_engine(name)
+    if name == "auto" and engine != "cpu":
+        progress.note(f"CRF engine {engine} ({why}).")
+    return engine

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stego_cli.commands.options import CrfEngineOption, WorkersOption, chosen_engine
+
 if TYPE_CHECKING:
     from stego_cli.images.discover import Found
     from stego_cli.inference.output import OutputFolder
@@ -47,6 +49,7 @@ def command(
         typer.Option(help="Number of classes to discover, 2 to 256.", show_default="from the number of photographs"),
     ] = None,
     crf: Annotated[bool, typer.Option("--crf/--no-crf", help="Sharpen masks along edges with a dense CRF.")] = True,
+    crf_engine: CrfEngineOption = "auto",
     probe: Annotated[str, typer.Option(help="cluster, or linear if labels trained one.")] = "cluster",
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write x.overlay.jpg beside each mask.")] = False,
     res: Annotated[
@@ -54,7 +57,7 @@ def command(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="Photographs of one shape run together, or auto.")] = "auto",
-    workers: Annotated[int | None, typer.Option(min=1, help="Refining processes.", show_default="one a core")] = None,
+    workers: WorkersOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make all masks again, and a discovered model.")
     ] = False,
@@ -73,6 +76,8 @@ def command(
         raise UsageError(f"--probe is {probe!r}; it is cluster or linear.")
     batch = _batch_size(batch_size)
     ui = Ui(as_json)
+    if crf:
+        crf_engine = chosen_engine(crf_engine, ui)
     found = find_photos(photos, exclude=out)
     with OutputFolder(out) as output, Stop() as stop:
         chosen = _model(model, classes, probe, res, device, overwrite, found, output, ui, stop)
@@ -85,7 +90,8 @@ def command(
         _tell_passed_over(found, ui)
         settings = SegmentSettings(
             model=chosen, photos=photos, out=out, res=res, crf=CrfSettings() if crf else None, probe=probe,
-            overlay=overlay, device=device, batch_size=batch, workers=workers, overwrite=overwrite,
+            crf_engine=crf_engine, overlay=overlay, device=device, batch_size=batch, workers=workers,
+            overwrite=overwrite,
         )  # fmt: skip
         summary = segment(found, output, session, settings, ui, stop)
     _show(summary, names, ui)

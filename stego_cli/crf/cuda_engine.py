@@ -42,6 +42,15 @@ _BYTES_PER_ENTRY = 96  # of building a lattice, for each corner of each pixel
 _ROWS_PER_PIXEL = 6  # probabilities, the values of two lattices of up to 1.5 vertices a pixel, a spare
 
 
+def missing() -> str | None:
+    """Return why this engine cannot be used here, or None."""
+    try:
+        _kernels()
+    except UsageError:
+        return "Triton is not installed"
+    return None if torch.cuda.is_available() or _interpreted() else "there is no NVIDIA GPU that torch can use"
+
+
 def refine(
     images: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: CrfSettings, threads: int = 1
 ) -> NDArray[np.float32]:

@@ -1,6 +1,8 @@
-"""The engine around pydensecrf: Krähenbühl and Koltun's permutohedral lattice in C++ (arXiv 1210.5644)."""
+"""The engine around pydensecrf, Krähenbühl and Koltun's own code (arXiv 1210.5644): what the others must equal."""
 
 from __future__ import annotations
+
+import importlib.util
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,20 @@ from stego_cli.settings import CrfSettings
 _SMALLEST = 1e-30  # keeps the logarithm of a probability that underflowed finite
 
 
-def refine(image: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: CrfSettings) -> NDArray[np.float32]:
-    """See `stego_cli.crf.refine`."""
+def missing() -> str | None:
+    """Return why this engine cannot be used here, or None."""
+    return None if importlib.util.find_spec("pydensecrf") else "pydensecrf2 is not installed"
+
+
+def refine(
+    images: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: CrfSettings, threads: int
+) -> NDArray[np.float32]:
+    """See `stego_cli.crf.refine`. It holds the interpreter's lock and knows one thread."""
+    return np.stack([refine_one(image, values, settings) for image, values in zip(images, log_probs, strict=True)])
+
+
+def refine_one(image: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: CrfSettings) -> NDArray[np.float32]:
+    """Refine one photograph: uint8 (H, W, 3) and float32 (K, H, W)."""
     from pydensecrf import densecrf
 
     classes, height, width = log_probs.shape

@@ -21,6 +21,11 @@ SMALLEST = 1e-30  # keeps the logarithm of a probability that underflowed finite
 NORM_FLOOR = 1e-20  # as pydensecrf has it
 
 
+def missing() -> str | None:
+    """Return why this engine cannot be used here: never, since torch is there to import it."""
+    return None
+
+
 def refine(
     images: NDArray[np.uint8],
     log_probs: NDArray[np.float32],

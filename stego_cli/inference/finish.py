@@ -31,7 +31,7 @@ class Job:
         pixels: uint8 (H, W, 3) at work size.
         log_probs: float32 (K, H, W).
         size: its own width and height; `stat`: bytes and mtime when it was read.
-        crf: None for no CRF.
+        crf: None for no CRF; `crf_engine`: a key of stego_cli.crf.CHOICES.
         colours: of the classes.
         overlay: whether to write one.
     """
@@ -45,6 +45,7 @@ class Job:
     size: tuple[int, int]
     stat: tuple[int, int]
     crf: CrfSettings | None
+    crf_engine: str
     colours: list[Colour]
     overlay: bool
 
@@ -80,7 +81,7 @@ def finish(job: Job) -> Finished:
     if not np.isfinite(log_probs).all():
         raise PhotoError("the model gives values for it that are not finite")
     if job.crf is not None:
-        log_probs = refine(job.pixels, log_probs, job.crf)
+        log_probs = refine(job.pixels, log_probs, job.crf, job.crf_engine)
         clock = _lap(seconds, "refine", clock)
     labels = labels_at(log_probs, job.size)
     mask = encode_mask(labels, job.colours)

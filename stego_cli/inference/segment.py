@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stego_cli.crf import ENGINES, choose_engine
 from stego_cli.errors import PhotoError, Stopped
 from stego_cli.images.atomic import sha256, shown
 from stego_cli.images.decode import Decoded, decode
@@ -155,7 +156,7 @@ class _Run:
         count = self._settings.workers or cores()
         with (
             ThreadPoolExecutor(cores()) as decoders,
-            Workers(count, self._settings.crf is not None, self._progress) as workers,
+            Workers(count, self._needs_processes(), self._progress) as workers,
         ):
             ahead = 2 * max(cores(), self._batch)
             decoded = map_ahead(decoders, self._decode, todo, ahead, lambda: stop.requested is not None)
@@ -166,6 +167,12 @@ class _Run:
                     else:
                         yield from workers.submit(job)
             yield from workers.drain()
+
+    def _needs_processes(self) -> bool:
+        if self._settings.crf is None:
+            return False
+        name, _ = choose_engine(self._settings.crf_engine)
+        return not ENGINES[name].threads
 
     def _decode(self, photo: Photo) -> _Ready | Finished:
         clock = time.perf_counter()
@@ -227,6 +234,7 @@ class _Run:
             size=item.decoded.size,
             stat=item.stat,
             crf=self._settings.crf,
+            crf_engine=self._settings.crf_engine,
             colours=self._session.info.colours(self._settings.probe),
             overlay=self._settings.overlay,
         )

@@ -89,10 +89,11 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind is not None and issubclass(kind, KeyboardInterrupt):  # a second Ctrl-C: nothing is waited for
+        at_once = kind is not None and issubclass(kind, KeyboardInterrupt)  # a second Ctrl-C: nothing is waited for
+        if at_once:
             for process in multiprocessing.active_children():
                 process.kill()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=not at_once, cancel_futures=True)
 
 
 def _outcome(future: Future[Finished], job: Job) -> Finished:

@@ -43,7 +43,8 @@ class EvaluateSettings:
     table: ClassTable | None = None  # None: as many classes as the labels use
     crf: CrfSettings | None = field(default_factory=CrfSettings)  # None: without the variants after the CRF
     res: int | None = None  # shorter side in the protocol `full`; None: the model's own
-    workers: int | None = None  # refining processes; None: one a core
+    crf_engine: str = "auto"  # a key of stego_cli.crf.CHOICES
+    workers: int | None = None  # photographs refined at once; None: one a core
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -139,7 +140,7 @@ def _counted(
                 output.removesuffix("_log_probs"): values[0]
                 for output, values in zip(session.outputs, outputs, strict=True)
             }
-            yield Task(name, example, log_probs, grid, settings.crf)
+            yield Task(name, example, log_probs, grid, settings.crf, settings.crf_engine)
 
     def stopped() -> bool:
         return stop.requested is not None

@@ -52,6 +52,7 @@ class Task:
     log_probs: dict[str, NDArray[np.float32]]  # by probe, (K, H, W)
     grid: Grid
     crf: CrfSettings | None
+    crf_engine: str = "auto"
 
 
 @dataclass
@@ -120,7 +121,7 @@ def _counted(task: Task) -> Counted:
     for probe, log_probs in task.log_probs.items():
         variants = {False: log_probs}
         if task.crf is not None:
-            variants[True] = refine(task.example.guide, log_probs, task.crf)
+            variants[True] = refine(task.example.guide, log_probs, task.crf, task.crf_engine)
         for refined, values in variants.items():
             preds = labels_at(values, task.example.size)
             counted.counts[probe, refined] = count(labels, preds, task.grid, of_labels | changes_across(preds))

@@ -82,7 +82,7 @@ def interpreted(cases, tmp_path_factory):
 
 def test_the_kernels_refine_photographs_as_pydensecrf_does(cases, interpreted):
     scenes = zip(*cases["photos"], strict=True)
-    expected = np.stack([pydensecrf_engine.refine(image, planes, SETTINGS) for image, planes in scenes])
+    expected = np.stack([pydensecrf_engine.refine_one(image, planes, SETTINGS) for image, planes in scenes])
     refined = interpreted["photos"]
     assert refined.shape == expected.shape
     assert refined.dtype == np.float32
@@ -166,7 +166,7 @@ def test_on_a_gpu_it_refines_as_pydensecrf_does(scene):
     scenes = [scene(photo, 96, 128, sharpness) for photo in PHOTOS for sharpness in (2, 20)]
     images, log_probs = (np.stack(parts) for parts in zip(*scenes, strict=True))
     refined = cuda_engine.refine(images, log_probs, settings)
-    expected = np.stack([pydensecrf_engine.refine(image, planes, settings) for image, planes in scenes])
+    expected = np.stack([pydensecrf_engine.refine_one(image, planes, settings) for image, planes in scenes])
     assert (refined.argmax(1) == expected.argmax(1)).mean() >= 0.9995
     assert np.abs(np.exp(refined) - np.exp(expected)).max() < 1e-3
     assert np.array_equal(refined, cuda_engine.refine(images, log_probs, settings))

@@ -1,5 +1,6 @@
 """Runs that are stopped, killed, doubled, or lose a worker: nothing torn, nothing lost, nothing done twice."""
 
+import functools
 import json
 import os
 import signal
@@ -12,7 +13,9 @@ import pytest
 
 from stego_cli.images.atomic import sha256
 
-CRF = ("--res", "210")  # each photograph takes long enough to be interrupted
+# Each photograph takes long enough to be interrupted. One engine refines in threads, the other in worker processes.
+THREADS = ("--res", "364", "--crf-engine", "cpu")
+PROCESSES = ("--res", "210", "--crf-engine", "pydensecrf")
 
 
 def contents(out):
@@ -28,19 +31,29 @@ def assert_whole(out, journal):
 
 @pytest.fixture(scope="module")
 def undisturbed(original_many, tmp_path_factory, tiny_model):
-    out = tmp_path_factory.mktemp("undisturbed")
-    words = ["segment", original_many, "--out", out, "--model", tiny_model, *CRF]
-    subprocess.run([sys.executable, "-m", "stego_cli", *map(str, words)], check=True, capture_output=True)
-    return contents(out)
+    """`undisturbed(how)`: the masks of a run to which nothing happens."""
+
+    @functools.cache
+    def run(how):
+        out = tmp_path_factory.mktemp("undisturbed")
+        words = ["segment", original_many, "--out", out, "--model", tiny_model, *how]
+        subprocess.run([sys.executable, "-m", "stego_cli", *map(str, words)], check=True, capture_output=True)
+        return contents(out)
+
+    return run
 
 
-def test_killed_runs_resume_to_the_same_bytes_and_redo_nothing_finished(many, tmp_path, start, journal, undisturbed):
+@pytest.mark.parametrize("how", [THREADS, PROCESSES], ids=["threads", "processes"])
+def test_killed_runs_resume_to_the_same_bytes_and_redo_nothing_finished(
+    many, tmp_path, start, journal, undisturbed, how
+):
     out = tmp_path / "masks"
     finished = {}
     for entries in (1, 9, 16):
-        run = start(many, out, *CRF)
+        run = start(many, out, *how)
         run.wait_for(entries)
         workers = run.workers()
+        assert len(workers) == (2 if how == PROCESSES else 0)
         run.process.kill()  # the main process alone: its workers must see for themselves
         assert run.end()[0] == -signal.SIGKILL
         for path, when in finished.items():
@@ -51,12 +64,12 @@ def test_killed_runs_resume_to_the_same_bytes_and_redo_nothing_finished(many, tm
             if line.endswith("\n"):
                 mask = out / json.loads(line)["mask"]
                 finished[mask] = mask.stat().st_mtime_ns
-    last = start(many, out, *CRF)
+    last = start(many, out, *how)
     code, said = last.end()
     assert code == 0
     assert f"{len(finished)} of 24 photographs have their masks already" in said
     assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
-    assert contents(out) == undisturbed
+    assert contents(out) == undisturbed(how)
     assert assert_whole(out, journal) == 24
     assert not list(out.rglob("*.tmp"))
 
@@ -69,19 +82,19 @@ def alive(process):
 
 
 def assert_no_worker_outlives(workers):
-    assert workers
     end = time.monotonic() + 5
     while any(alive(worker) for worker in workers):
         assert time.monotonic() < end, "a worker of a killed run lives on"
         time.sleep(0.02)
 
 
+@pytest.mark.parametrize("how", [THREADS, PROCESSES], ids=["threads", "processes"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_one_signal_lets_what_has_begun_finish_and_the_same_command_does_the_rest(
-    many, tmp_path, start, journal, number, code
+    many, tmp_path, start, journal, number, code, how
 ):
     out = tmp_path / "masks"
-    run = start(many, out, *CRF)
+    run = start(many, out, *how)
     run.wait_for(2)
     run.signal(number)
     ended, said = run.end()
@@ -93,14 +106,15 @@ def test_one_signal_lets_what_has_begun_finish_and_the_same_command_does_the_res
     assert 2 <= done < 24
     assert len(contents(out)) == done
     assert not list(out.rglob("*.tmp"))
-    code, said = start(many, out, *CRF).end()
+    code, said = start(many, out, *how).end()
     assert code == 0
     assert f"{done} of 24 photographs have their masks already" in said
     assert assert_whole(out, journal) == 24
 
 
-def test_a_second_ctrl_c_ends_at_once_without_a_traceback(many, tmp_path, start, journal):
-    run = start(many, tmp_path / "masks", "--res", "448")
+@pytest.mark.parametrize("engine", ["cpu", "pydensecrf"])
+def test_a_second_ctrl_c_ends_at_once_without_a_traceback(many, tmp_path, start, journal, engine):
+    run = start(many, tmp_path / "masks", "--res", "784" if engine == "cpu" else "448", "--crf-engine", engine)
     run.wait_for(1)
     run.signal(signal.SIGINT)
     time.sleep(0.1)
@@ -116,7 +130,7 @@ def test_a_second_ctrl_c_ends_at_once_without_a_traceback(many, tmp_path, start,
 @pytest.mark.parametrize("delay", [0.0, 0.15, 0.4])
 def test_ctrl_c_while_workers_start_kills_none_of_them(many, tmp_path, start, delay):
     out = tmp_path / "masks"
-    run = start(many, out, *CRF)
+    run = start(many, out, *PROCESSES)
     run.wait_for(0)  # the journal is opened just before the first photograph is read
     time.sleep(delay)
     run.signal(signal.SIGINT)
@@ -129,7 +143,7 @@ def test_ctrl_c_while_workers_start_kills_none_of_them(many, tmp_path, start, de
 @pytest.mark.parametrize("victims", [1, 2])
 def test_a_killed_worker_is_noticed_and_its_photographs_are_done(many, tmp_path, start, journal, undisturbed, victims):
     out = tmp_path / "masks"
-    run = start(many, out, *CRF)
+    run = start(many, out, *PROCESSES)
     run.wait_for(3)
     workers = run.workers()
     assert len(workers) == 2
@@ -138,12 +152,12 @@ def test_a_killed_worker_is_noticed_and_its_photographs_are_done(many, tmp_path,
     code, said = run.end()
     assert code == 0, said
     assert "A worker process died" in said
-    assert contents(out) == undisturbed
+    assert contents(out) == undisturbed(PROCESSES)
     assert assert_whole(out, journal) == 24
 
 
 def test_workers_that_die_again_and_again_give_up_their_photographs_and_the_run_ends(many, tmp_path, start):
-    run = start(many, tmp_path / "masks", *CRF, "--workers", "1")
+    run = start(many, tmp_path / "masks", *PROCESSES, "--workers", "1")
     run.wait_for(1)
     while run.process.poll() is None:
         for worker in run.workers():
@@ -156,7 +170,7 @@ def test_workers_that_die_again_and_again_give_up_their_photographs_and_the_run_
 
 
 def test_a_second_run_on_one_output_is_refused_by_name_of_the_first(many, tmp_path, start, segment):
-    run = start(many, tmp_path / "masks", *CRF)
+    run = start(many, tmp_path / "masks", *PROCESSES)
     run.wait_for(1)
     second = segment(many, tmp_path / "masks")
     assert second.returncode == 6

@@ -1,0 +1,68 @@
+// Memory that outlives a photograph: fresh pages cost as much time as filtering in them, so they are used again.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
+
+namespace stego {
+
+// An array without initialisation, aligned to a cache line (large ones to huge pages). Growing loses the content.
+template <class T> class Buffer {
+  public:
+    Buffer() = default;
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    ~Buffer() { release(); }
+
+    T* ready(std::size_t count) {
+        if (count > capacity_) {
+            release();
+            const std::size_t page = count * sizeof(T) >= HUGE_PAGE ? HUGE_PAGE : 64;
+            const std::size_t bytes = (count * sizeof(T) + page - 1) / page * page;
+            data_ = static_cast<T*>(allocate(page, bytes));
+            if (data_ == nullptr) throw std::bad_alloc();
+            capacity_ = bytes / sizeof(T);
+        }
+        return data_;
+    }
+    T* get() { return data_; }
+    const T* get() const { return data_; }
+    std::size_t bytes() const { return capacity_ * sizeof(T); }
+
+  private:
+    static constexpr std::size_t HUGE_PAGE = std::size_t(2) << 20;
+
+    static void* allocate(std::size_t alignment, std::size_t bytes) {
+#if defined(_WIN32)
+        return _aligned_malloc(bytes, alignment);
+#else
+        void* place = nullptr;
+        if (posix_memalign(&place, alignment, bytes) != 0) return nullptr;
+#if defined(__linux__)
+        if (alignment == HUGE_PAGE) madvise(place, bytes, MADV_HUGEPAGE);  // a wish; without it all is merely slower
+#endif
+        return place;
+#endif
+    }
+    void release() {
+#if defined(_WIN32)
+        _aligned_free(data_);
+#else
+        std::free(data_);
+#endif
+        data_ = nullptr;
+        capacity_ = 0;
+    }
+
+    T* data_ = nullptr;
+    std::size_t capacity_ = 0;
+};
+
+}  // namespace stego

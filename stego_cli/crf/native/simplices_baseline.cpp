@@ -1,0 +1,2 @@
+#include "simplices.hpp"
+STEGO_SIMPLICES(simplices_baseline)

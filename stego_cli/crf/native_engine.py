@@ -1,0 +1,48 @@
+"""The engine in C++ (folder `native`): the reference's lattice, in the order in which memory likes it best.
+
+It lets go of the interpreter, so threads refine at once, and its result does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stego_cli.settings import CrfSettings
+
+
+def missing() -> str | None:
+    """Return why this engine cannot be used here, or None."""
+    try:
+        from stego_cli.crf import _native  # noqa: F401
+    except ImportError as error:
+        return f"the package was installed without its native part ({error})"
+    return None
+
+
+def refine(
+    images: NDArray[np.uint8],
+    log_probs: NDArray[np.float32],
+    settings: CrfSettings,
+    threads: int,
+    instructions: str = "",
+) -> NDArray[np.float32]:
+    """See `stego_cli.crf.refine`; `instructions` is one of `_native.instruction_sets()`, or empty for the best."""
+    from stego_cli.crf import _native
+
+    out = np.empty(log_probs.shape, np.float32)
+    kernels = (
+        (settings.gaussian_sxy, 0.0, settings.gaussian_compat),
+        (settings.bilateral_sxy, settings.bilateral_srgb, settings.bilateral_compat),
+    )
+    _native.refine(
+        np.ascontiguousarray(images, np.uint8),
+        np.ascontiguousarray(log_probs, np.float32),
+        out,
+        log_probs.shape,
+        kernels,
+        settings.iterations,
+        threads,
+        instructions,
+    )
+    return out
