@@ -12,10 +12,11 @@ from collections.abc import Iterator
 import onnx
 import torch
 
+from export.pixels import PixelGraph
 from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT, LINEAR_OUTPUT
 from stego_cli.model.segmenter import Segmenter
 
-_OPSET = 18  # the newest that torch's exporter writes without converting, and old enough for ONNX Runtime 1.21
+_OPSET = 20  # the first with GELU as one operator
 
 
 def halved(model: Segmenter) -> Segmenter:
@@ -31,6 +32,11 @@ def trace(model: Segmenter) -> onnx.ModelProto:
 
     Input `image` is uint8 (B, H, W, 3); H and W are multiples of the patch, which the graph does not check.
     """
+    model = copy.deepcopy(model)
+    for module in model.backbone.vit.modules():
+        if hasattr(module, "fused_attn"):
+            # timm's own two products: torch's fused attention is exported with a transpose that ONNX Runtime keeps.
+            module.fused_attn = False
     patch = model.backbone.row.patch
     # Unequal sizes, none of them 1 and none the table's own, so that the tracer takes none for a constant.
     example = torch.zeros(2, 5 * patch, 7 * patch, 3, dtype=torch.uint8)
@@ -41,7 +47,7 @@ def trace(model: Segmenter) -> onnx.ModelProto:
     with warnings.catch_warnings(), _quiet_exporter():
         warnings.simplefilter("ignore")  # the exporter's own calls raise deprecations that nobody here can mend
         program = torch.onnx.export(
-            model,
+            PixelGraph(model),
             (example,),
             dynamo=True,
             dynamic_shapes={INPUT: {0: batch, 1: patch * rows, 2: patch * columns}},
