@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import onnx
 
 from export.graph import halved, trace
-from export.parity import check_parity
+from export.parity import Parity, check_parity
+from export.quantized import quantized
 from stego_cli import __version__
 from stego_cli.classes import numbered
 from stego_cli.errors import ModelError
@@ -41,18 +43,21 @@ def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Pro
     with progress.stage("Exporting", 3, unit="steps") as stage:
         reference = segmenter(checkpoint, settings.flip, progress)
         graph = trace(halved(reference) if settings.precision == "fp16" else reference)
+        if settings.precision == "int8":
+            graph = quantized(graph)
         _describe(graph, checkpoint, settings, sha256(run / MODEL_FILE))
         if graph.ByteSize() > _LIMIT:
             raise ModelError(f"The model takes {graph.ByteSize() / 1e9:.1f} GB; one ONNX file holds 2.", "Use fp16.")
         stage.advance()
         content = graph.SerializeToString()
         parity = check_parity(reference, Session.from_bytes(content, "cpu"), settings.precision)
+        content = _with_parity(graph, parity)
         stage.advance()
         write_bytes(target, content)
         stage.advance()
     progress.note(
         f"Torch and ONNX Runtime agree: log-probabilities within {parity.difference:.1e}, "
-        f"classes on {parity.agreement:.2%} of pixels."
+        f"classes on {parity.agreement:.2%} of pixels or more."
     )
     return target
 
@@ -82,3 +87,11 @@ def _describe(graph: onnx.ModelProto, checkpoint: Checkpoint, settings: ExportSe
         about["linear_palette"] = list(checkpoint.linear_palette or table.colours)
     onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(about)})
     graph.producer_name, graph.producer_version = "stego-cli", __version__
+
+
+def _with_parity(graph: onnx.ModelProto, parity: Parity) -> bytes:
+    """Return the model file, with what the comparison found in its metadata."""
+    (entry,) = (entry for entry in graph.metadata_props if entry.key == METADATA_KEY)
+    entry.value = json.dumps({**json.loads(entry.value), "parity": asdict(parity)})
+    content: bytes = graph.SerializeToString()
+    return content

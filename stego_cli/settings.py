@@ -66,12 +66,12 @@ class TrainSettings:
 class ExportSettings:
     """How a checkpoint becomes a model file."""
 
-    precision: str = "fp32"  # "fp32" or "fp16"
+    precision: str = "fp32"  # "fp32", "fp16" or "int8"
     flip: bool = False  # average the code with that of the mirrored photograph
 
     def __post_init__(self) -> None:
-        if self.precision not in ("fp32", "fp16"):
-            raise UsageError(f"--precision is {self.precision!r}; it is 'fp32' or 'fp16'.")
+        if self.precision not in ("fp32", "fp16", "int8"):
+            raise UsageError(f"--precision is {self.precision!r}; it is 'fp32', 'fp16' or 'int8'.")
 
 
 @dataclass(frozen=True)

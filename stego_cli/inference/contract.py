@@ -28,7 +28,7 @@ class ModelInfo:
         res: shorter side it was trained at, pixels.
         backbone: name of the backbone.
         flip: whether flip averaging is in the graph.
-        precision: "fp32" or "fp16".
+        precision: "fp32", "fp16" or "int8".
         linear_class_names: names of the linear probe's classes; empty without one.
         linear_palette: their colours.
     """

@@ -49,6 +49,7 @@ def picture(photos_folder: Path, name: str, width: int, height: int) -> np.ndarr
         (ExportSettings(), 1e-4, 0.9999),
         (ExportSettings(flip=True), 1e-4, 0.9999),
         (ExportSettings(precision="fp16"), 5e-2, 0.995),
+        (ExportSettings(precision="int8"), 0.5, 0.8),
     ],
 )
 def test_the_file_computes_what_torch_computes_on_real_photographs(
@@ -89,6 +90,8 @@ def test_all_that_segmenting_needs_is_in_the_one_file(run: Path, tmp_path: Path)
     assert (about["classes"], about["patch"], about["res"], about["block"]) == (6, 14, 224, 9)
     assert len(about["palette"]) == len(about["class_names"]) == 6
     assert about["checkpoint_sha256"] == sha256(run / "model.safetensors")
+    assert 0 < about["parity"]["difference"] < 1e-4
+    assert about["parity"]["agreement"] > 0.999
 
 
 def test_a_model_beyond_tolerance_is_refused_and_not_written(run: Path, tmp_path: Path, monkeypatch) -> None:
@@ -111,6 +114,20 @@ def test_every_kind_of_backbone_exports_with_every_size_open(name: str) -> None:
     session = Session.from_bytes(graph.SerializeToString(), "cpu")
     assert session.outputs == ["cluster_log_probs", "linear_log_probs"]
     assert parity.check_parity(model, session, "fp32").agreement > 0.999
+
+
+def test_an_approximation_that_changes_too_many_classes_is_refused_though_values_hardly_differ() -> None:
+    torch.manual_seed(0)
+    vit = build(backbone("timm:vit_tiny_patch16_224"), None, block=0)
+    model = Segmenter(vit, Head(vit.row.width, 8), torch.ones(8) + 0.01 * torch.randn(3, 8))
+
+    class Confused:
+        def run(self, image: np.ndarray) -> list[np.ndarray]:
+            (log_probs,) = model(torch.from_numpy(image))
+            return [np.roll(log_probs.numpy(), 1, axis=1)]
+
+    with pytest.raises(ModelError, match=r"gives only 0\.0% of pixels .*at least 80% for int8"):
+        parity.check_parity(model, Confused(), "int8")
 
 
 def _metadata(patch: int) -> str:
