@@ -77,7 +77,10 @@ def main() -> None:
         for number in range(chosen.runs):
             for way in ways:
                 measure(way)
-            print(f"run {number + 1}: " + "   ".join(f"{w.work}, {w.name} {w.seconds[-1]:.1f} s" for w in ways))
+            print(
+                f"run {number + 1}: " + "   ".join(f"{w.work}, {w.name} {w.seconds[-1]:.1f} s" for w in ways),
+                flush=True,
+            )
         table(ways, len(list(photos.iterdir())))
 
 
