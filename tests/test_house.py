@@ -24,7 +24,7 @@ ROOMS = [
     {"stego_cli.model"},
     {"stego_cli.images"},
     {"stego_cli.stop", "stego_cli.progress", "stego_cli.settings", "stego_cli.classes"},
-    {"stego_cli.errors", "stego_cli.machine", "stego_cli.palette", "stego_cli.processes"},
+    {"stego_cli.errors", "stego_cli.machine", "stego_cli.page", "stego_cli.palette", "stego_cli.processes"},
     {"stego_cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}

@@ -6,7 +6,6 @@ where a rectangle a cell would take megabytes. Names and class colours are drawn
 
 from __future__ import annotations
 
-import base64
 import io
 from html import escape
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stego_cli.images.atomic import shown
+from stego_cli.page import data_uri
 from stego_cli.palette import Colour
 from stego_cli.scoring.confusion import Counts
 from stego_cli.scoring.figures import Totals
@@ -122,11 +122,6 @@ def _cells(shares: NDArray[np.float64]) -> str:
     stream = io.BytesIO()
     Image.fromarray(rgb).save(stream, "PNG")
     return data_uri("image/png", stream.getvalue())
-
-
-def data_uri(mime: str, content: bytes) -> str:
-    """Return `content` as an address that needs no file."""
-    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _css(colour: Colour) -> str:

@@ -5,54 +5,24 @@ from __future__ import annotations
 import math
 from html import escape
 
-from stego_cli import __version__
 from stego_cli.images.atomic import shown
-from stego_cli.scoring.matrix import data_uri, matrix_svg, row_shares
+from stego_cli.page import cards, page, picture_row
+from stego_cli.scoring.matrix import matrix_svg, row_shares
 from stego_cli.scoring.result import Score
 from stego_cli.scoring.samples import Sample, Samples
 
 _MOST_FAILURES = 100
 _UNDEFINED = "-"
 _STYLE = """
-*{box-sizing:border-box}
-body{margin:0;font:16px/1.5 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
- color:#1d2733;background:#f4f6f9}
-main{max-width:1120px;margin:0 auto;padding:28px 16px 48px}
-h1{font-size:1.7rem;margin:0 0 2px;line-height:1.2}
-h2{font-size:1.15rem;margin:0 0 10px}
-p{margin:6px 0}
-.quiet{color:#5b6878;font-size:.9rem;overflow-wrap:anywhere}
-section{background:#fff;border:1px solid #dde3ea;border-radius:10px;padding:18px;margin-top:18px}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(138px,1fr));gap:10px;margin-top:18px}
-.card{background:#fff;border:1px solid #dde3ea;border-radius:10px;padding:12px 14px}
-.card b{display:block;font-size:1.55rem;line-height:1.25;font-variant-numeric:tabular-nums}
-.card span{color:#5b6878;font-size:.85rem}
-.matrix{display:block;width:100%;max-width:780px;margin:0 auto;height:auto;font-family:inherit;fill:#1d2733}
+.matrix{display:block;width:100%;max-width:780px;margin:0 auto;height:auto;font-family:inherit;fill:var(--text)}
 .matrix .frame{fill:none;stroke:#8b98a8;stroke-width:.6}
-.matrix .axis{font-size:10px;fill:#5b6878}
-.scale{display:flex;align-items:center;justify-content:center;gap:8px;font-size:.85rem;color:#5b6878;margin-top:10px}
-.scale i{width:160px;height:10px;border-radius:3px;border:1px solid #dde3ea}
-table{width:100%;border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
-th{text-align:left;font-weight:600;color:#5b6878;font-size:.82rem;padding:4px 6px;border-bottom:1px solid #dde3ea}
-td{padding:4px 6px;border-bottom:1px solid #eef1f5;overflow-wrap:anywhere}
-td.n,th.n{text-align:right;white-space:nowrap;width:4.4em}
-th.n{white-space:normal}
-td.bar{width:34%}
-.swatch{display:inline-block;width:.85em;height:.85em;border-radius:3px;margin-right:.5em;vertical-align:-.06em;
- border:1px solid #0003}
-.track{display:block;height:7px;border-radius:3px;background:#eef1f5;margin:2px 0}
-.track i{display:block;height:100%;border-radius:3px}
+.matrix .axis{font-size:10px;fill:var(--quiet)}
+.scale{display:flex;align-items:center;justify-content:center;gap:8px;font-size:.85rem;color:var(--quiet);
+ margin-top:10px}
+.scale i{width:160px;height:10px;border-radius:3px;border:1px solid var(--line)}
 .guess i{opacity:.45}
-.sample{margin-top:16px}
-.sample h3{font-size:.95rem;margin:0 0 6px;font-weight:600;overflow-wrap:anywhere}
-.sample h3 span{font-weight:400;color:#5b6878}
-.row{display:grid;grid-template-columns:repeat(auto-fit,minmax(0,1fr));grid-auto-flow:column;gap:8px;max-width:1100px}
-figure{margin:0;min-width:0}
-figure img{display:block;width:100%;border-radius:5px;border:1px solid #dde3ea}
-figcaption{font-size:.8rem;color:#5b6878}
-ul{margin:6px 0;padding-left:20px;overflow-wrap:anywhere}
-@media(max-width:560px){main{padding:18px 10px 32px}section{padding:12px}.row{gap:4px}
- tr{display:grid;grid-template-columns:1fr 3.2em 4em 5.2em;align-items:end;border-bottom:1px solid #eef1f5}
+@media(max-width:560px){
+ tr{display:grid;grid-template-columns:1fr 3.2em 4em 5.2em;align-items:end;border-bottom:1px solid var(--faint)}
  td,th{border:0;padding:3px 4px}td.n,th.n{width:auto}th.bar{display:none}
  td.bar{grid-column:1/-1;width:auto;padding-top:0}}
 """
@@ -71,13 +41,7 @@ def report_page(score: Score, samples: Samples) -> str:
         _photographs("Worst photographs", samples.worst),
         _failures(score),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Score: mIoU {_percent(score.miou)}</title><style>{_STYLE}</style></head>\n"
-        f"<body><main>\n{chr(10).join(part for part in body if part)}\n"
-        f'<p class="quiet">stego {escape(__version__)}</p></main></body></html>\n'
-    )
+    return page(f"Score: mIoU {_percent(score.miou)}", _STYLE, body)
 
 
 def _how(score: Score) -> str:
@@ -98,11 +62,7 @@ def _cards(score: Score) -> str:
         *([("boundary F-score", _percent(score.boundary_f))] if score.boundary_f is not None else []),
         ("adjusted mutual information", _UNDEFINED if math.isnan(score.ami) else f"{score.ami:.3f}"),
     ]
-    return (
-        '<div class="cards">'
-        + "".join(f'<div class="card"><b>{value}</b><span>{name}</span></div>' for name, value in figures)
-        + "</div>"
-    )
+    return cards(figures)
 
 
 def _left_out(score: Score) -> str:
@@ -167,17 +127,8 @@ def _photographs(title: str, samples: list[Sample]) -> str:
 
 
 def _sample(sample: Sample) -> str:
-    figures = "".join(
-        f'<figure><img alt="{escape(picture.caption)} of {escape(sample.name)}" '
-        f'src="{data_uri(picture.mime, picture.content)}"><figcaption>{escape(picture.caption)}</figcaption></figure>'
-        if picture.content
-        else f"<figure><figcaption>{escape(picture.caption)}</figcaption></figure>"
-        for picture in sample.pictures
-    )
-    return (
-        f'<div class="sample"><h3>{escape(sample.name)} <span>mIoU {_percent(sample.miou)}, accuracy '
-        f'{_percent(sample.accuracy)}</span></h3><div class="row">{figures}</div></div>'
-    )
+    about = f"mIoU {_percent(sample.miou)}, accuracy {_percent(sample.accuracy)}"
+    return picture_row(sample.name, about, sample.pictures)
 
 
 def _failures(score: Score) -> str:

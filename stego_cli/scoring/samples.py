@@ -14,6 +14,7 @@ from stego_cli.errors import PhotoError
 from stego_cli.images.atomic import shown
 from stego_cli.images.decode import open_photo, to_rgb
 from stego_cli.images.discover import DECODED
+from stego_cli.page import Picture
 from stego_cli.palette import Colour
 from stego_cli.scoring.confusion import make_grid
 from stego_cli.scoring.matching import UNMATCHED
@@ -24,15 +25,6 @@ from stego_cli.scoring.settings import ScoreSettings
 UNMATCHED_COLOUR: Colour = (255, 0, 255)  # predicted as a cluster without a class
 NO_CLASS_COLOUR: Colour = (255, 255, 255)  # a label without a class
 _SIDE = 360  # longer side of a picture, pixels
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An encoded picture and what stands below it; `content` is empty where there is none to show."""
-
-    caption: str
-    mime: str
-    content: bytes
 
 
 @dataclass(frozen=True)
