@@ -12,7 +12,8 @@ from stego_cli.settings import DEFAULT_BACKBONE, TrainSettings
 HELP = """Train a model on photographs, without labels.
 
 The backbone's features are computed once; a small head then learns codes whose correspondences distil those of the
-features, and k-means on the codes finds the classes. RUN gets model.safetensors, config.json and metrics.jsonl.
+features, and k-means on the codes finds the classes. RUN gets model.safetensors, config.json and metrics.jsonl, and a
+page to look at, report.html; with --tensorboard also RUN/tensorboard, to watch the training by.
 Ctrl-C saves a whole checkpoint; --resume does the remaining steps.
 
 Labels are never needed. Where there are some (--labels, or PHOTOS has imgs/train and labels/train), they train a linear
@@ -24,6 +25,7 @@ Examples:
   stego train ./photos --out run --classes 11 --seed 1
   stego train ./photos --out run --backbone dinov2-vits14 --res 448
   stego train ./photos --out run --resume
+  stego train ./photos --out run --tensorboard
 """
 _DEFAULT = TrainSettings()
 
@@ -50,6 +52,9 @@ def command(
         Path | None,
         typer.Option(help="Folder of labels (x/a.png for x/a.jpg): trains a linear probe beside the clusters."),
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write RUN/tensorboard while training (needs stego-cli[tensorboard]).")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
@@ -74,11 +79,13 @@ def command(
 
     with Stop() as stop:
         paths = [found.root / photo.path for photo in found.photos]
-        checkpoint = train(paths, out, settings, ui, stop, folders if folders.labels else None, resume, overwrite)
+        labelled = folders if folders.labels else None
+        checkpoint = train(paths, out, settings, ui, stop, labelled, resume, overwrite, tensorboard)
     failed = checkpoint.facts["photographs_failed"] + len(found.unreadable)
     ui.event("trained", run=str(out), classes=len(checkpoint.centroids), failed=failed)
+    page = " (look at report.html)" if (out / "report.html").is_file() else ""
     ui.note(
-        f"{len(checkpoint.centroids)} classes in {shown(out)}. Next: `stego export-onnx {shown(out)}`, then "
+        f"{len(checkpoint.centroids)} classes in {shown(out)}{page}. Next: `stego export-onnx {shown(out)}`, then "
         "`stego segment PHOTOS --out MASKS`."
     )
     if failed:

@@ -60,6 +60,7 @@ class Fit:
         step: steps done.
         optimiser: Adam over the head.
         generator: source of all randomness, on the CPU.
+        on_pairs: told each pairing's step, term, F (centred) and S (N, P, Q) without gradient; must not change them.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Fit:
             self.head = Head(cache.tokens.shape[1], settings.code).to(device)
         self.optimiser = torch.optim.Adam(self.head.parameters(), lr=settings.lr)
         self.step = 0
+        self.on_pairs: Callable[[int, int, Tensor, Tensor], None] | None = None
 
     def run(self, should_stop: Callable[[], bool]) -> Iterator[StepFigures]:
         """Do the remaining steps, yielding each one's figures; end early after the step at which `should_stop`."""
@@ -98,6 +100,8 @@ class Fit:
                 F = centre(correspondence(features[first], features[second][order]))
                 b = calibrated_b(F, settings.quantiles[term], self.generator)
             S = correspondence(codes[first], codes[second][order])
+            if self.on_pairs is not None:
+                self.on_pairs(self.step + 1, term, F, S.detach())
             losses[term].append(correspondence_loss(F, S, b).mean())
             cosines[term].append(S.detach().mean())
             shifts[term].append(b)

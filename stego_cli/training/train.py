@@ -37,6 +37,8 @@ from stego_cli.training.labels import read_labels
 from stego_cli.training.linear_probe import codes_of, fit_linear_probe
 from stego_cli.training.neighbours import nearest_neighbours
 from stego_cli.training.resume import RESUME_FILE, fingerprint, load_state, save_state
+from stego_cli.training.tensorboard_log import require_tensorboard
+from stego_cli.training.watch import Watch, open_watch
 
 _WHITENING_SAMPLE = 60_000  # patches
 _KMEANS_SAMPLE = 40_000
@@ -79,6 +81,7 @@ def train(
     labels: Folders | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    tensorboard: bool = False,
 ) -> Checkpoint:
     """Train a head and a cluster probe on photographs and keep them in the folder `run`.
 
@@ -91,26 +94,29 @@ def train(
         stop: on a signal the run ends between two steps with a whole checkpoint and a state to resume from.
         resume: go on from that state.
         overwrite: begin again where there is a run already.
+        tensorboard: also write RUN/tensorboard, to watch the run by.
 
     Raises:
-        UsageError: `run` holds a run and neither flag was given, or settings do not fit.
+        UsageError: `run` holds a run and neither flag was given, settings do not fit, or there is no TensorBoard.
         NoInputError: no photograph can be decoded.
         WeightsError: the backbone's weights cannot be had.
         OutputError: `run` cannot be written, or another run writes to it.
         Stopped: a signal came.
     """
     _check_run(run, resume, overwrite)
+    if tensorboard:
+        require_tensorboard()
     if labels is not None and not (labels.labels and labels.labels.is_dir()):
         raise UsageError(f"--labels {shown(labels.labels or '')} is not a folder.")
     require_writable(run)
     with hold(run / LOCK_FILE):
         remove_leftovers(run)
-        return _train(paths, run, settings, progress, stop, labels, resume)
+        return _train(paths, run, settings, progress, stop, labels, resume, tensorboard)
 
 
 def _train(
     paths: list[Path], run: Path, settings: TrainSettings, progress: Progress, stop: Stop, labels: Folders | None,
-    resume: bool,
+    resume: bool, tensorboard: bool,
 ) -> Checkpoint:  # fmt: skip
     device = torch_device(settings.device)
     torch.set_num_threads(cores())
@@ -137,12 +143,14 @@ def _train(
     else:
         for name in (RESUME_FILE, CONFIG_FILE, MODEL_FILE, METRICS_FILE, BACKBONE_FILE):  # what --overwrite replaces
             (run / name).unlink(missing_ok=True)
-    last = _fit(fit, settings, source, run, progress, stop)
+    watch = open_watch(fit, cache, settings, run, progress, tensorboard)
+    last = _fit(fit, settings, source, run, progress, stop, watch)
     checkpoint = _finish(fit, cache, vit, weights_sha256, settings, last)
     save_checkpoint(checkpoint, run)  # before labels are looked at: they must not endanger what needs none
     if labels is not None:
         checkpoint = _with_linear_probe(checkpoint, cache, labels, limit, run, progress)
         save_checkpoint(checkpoint, run)
+    watch.finish(checkpoint)
     if fit.step < settings.steps and stop.requested is not None:
         raise Stopped(
             stop.requested,
@@ -188,7 +196,7 @@ def _resolved(settings: TrainSettings, vit: FrozenViT, cache: FeatureCache, prog
 
 
 def _fit(
-    fit: Fit, settings: TrainSettings, source: str, run: Path, progress: Progress, stop: Stop
+    fit: Fit, settings: TrainSettings, source: str, run: Path, progress: Progress, stop: Stop, watch: Watch
 ) -> dict[str, object] | None:
     """Do the remaining steps and return what the last one measured."""
     metrics = run / METRICS_FILE
@@ -203,6 +211,7 @@ def _fit(
             last = _as_json(figures)
             append_line(metrics, json.dumps(last))
             progress.event("step", **last)
+            watch.step(figures, fit.head)
             negative, inter, intra = figures.correspondences
             stage.advance(
                 loss=f"{figures.loss:+.4f}", intra=f"{intra:.2f}", inter=f"{inter:.2f}", negative=f"{negative:.2f}"
