@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from stego_cli import __version__
-from stego_cli.commands import evaluate, export_onnx, import_checkpoint, models, score, segment, train
+from stego_cli.commands import correspond, evaluate, export_onnx, import_checkpoint, models, score, segment, train
 from stego_cli.errors import StegoError
 
 _HELP = """Segment folders of photographs into classes that nobody had to label (STEGO).
@@ -60,6 +60,7 @@ app.command("export-onnx", help=export_onnx.HELP)(export_onnx.command)
 app.command("import-checkpoint", help=import_checkpoint.HELP)(import_checkpoint.command)
 app.command("score", help=score.HELP)(score.command)
 app.command("evaluate", help=evaluate.HELP)(evaluate.command)
+app.command("correspond", help=correspond.HELP)(correspond.command)
 models_app.command("list", help=models.LIST_HELP)(models.list_command)
 models_app.command("pull", help=models.PULL_HELP)(models.pull_command)
 

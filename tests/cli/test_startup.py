@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "timm", "onnx", "onnxruntime", "numpy", "PIL", "rich", "scipy", "pydensecrf", "huggingface_hub")
+HEAVY = (
+    "torch",
+    "timm",
+    "onnx",
+    "onnxruntime",
+    "numpy",
+    "PIL",
+    "rich",
+    "scipy",
+    "pydensecrf",
+    "huggingface_hub",
+    "matplotlib",
+)
 
 
 def modules_after(*arguments: str, forbid: tuple[str, ...] = (), cwd: Path | None = None) -> tuple[int, set[str], str]:
@@ -30,7 +42,7 @@ def modules_after(*arguments: str, forbid: tuple[str, ...] = (), cwd: Path | Non
     return ended.returncode, set(loaded), ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("command", ["", "segment", "train", "export-onnx", "models", "models pull"])
+@pytest.mark.parametrize("command", ["", "segment", "train", "export-onnx", "correspond", "models", "models pull"])
 def test_help_loads_nothing_heavy_and_shows_examples(command: str) -> None:
     code, loaded, said = modules_after(*command.split(), "--help")
     assert code == 0
