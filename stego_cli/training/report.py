@@ -26,7 +26,7 @@ from stego_cli.training.samples import SamplePhoto, predict, sample_photos
 from stego_cli.training.watch import BINS, Histograms
 
 REPORT_FILE = "report.html"
-_PHOTOS = 6
+_PHOTOS, _SIDE = 6, 224  # how many, and their shorter side in pixels
 _HUES = dict(zip(TERMS, ("#d9534f", "#e0a100", "#3d8fd1"), strict=True))
 _STYLE = """
 .photos{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(300px,100%),1fr));gap:4px 24px}
@@ -54,7 +54,7 @@ class Report:
     def finish(self, checkpoint: Checkpoint) -> None:
         """Write the page."""
         steps = [json.loads(line) for line in (self._run / METRICS_FILE).read_text().splitlines()]
-        html = report_page(checkpoint, steps, self._counts, sample_photos(self._cache, _PHOTOS))
+        html = report_page(checkpoint, steps, self._counts, sample_photos(self._cache, _PHOTOS, _SIDE))
         write_bytes(self._run / REPORT_FILE, html.encode())
 
 

@@ -23,8 +23,6 @@ from stego_cli.model.probes import cluster_log_probs
 from stego_cli.palette import palette
 from stego_cli.training.features import FeatureCache
 
-_SIDE = 224  # shorter side of a picture, pixels
-
 
 @dataclass(frozen=True)
 class SamplePhoto:
@@ -47,13 +45,19 @@ class SamplePhoto:
         return stream.getvalue()
 
 
-def sample_photos(cache: FeatureCache, count: int) -> list[SamplePhoto]:
-    """Return up to `count` photographs, evenly spread over the cache's order; those that have gone are left out."""
+def sample_photos(cache: FeatureCache, count: int, side: int) -> list[SamplePhoto]:
+    """Return up to `count` photographs, evenly spread over the cache's order; those that have gone are left out.
+
+    Args:
+        cache: of all photographs.
+        count: at least 1.
+        side: shorter side of their pixels.
+    """
     chosen = np.unique(np.linspace(0, len(cache) - 1, min(count, len(cache))).round().astype(int))
     samples = []
     for index in chosen.tolist():
         try:
-            pixels = decode(cache.paths[index], _SIDE, 1).pixels
+            pixels = decode(cache.paths[index], side, 1).pixels
         except PhotoError:
             continue
         samples.append(SamplePhoto(cache.paths[index], pixels, grid_features(cache, index)))

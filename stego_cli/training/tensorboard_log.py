@@ -22,7 +22,7 @@ from stego_cli.training.kmeans import cosine_kmeans
 from stego_cli.training.samples import SamplePhoto, codes_of, coloured, predict, sample_photos
 from stego_cli.training.watch import BINS, Histograms
 
-_PHOTOS = 4
+_PHOTOS, _SIDE = 4, 140  # how many, and their shorter side in pixels: masks are made while training waits
 _PREDICTIONS = 5  # times in a run, besides the end
 _CLUSTERED = 4000  # features that predictions during the run are clustered by
 
@@ -83,7 +83,8 @@ class TensorBoard:
         steps = int(checkpoint.facts["steps_done"])
         if self._writer is None:
             self._open(steps)
-        self._show(steps, checkpoint.head, checkpoint.centroids)
+        codes = codes_of(checkpoint.head, self._features)
+        self._show(steps, checkpoint.head, checkpoint.centroids, codes)
         self._writer.close()
 
     def _open(self, step: int) -> None:
@@ -91,7 +92,7 @@ class TensorBoard:
 
         # Steps after the state that a run resumes from were logged once already: the reader drops them.
         self._writer = SummaryWriter(str(self._run / "tensorboard"), purge_step=step)
-        self._photos = sample_photos(self._cache, _PHOTOS)
+        self._photos = sample_photos(self._cache, _PHOTOS, _SIDE)
         generator = torch.Generator().manual_seed(self._settings.seed)
         self._features = self._cache.random_tokens(_CLUSTERED, generator)
         self._classes: Tensor | None = None  # of these features, when they were last clustered
@@ -103,12 +104,12 @@ class TensorBoard:
         assert self._settings.classes is not None  # resolved
         generator = torch.Generator().manual_seed(self._settings.seed)
         codes = codes_of(head, self._features)
-        self._show(step, head, cosine_kmeans(codes, self._settings.classes, 1, generator, iterations=20))
+        self._show(step, head, cosine_kmeans(codes, self._settings.classes, 1, generator, iterations=20), codes)
 
-    def _show(self, step: int, head: Head, centroids: Tensor) -> None:
+    def _show(self, step: int, head: Head, centroids: Tensor, codes: Tensor) -> None:
         """Write the masks; a cluster keeps the colour of that of the last time with which it shares most features."""
         count = len(centroids)
-        classes = (codes_of(head, self._features) @ centroids.T).argmax(1)
+        classes = (codes @ centroids.T).argmax(1)
         order = torch.arange(count)
         if self._classes is not None:
             shared = torch.bincount(self._classes * count + classes, minlength=count**2).reshape(count, count)
