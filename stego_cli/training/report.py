@@ -88,8 +88,9 @@ def report_page(
 
 def _what(checkpoint: Checkpoint) -> str:
     photographs = checkpoint.facts.get("photographs", 0)
+    labels = "labels for the linear probe alone" if checkpoint.linear is not None else "no labels"
     return (
-        f"{photographs:,} photograph{'' if photographs == 1 else 's'}, no labels; backbone "
+        f"{photographs:,} photograph{'' if photographs == 1 else 's'}, {labels}; backbone "
         f"{escape(checkpoint.backbone.name)}, block {checkpoint.block}; seed {checkpoint.settings.seed}."
     )
 
@@ -104,7 +105,7 @@ def _cards(checkpoint: Checkpoint, steps: list[dict[str, Any]]) -> str:
         last = steps[-1]
         figures += [
             ("loss, last step", f"{last['loss']:+.3f}"),
-            *((f"S {term}", f"{last['correspondences'][term]:.2f}") for term in reversed(TERMS)),
+            *((f"S {term}", f"{round(last['correspondences'][term], 2) + 0.0:.2f}") for term in reversed(TERMS)),
             ("effective rank of the codes", f"{last['rank']:.1f}"),
         ]
     if "linear_accuracy" in checkpoint.facts:
