@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
+_UNKNOWN_MEMORY = 8_000_000_000
 
 
 def calm_threads() -> None:
@@ -27,3 +29,13 @@ def cores() -> int:
         if quota != "max":
             available = min(available, math.ceil(int(quota) / int(period)))
     return max(1, available)
+
+
+def memory() -> int:
+    """Return the bytes of memory given to this process: the machine's, or a container's limit where there is one."""
+    available = _UNKNOWN_MEMORY
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # Windows has no sysconf
+        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):
+        available = min(available, int(_CGROUP_MEMORY.read_text()))
+    return available

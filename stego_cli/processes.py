@@ -6,9 +6,10 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -38,6 +39,16 @@ def process_pool(
 ) -> ProcessPoolExecutor:
     """Return a pool of `count` processes; each calls `begin_worker`, or `begin` in its place, when it starts."""
     return _Pool(count, _Spawning(), begin or begin_worker, arguments)
+
+
+@contextlib.contextmanager
+def thread_pool(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of threads; its end waits for them, except at a second Ctrl-C, which waits for nothing."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=not isinstance(sys.exception(), KeyboardInterrupt), cancel_futures=True)
 
 
 @contextlib.contextmanager

@@ -86,7 +86,11 @@ class SegmentSettings:
     crf_engine: str = "auto"  # a key of stego_cli.crf.CHOICES; engines give equal masks
     probe: str = "cluster"
     overlay: bool = False
+    probabilities: bool = False  # keep x.probs.npz beside each mask
     device: str = "auto"
     batch_size: int | None = None  # None: chosen from the device
     workers: int | None = None  # photographs refined at once; None: one a core
     overwrite: bool = False
+    retry_failed: bool = False  # only photographs that failed before
+    min_free: float = 0.0  # gigabytes below which the run ends
+    shard: str = ""  # "I/N" where several runs share one output folder

@@ -11,11 +11,8 @@ from stego_cli.commands.options import CrfEngineOption, WorkersOption, chosen_en
 
 if TYPE_CHECKING:
     from stego_cli.images.discover import Found
-    from stego_cli.inference.output import OutputFolder
-    from stego_cli.inference.segment import Summary
     from stego_cli.inference.session import Session
-    from stego_cli.progress import Progress
-    from stego_cli.stop import Stop
+    from stego_cli.settings import SegmentSettings
     from stego_cli.ui import Ui
 
 HELP = """Write a mask for every photograph in a folder.
@@ -33,9 +30,11 @@ Examples:
   stego segment ./photos --out ./masks
   stego segment ./photos --out ./masks --classes 8 --overlay
   stego segment ./photos --out ./masks --model street.onnx --no-crf
+  stego segment ./photos --out ./masks --dry-run
+  stego segment ./photos --out ./masks --model stego.onnx --shard 2/8
+  stego segment ./photos --out ./masks --since 7d --min-free 5
   stego segment ./photos --out ./masks --json > log.ndjson
 """
-_DEFAULT_MODEL = Path("stego.onnx")
 
 
 def command(
@@ -61,13 +60,33 @@ def command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make all masks again, and a discovered model.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and how long it is likely to take; write nothing.")
+    ] = False,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Do part I of N; the parts may run at once into one MASKS.")
+    ] = "",
+    since: Annotated[
+        str, typer.Option(metavar="WHEN", help="Only photographs changed since a date, or a time back such as 12h, 7d.")
+    ] = "",
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Only photographs that failed before.")] = False,
+    keep_probabilities: Annotated[
+        bool,
+        typer.Option("--keep-probabilities", help="Also write x.probs.npz: log-probabilities in 8 bits."),
+    ] = False,
+    min_free: Annotated[
+        float, typer.Option(metavar="GB", min=0, help="End the run when less disk space than this is free.")
+    ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
 ) -> None:
     """Segment a tree of photographs."""
+    from stego_cli.commands.segment_model import model_that_is_there, model_to_use, open_sessions
+    from stego_cli.commands.segment_show import show_passed_over, show_summary
     from stego_cli.errors import UsageError
     from stego_cli.images.atomic import shown
     from stego_cli.images.discover import find_photos
     from stego_cli.inference.output import OutputFolder
+    from stego_cli.inference.select import Shard, chosen, parse_since
     from stego_cli.settings import CrfSettings, SegmentSettings
     from stego_cli.stop import Stop
     from stego_cli.ui import Ui
@@ -76,25 +95,32 @@ def command(
         raise UsageError(f"--probe is {probe!r}; it is cluster or linear.")
     batch = _batch_size(batch_size)
     ui = Ui(as_json)
-    if crf:
-        crf_engine = chosen_engine(crf_engine, ui)
+    part, changed = Shard.parse(shard) if shard else None, parse_since(since) if since else None
+    if crf and crf_engine != "auto":
+        chosen_engine(crf_engine, ui)  # a wrong name is refused before anything is done
     found = find_photos(photos, exclude=out)
-    with OutputFolder(out) as output, Stop() as stop:
-        chosen = _model(model, classes, probe, res, device, overwrite, found, output, ui, stop)
+    settings = SegmentSettings(
+        model=model or Path(), photos=photos, out=out, res=res, crf=CrfSettings() if crf else None, probe=probe,
+        crf_engine=crf_engine, overlay=overlay, probabilities=keep_probabilities, device=device, batch_size=batch,
+        workers=workers, overwrite=overwrite, retry_failed=retry_failed, min_free=min_free, shard=shard,
+    )  # fmt: skip
+    there = model_that_is_there(model, out, overwrite)
+    if dry_run:
+        found.photos = chosen(found, part, changed)
+        _forecast(found, there, settings, ui)
+        return
+    if part and there is None:
+        raise UsageError("--shard needs a model that all parts share.", "Train or discover one and give it as --model.")
+    with OutputFolder(out, shard) as output, Stop() as stop:
+        file = model_to_use(model, classes, probe, res, device, overwrite, found, output, ui, stop)
+        found.photos = chosen(found, part, changed)
+        sessions, labellers, settings = open_sessions(file, settings, ui)
+        names = _names(sessions[0], probe, shown(file))
+        show_passed_over(found, ui)
         from stego_cli.inference.segment import segment
-        from stego_cli.inference.session import Session
 
-        session = Session.from_file(chosen, device)
-        names = _names(session, probe, shown(chosen))
-        ui.note(f"Model {shown(chosen)} ({len(names)} classes) on {session.device} ({session.why}).")
-        _tell_passed_over(found, ui)
-        settings = SegmentSettings(
-            model=chosen, photos=photos, out=out, res=res, crf=CrfSettings() if crf else None, probe=probe,
-            crf_engine=crf_engine, overlay=overlay, device=device, batch_size=batch, workers=workers,
-            overwrite=overwrite,
-        )  # fmt: skip
-        summary = segment(found, output, session, settings, ui, stop)
-    _show(summary, names, ui)
+        summary = segment(found, output, sessions, settings, ui, stop, labellers)
+    show_summary(summary, names, ui)
     if summary.done or summary.kept:
         ui.line(f"Masks are in {shown(out)}.")  # no event: the summary is the last of them
     if summary.failed:
@@ -103,13 +129,16 @@ def command(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _tell_passed_over(found: Found, ui: Ui) -> None:
-    from stego_cli.images.atomic import shown
+def _forecast(found: Found, model: Path | None, settings: SegmentSettings, ui: Ui) -> None:
+    from stego_cli.commands.segment_model import open_sessions
+    from stego_cli.commands.segment_show import show_forecast
+    from stego_cli.inference.dry_run import forecast
 
-    if found.others:
-        ui.note(f"{found.others} other file{'s' if found.others > 1 else ''} passed over.")
-    for folder in found.outputs:
-        ui.note(f"{shown(folder)} holds masks of another run and is passed over.")
+    sessions: list[Session] = []
+    if model is not None:
+        sessions, _, settings = open_sessions(model, settings, ui)
+    result = forecast(found, settings.out, sessions[0] if sessions else None, settings)
+    show_forecast(result, None if model is None else str(model), ui)
 
 
 def _names(session: Session, probe: str, model: str) -> tuple[str, ...]:
@@ -129,68 +158,3 @@ def _batch_size(text: str) -> int | None:
     if not text.isdecimal() or not int(text):
         raise UsageError(f"--batch-size is {text!r}; it is auto or a number from 1.")
     return int(text)
-
-
-def _model(
-    model: Path | None, classes: int | None, probe: str, res: int | None, device: str, overwrite: bool,
-    found: Found, output: OutputFolder, progress: Progress, stop: Stop,
-) -> Path:  # fmt: skip
-    """Return the model to use, discovering one if there is none."""
-    from stego_cli.errors import UsageError
-    from stego_cli.images.atomic import shown
-
-    if model is None and _DEFAULT_MODEL.is_file() and (overwrite or not output.discovered.is_file()):
-        model = _DEFAULT_MODEL
-    if model is not None:
-        if classes is not None:
-            raise UsageError(f"--classes is for discovery; {shown(model)} has its own classes.", "Leave it out.")
-        if overwrite:  # no mask will be left that a model discovered before has made
-            output.discovered.unlink(missing_ok=True)
-        return model
-    if output.discovered.is_file() and not overwrite:
-        if classes is not None:
-            raise UsageError(
-                f"{shown(output.root)} holds a model discovered before.",
-                "Leave --classes out to use it, or give --overwrite to discover again.",
-            )
-        progress.note(f"Using the model discovered before, {shown(output.discovered)}.")
-        return output.discovered
-    if probe != "cluster":
-        raise UsageError("--probe linear needs a model whose linear probe labels trained.", "Give it as --model.")
-    from export.discovered import discover_model
-    from stego_cli.settings import DEFAULT_RES, TrainSettings
-
-    settings = TrainSettings(classes=classes, res=res or DEFAULT_RES, device=device)
-    discover_model(found, output.discovered, settings, progress, stop)
-    return output.discovered
-
-
-def _show(summary: Summary, names: tuple[str, ...], ui: Ui) -> None:
-    """Show what was done: photographs, failures, time by stage, share of pixels by class."""
-    seconds = {name: round(value, 2) for name, value in summary.seconds.items()}
-    total = summary.pixels.total() or 1
-    shares = {names[index]: count / total for index, count in sorted(summary.pixels.items())}
-    ui.event(
-        "summary", photographs=summary.photographs, done=summary.done, kept=summary.kept, failed=len(summary.failed),
-        seconds=seconds, shares={name: round(share, 4) for name, share in shares.items()},
-    )  # fmt: skip
-    wall = summary.seconds["total"]
-    rows = [
-        ("photographs", str(summary.photographs)),
-        (
-            "masks written",
-            f"{summary.done}" + (f" in {wall:.1f} s, {summary.done / wall:.2f}/s" if summary.done else ""),
-        ),
-        *([("masks kept", str(summary.kept))] if summary.kept else []),
-        ("failed", str(len(summary.failed))),
-        *(
-            (f"  {name}", f"{summary.seconds[name]:.1f} s")
-            for name in ("decode", "infer", "refine", "encode", "write")
-            if name in summary.seconds
-        ),
-    ]
-    ui.table("", ("", ""), rows)
-    if shares:
-        ui.table("", ("class", "pixels"), [(name, f"{share:.1%}") for name, share in shares.items()])
-    for path, reason in summary.failed:
-        ui.line(f"failed: {path}: {reason}", style="red")

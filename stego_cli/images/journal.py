@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,15 +36,16 @@ class Journal:
     """An append-only journal, opened for one run; a context manager.
 
     Attributes:
-        entries: the last entry of every path, from earlier runs and this one.
+        entries: the last entry of every path, of earlier runs. This run's are not kept in memory.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, others: Sequence[Path] = ()) -> None:
+        """Open `file` for writing; entries are read from it and, before it, from `others`, which are not changed."""
         self._file = file
         try:
             if file.exists():
                 _cut_torn_line(file)
-            self.entries = dict(_read(file)) if file.exists() else {}
+            self.entries = read_entries([*others, file])
             self._stream = file.open("a", encoding="utf-8")
         except OSError as error:
             raise OutputError(f"{file} cannot be written: {error.strerror or error}.") from error
@@ -60,20 +62,6 @@ class Journal:
             self._stream.flush()
         except OSError as error:
             raise OutputError(f"{self._file} cannot be written: {error.strerror or error}.") from error
-        self.entries[entry.path] = entry
-
-    def done(self, photo: Photo, root: Path, masks: Path) -> bool:
-        """Say whether the photograph is unchanged and its mask is the one that was written."""
-        entry = self.entries.get(photo.path)
-        if entry is None or entry.status != "done" or entry.mask != photo.mask:
-            return False
-        try:
-            now = (root / photo.path).stat()
-            return (now.st_size, now.st_mtime_ns) == (entry.size, entry.mtime) and sha256(
-                masks / photo.mask
-            ) == entry.sha256
-        except OSError:
-            return False
 
     def __enter__(self) -> Journal:
         return self
@@ -82,6 +70,24 @@ class Journal:
         # Every entry was flushed when it was added; closing can only fail at what `append` has already reported.
         with contextlib.suppress(OSError):
             self._stream.close()
+
+
+def read_entries(files: Sequence[Path]) -> dict[str, Entry]:
+    """Return the last entry of every path in journals, of which later ones win; those that do not exist hold none."""
+    return {path: entry for file in files if file.exists() for path, entry in _read(file)}
+
+
+def is_done(entry: Entry | None, photo: Photo, root: Path, masks: Path) -> bool:
+    """Say whether the photograph is unchanged since that entry and its mask is the one that was written."""
+    if entry is None or entry.status != "done" or entry.mask != photo.mask:
+        return False
+    try:
+        now = (root / photo.path).stat()
+        return (now.st_size, now.st_mtime_ns) == (entry.size, entry.mtime) and sha256(
+            masks / photo.mask
+        ) == entry.sha256
+    except OSError:
+        return False
 
 
 def _read(file: Path) -> list[tuple[str, Entry]]:

@@ -15,8 +15,10 @@ from stego_cli.errors import OutputError
 
 
 @contextmanager
-def hold(file: Path, folder: Path | None = None) -> Iterator[None]:
+def hold(file: Path, folder: Path | None = None, shared: bool = False) -> Iterator[None]:
     """Hold the lock `file` (its folder must exist), which stands for `folder` (its own), until the block ends.
+
+    A `shared` one is held by any number of runs, but not beside one that is not shared.
 
     Raises:
         OutputError: another run holds it, and the message names that run; or it cannot be written or locked.
@@ -25,7 +27,7 @@ def hold(file: Path, folder: Path | None = None) -> Iterator[None]:
     try:
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-            free = _lock(descriptor)
+            free = _lock(descriptor, shared)
             if free:
                 _write_name(descriptor)
         except OSError as error:
@@ -54,7 +56,9 @@ def _write_name(descriptor: int) -> None:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(descriptor: int) -> bool:
+    def _lock(descriptor: int, shared: bool) -> bool:
+        if shared:  # Windows has none; runs that share keep a lock of their own each
+            return True
         try:
             # Beyond the text, since Windows locks forbid reading what they cover.
             os.lseek(descriptor, 4096, os.SEEK_SET)
@@ -66,9 +70,9 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> bool:
+    def _lock(descriptor: int, shared: bool) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:  # any other error says that this file system does not lock
             return False
         return True

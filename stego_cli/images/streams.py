@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_GLANCE = 0.2  # seconds between two looks at whether to stop
 
 
 def map_ahead(
@@ -33,6 +34,34 @@ def map_ahead(
         future = waiting.popleft()
         if not (stopped() and future.cancel()):
             yield future.result()
+
+
+def as_finished(
+    pool: Executor,
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    ahead: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Result]:
+    """Yield `work(item)` of every item as soon as it is there, with at most `ahead` of them begun or waiting.
+
+    Once `stopped` says so nothing new is begun; what was begun is yielded.
+    """
+    pending: set[Future[Result]] = set()
+    for item in items:
+        if stopped():
+            break
+        pending.add(pool.submit(work, item))
+        if len(pending) >= ahead:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    while pending:
+        done, pending = wait(pending, timeout=_GLANCE, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield future.result()
+        if stopped():
+            pending = {future for future in pending if not future.cancel()}
 
 
 def by_shape(

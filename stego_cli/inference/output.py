@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -17,32 +18,39 @@ from stego_cli.settings import SegmentSettings
 
 
 class OutputFolder:
-    """MASKS, held by this run alone; a context manager.
+    """MASKS, held by this run alone, or by runs that do a shard each; a context manager.
 
     Attributes:
         root: MASKS.
-        state: MASKS/.stego, where temporary files live too.
+        state: MASKS/.stego.
+        scratch: where this run's journal and temporary files live: `state`, or a folder of the shard in it.
         discovered: where a model that was discovered in these photographs is kept.
 
     Raises (on entering):
         OutputError: it cannot be written, or another run holds it.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, shard: str = "") -> None:
         self.root = root
         self.state = root / STATE
+        self.scratch = self.state / f"shard-{shard.replace('/', '-of-')}" if shard else self.state
         self.discovered = self.state / "model.onnx"
-        self._lock = hold(self.state / "lock", root)
+        self._locks = contextlib.ExitStack()
 
     def __enter__(self) -> OutputFolder:
-        require_writable(self.root)
-        require_writable(self.state)
-        self._lock.__enter__()
-        remove_leftovers(self.state)
+        for folder in dict.fromkeys((self.root, self.state, self.scratch)):
+            require_writable(folder)
+        with contextlib.ExitStack() as locks:
+            sharded = self.scratch != self.state
+            locks.enter_context(hold(self.state / "lock", self.root, shared=sharded))
+            if sharded:
+                locks.enter_context(hold(self.scratch / "lock", self.root))
+            remove_leftovers(self.scratch)
+            self._locks = locks.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._lock.__exit__(None, None, None)
+        self._locks.close()
 
     def open_journal(self, settings: SegmentSettings, model_sha256: str) -> Journal:
         """Open the journal for a run with these settings, or refuse to mix it with a different one.
@@ -51,11 +59,15 @@ class OutputFolder:
             UsageError: masks made with another model or other settings are there, and `overwrite` is not set.
             ModelError: run.json is damaged.
         """
-        journal, run = self.state / "journal.jsonl", self.state / "run.json"
+        journal, run = self.scratch / "journal.jsonl", self.state / "run.json"
+        others = [file for file in journals(self.root) if file != journal]
         now = _identity(settings, model_sha256)
         if settings.overwrite:
-            journal.unlink(missing_ok=True)
-        elif run.exists() or journal.exists():
+            # Another shard's journal is not this run's to remove, nor to believe.
+            for file in [journal, *others] if self.scratch == self.state else [journal]:
+                file.unlink(missing_ok=True)
+            others = []
+        elif run.exists() or journal.exists() or others:
             changed = _differences(_read(run), now)
             if changed:
                 raise UsageError(
@@ -63,8 +75,13 @@ class OutputFolder:
                     "Give the same settings to go on, --overwrite to make all masks again, or another --out.",
                 )
         about = {"stego_version": __version__, "photos": str(settings.photos.absolute()), "identity": now}
-        write_bytes(run, (json.dumps(about, indent=2) + "\n").encode(), self.state)
-        return Journal(journal)
+        write_bytes(run, (json.dumps(about, indent=2) + "\n").encode(), self.scratch)
+        return Journal(journal, others)
+
+
+def journals(masks: Path) -> list[Path]:
+    """Return the journals of an output folder, one of each shard, the one written last at the end."""
+    return sorted((masks / STATE).glob("**/journal.jsonl"), key=lambda file: file.stat().st_mtime)
 
 
 def _identity(settings: SegmentSettings, model_sha256: str) -> dict[str, Any]:

@@ -1,39 +1,27 @@
-"""A tree of photographs to a tree of masks: decode, infer, refine, write, each stage ahead of the next.
-
-Decoding runs in threads (Pillow lets go of the interpreter), inference in this thread (ONNX Runtime has its own),
-refining and writing in worker processes. Every queue between them is bounded, so memory does not grow with the tree.
-"""
+"""A tree of photographs to a tree of masks: what is to be done, the pipeline that does it, and the account of it."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from stego_cli.crf import ENGINES, choose_engine
-from stego_cli.errors import PhotoError, Stopped
+from stego_cli.errors import OutputError, Stopped
 from stego_cli.images.atomic import sha256, shown
-from stego_cli.images.decode import Decoded, decode
 from stego_cli.images.discover import Found, Photo
-from stego_cli.images.journal import Entry, Journal
-from stego_cli.images.streams import by_shape, map_ahead
-from stego_cli.inference.finish import Finished, Job, overlay_name
+from stego_cli.images.journal import Entry, is_done
+from stego_cli.inference.finish import OVERLAY, PROBABILITIES, Finished, Plan, companion
 from stego_cli.inference.output import OutputFolder
-from stego_cli.inference.session import LogProbs, Session
-from stego_cli.inference.workers import Workers
-from stego_cli.machine import cores
+from stego_cli.inference.pipeline import Labeller, Pipeline
+from stego_cli.inference.session import Session
 from stego_cli.progress import Progress, Stage
 from stego_cli.settings import SegmentSettings
 from stego_cli.stop import Stop
 
-_GPU_BATCH = 16
-# On the CPU a batch saves nothing, and one at a time makes a mask independent of what else is in the folder.
-_CPU_BATCH = 1
+STAGES = ("decode", "infer", "refine", "encode", "write")
 
 
 @dataclass
@@ -43,6 +31,7 @@ class Summary:
     Attributes:
         photographs: found.
         done: masks written by this run; `kept`: masks that an earlier run had finished.
+        left: photographs that this run was not asked to look at.
         failed: path and reason of each photograph or folder that has no mask.
         seconds: time by stage, summed over threads and processes; "total" is the wall clock.
         pixels: pixels by class over all masks of these photographs, earlier runs' included.
@@ -51,44 +40,64 @@ class Summary:
     photographs: int
     done: int = 0
     kept: int = 0
+    left: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     pixels: Counter[int] = field(default_factory=Counter)
 
+    @property
+    def limit(self) -> str | None:
+        """The stage that took the most time, which a faster run would have to shorten first."""
+        stages = [stage for stage in STAGES if self.seconds.get(stage)]
+        return max(stages, key=lambda stage: self.seconds[stage]) if stages else None
+
 
 def segment(
-    found: Found, output: OutputFolder, session: Session, settings: SegmentSettings, progress: Progress, stop: Stop
+    found: Found,
+    output: OutputFolder,
+    sessions: Sequence[Session],
+    settings: SegmentSettings,
+    progress: Progress,
+    stop: Stop,
+    labellers: Sequence[Labeller] = (),
 ) -> Summary:
     """Write a mask for every photograph that does not have one yet.
 
     Args:
-        found: the photographs.
+        found: the photographs of this run.
         output: the folder, held by the caller.
-        session: the model.
-        settings: see SegmentSettings.
+        sessions: the model, on each device.
+        settings: see SegmentSettings; the CRF engine is resolved.
         progress: shown a stage; gets an event for each photograph.
         stop: on a signal what is in flight is finished, then the run ends.
+        labellers: what does all from the network to the labels on a GPU, one for each; none: it is done here.
 
     Raises:
         UsageError: masks of a different model or other settings are there.
-        OutputError: a mask cannot be written.
+        OutputError: a mask cannot be written, or less than `min_free` is free.
         Stopped: a signal came; everything finished is in the journal.
     """
     started = time.perf_counter()
-    settings = replace(settings, res=settings.res or session.info.res)
+    info = sessions[0].info
+    settings = replace(settings, res=settings.res or info.res)
     summary = Summary(len(found.photos), failed=[(shown(path), reason) for path, reason in found.unreadable])
+    plan = Plan(
+        root=found.root, out=output.root, scratch=output.scratch, crf=settings.crf, crf_engine=settings.crf_engine,
+        colours=info.colours(settings.probe), overlay=settings.overlay, probabilities=settings.probabilities,
+    )  # fmt: skip
     with output.open_journal(settings, sha256(settings.model)) as journal:
-        todo = _todo(found, output, journal, settings, summary)
+        todo = to_do(found, output.root, journal.entries, settings, summary)
         if summary.kept:
             progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
         with progress.stage("Segmenting", len(todo), unit="photographs") as stage:
-            run, told = _Run(found.root, output, session, settings, progress, summary), False
-            for finished in run.masks(todo, stop):
+            pipeline, told = Pipeline(sessions, labellers, settings, plan, progress), False
+            for finished in pipeline.masks(todo, lambda: stop.requested is not None):
                 if stop.requested is not None and not told:
                     progress.note("Stopping: what has begun is finished. Ctrl-C again ends at once.")
                     told = True
                 journal.append(finished.entry)
                 _count(finished, summary, progress, stage)
+                _require_space(output, settings.min_free)
     summary.seconds["total"] = time.perf_counter() - started
     if stop.requested is not None:
         raise Stopped(
@@ -99,20 +108,32 @@ def segment(
     return summary
 
 
-def _todo(
-    found: Found, output: OutputFolder, journal: Journal, settings: SegmentSettings, summary: Summary
+def to_do(
+    found: Found, masks: Path, entries: dict[str, Entry], settings: SegmentSettings, summary: Summary
 ) -> list[Photo]:
+    """Return the photographs without a mask, or those that failed before; counts the others in `summary`."""
     todo = []
+    suffixes = [OVERLAY] * settings.overlay + [PROBABILITIES] * settings.probabilities
     for photo in found.photos:
-        complete = journal.done(photo, found.root, output.root)
-        if complete and settings.overlay:
-            complete = (output.root / overlay_name(photo.mask)).is_file()
-        if complete:
+        entry = entries.get(photo.path)
+        if settings.retry_failed and (entry is None or entry.status != "failed"):
+            summary.left += 1
+        elif is_done(entry, photo, found.root, masks) and all(
+            (masks / companion(photo.mask, suffix)).is_file() for suffix in suffixes
+        ):
             summary.kept += 1
-            summary.pixels.update(journal.entries[photo.path].pixels or {})
+            summary.pixels.update((entry and entry.pixels) or {})
         else:
             todo.append(photo)
     return todo
+
+
+def _require_space(output: OutputFolder, gigabytes: float) -> None:
+    if gigabytes and shutil.disk_usage(output.root).free < gigabytes * 1e9:
+        raise OutputError(
+            f"Less than --min-free {gigabytes:g} GB is free at {shown(output.root)}.",
+            "Free some space and give the same command again: it does the rest.",
+        )
 
 
 def _count(finished: Finished, summary: Summary, progress: Progress, stage: Stage) -> None:
@@ -128,122 +149,3 @@ def _count(finished: Finished, summary: Summary, progress: Progress, stage: Stag
         progress.event("photograph", path=path, status="failed", error=entry.error)
         progress.warn(f"{path}: {entry.error}")
     stage.advance()
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A decoded photograph: its bytes and mtime when it was read, and the seconds that took."""
-
-    photo: Photo
-    decoded: Decoded
-    stat: tuple[int, int]
-    seconds: float
-
-
-class _Run:
-    """One run's fixed parts, and the batch size, which running out of memory may lower."""
-
-    def __init__(
-        self, root: Path, output: OutputFolder, session: Session, settings: SegmentSettings, progress: Progress,
-        summary: Summary,
-    ) -> None:  # fmt: skip
-        self._root, self._output, self._session, self._settings = root, output, session, settings
-        self._progress, self._seconds = progress, summary.seconds
-        self._batch = settings.batch_size or (_CPU_BATCH if session.device == "cpu" else _GPU_BATCH)
-
-    def masks(self, todo: list[Photo], stop: Stop) -> Iterator[Finished]:
-        """Yield every photograph's outcome, in the order in which they are finished."""
-        count = self._settings.workers or cores()
-        with (
-            ThreadPoolExecutor(cores()) as decoders,
-            Workers(count, self._needs_processes(), self._progress) as workers,
-        ):
-            ahead = 2 * max(cores(), self._batch)
-            decoded = map_ahead(decoders, self._decode, todo, ahead, lambda: stop.requested is not None)
-            for batch in by_shape(decoded, _shape, lambda: self._batch, 4 * self._batch):
-                for job in self._infer(batch):
-                    if isinstance(job, Finished):
-                        yield job
-                    else:
-                        yield from workers.submit(job)
-            yield from workers.drain()
-
-    def _needs_processes(self) -> bool:
-        if self._settings.crf is None:
-            return False
-        name, _ = choose_engine(self._settings.crf_engine)
-        return not ENGINES[name].threads
-
-    def _decode(self, photo: Photo) -> _Ready | Finished:
-        clock = time.perf_counter()
-        path = self._root / photo.path
-        stat = (-1, -1)
-        try:
-            stat = _stat(path)
-            info = self._session.info
-            decoded = decode(path, self._settings.res or info.res, info.patch)
-            if _stat(path) != stat:
-                raise PhotoError("it changed while it was read")
-        except (PhotoError, OSError) as error:
-            reason = error.message if isinstance(error, PhotoError) else error.strerror or str(error)
-            return Finished(Entry(photo.path, "failed", *stat, error=reason), {"decode": time.perf_counter() - clock})
-        return _Ready(photo, decoded, stat, time.perf_counter() - clock)
-
-    def _infer(self, batch: Sequence[_Ready | Finished]) -> Iterator[Job | Finished]:
-        """Run the model on photographs of one shape; what has failed passes through."""
-        ready = [item for item in batch if isinstance(item, _Ready)]
-        yield from (item for item in batch if isinstance(item, Finished))
-        if not ready:
-            return
-        clock = time.perf_counter()
-        try:
-            images = np.stack([item.decoded.pixels for item in ready])
-            log_probs = self._session.log_probs(images, self._settings.probe)
-        except Exception as error:
-            yield from self._smaller(ready, error)
-            return
-        self._seconds["infer"] += time.perf_counter() - clock
-        for item, values in zip(ready, log_probs, strict=True):
-            self._seconds["decode"] += item.seconds
-            yield self._job(item, values)
-
-    def _smaller(self, batch: list[_Ready], error: Exception) -> Iterator[Job | Finished]:
-        """Try again in halves: the likely cause is memory, and one photograph may fit where sixteen did not."""
-        if len(batch) == 1:
-            said = (str(error) or type(error).__name__).splitlines()[0]
-            reason = f"the model could not run on it: {said}"
-            if "allocate memory" in said:
-                reason = "not enough memory for the model at this size; give a smaller --res"
-            yield Finished(Entry(batch[0].photo.path, "failed", *batch[0].stat, error=reason), {})
-            return
-        half = len(batch) // 2
-        if half < self._batch:
-            self._batch = half
-            self._progress.note(f"Batches of {len(batch)} do not fit; going on with {half}.")
-        yield from self._infer(batch[:half])
-        yield from self._infer(batch[half:])
-
-    def _job(self, item: _Ready, log_probs: LogProbs) -> Job:
-        return Job(
-            photo=item.photo,
-            root=self._root,
-            out=self._output.root,
-            scratch=self._output.state,
-            pixels=item.decoded.pixels,
-            log_probs=log_probs,
-            size=item.decoded.size,
-            stat=item.stat,
-            crf=self._settings.crf,
-            crf_engine=self._settings.crf_engine,
-            colours=self._session.info.colours(self._settings.probe),
-            overlay=self._settings.overlay,
-        )
-
-
-def _shape(item: _Ready | Finished) -> tuple[int, ...] | None:
-    return item.decoded.pixels.shape if isinstance(item, _Ready) else None
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns

@@ -28,13 +28,13 @@ class Session:
         outputs: names of its outputs.
     """
 
-    def __init__(self, content: bytes, name: str, device: str) -> None:
+    def __init__(self, content: bytes, name: str, device: str, threads: int | None = None) -> None:
         import onnxruntime as ort
 
         ort.set_default_logger_severity(4)  # its errors are raised as well, and reported in our words
         self.device, self.why = _choose(device)
         options = ort.SessionOptions()
-        options.intra_op_num_threads = cores()
+        options.intra_op_num_threads = threads or cores()
         # Idle threads spinning for work would take the cores from decoding and refining.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Weights in other files would be looked for in the current folder, and no hash would cover them: look nowhere.
@@ -79,8 +79,8 @@ class Session:
         return cls(content, name, device)
 
     @classmethod
-    def from_file(cls, file: Path, device: str) -> Session:
-        """Load a model file.
+    def from_file(cls, file: Path, device: str, threads: int | None = None) -> Session:
+        """Load a model file, to run a batch on `threads` threads of the CPU (all cores).
 
         Raises:
             ModelError: missing, unreadable, or not what the contract says.
@@ -91,7 +91,7 @@ class Session:
         except OSError as error:
             remedy = f"Export the run first: `stego export-onnx {file}`." if file.is_dir() else None
             raise ModelError(f"The model {file} cannot be read: {error.strerror or error}.", remedy) from error
-        return cls(content, str(file), device)
+        return cls(content, str(file), device, threads)
 
     def run(self, images: Rgb) -> list[LogProbs]:
         """Return all outputs for `images`, uint8 (B, H, W, 3), H and W multiples of the patch."""

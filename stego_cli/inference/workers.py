@@ -1,15 +1,14 @@
-"""The pool that finishes photographs: processes where a CRF holds the interpreter's lock, else threads."""
+"""The pool of processes that finishes photographs where a CRF engine holds the interpreter's lock."""
 
 from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from stego_cli.errors import OutputError, PhotoError, StegoError
-from stego_cli.images.journal import Entry
-from stego_cli.inference.finish import Finished, Job, finish
+from stego_cli.errors import OutputError, PhotoError
+from stego_cli.inference.finish import Finished, Job, Plan, failed, finish, reason_of
 from stego_cli.processes import process_pool
 from stego_cli.progress import Progress
 
@@ -23,9 +22,9 @@ class Workers:
     after the other: that needs the least memory, and shows at which of them a worker dies.
     """
 
-    def __init__(self, count: int, processes: bool, progress: Progress) -> None:
-        self._count, self._processes, self._progress = count, processes, progress
-        self._pool = self._open()
+    def __init__(self, count: int, plan: Plan, progress: Progress) -> None:
+        self._count, self._plan, self._progress = count, plan, progress
+        self._pool = process_pool(count)
         self._pending: dict[Future[Finished], Job] = {}
 
     def submit(self, job: Job) -> Iterator[Finished]:
@@ -64,13 +63,13 @@ class Workers:
             future = self._start(job)
             if isinstance(future.exception(), BrokenProcessPool):
                 self._replace_pool()
-                yield _failed(job, "a worker process died at it twice")
+                yield failed(job.photo, job.stat, "a worker process died at it twice", job.seconds)
             else:
                 yield _outcome(future, job)
 
     def _start(self, job: Job) -> Future[Finished]:
         try:
-            return self._pool.submit(finish, job)
+            return self._pool.submit(finish, job, self._plan)
         except BrokenProcessPool as error:  # found out before the futures that were lost with the pool
             future: Future[Finished] = Future()
             future.set_exception(error)
@@ -78,12 +77,7 @@ class Workers:
 
     def _replace_pool(self) -> None:
         self._pool.shutdown(wait=False)
-        self._pool = self._open()
-
-    def _open(self) -> Executor:
-        if not self._processes:
-            return ThreadPoolExecutor(self._count)
-        return process_pool(self._count)
+        self._pool = process_pool(self._count)
 
     def __enter__(self) -> Workers:
         return self
@@ -102,8 +96,4 @@ def _outcome(future: Future[Finished], job: Job) -> Finished:
     except OutputError:
         raise  # every further photograph would meet the same
     except (PhotoError, ValueError, MemoryError) as error:
-        return _failed(job, error.message if isinstance(error, StegoError) else str(error) or type(error).__name__)
-
-
-def _failed(job: Job, reason: str) -> Finished:
-    return Finished(Entry(job.photo.path, "failed", *job.stat, error=reason), {})
+        return failed(job.photo, job.stat, reason_of(error), job.seconds)

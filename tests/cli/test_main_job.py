@@ -97,7 +97,7 @@ def test_train_export_and_segment_follow_each_other(run_stego, tmp_path: Path, p
     trained = run_stego("train", "some", "--out", "run", "--classes", 5, "--steps", 20, "--res", 112)
     assert trained.returncode == 0, trained.stderr
     assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.name[0] != ".") == [
-        "config.json", "metrics.jsonl", "model.safetensors",
+        "config.json", "metrics.jsonl", "model.safetensors", "report.html",
     ]  # fmt: skip
     exported = run_stego("export-onnx")
     assert exported.returncode == 0, exported.stderr

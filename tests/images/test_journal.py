@@ -5,7 +5,7 @@ import pytest
 from stego_cli.errors import OutputError
 from stego_cli.images.atomic import sha256
 from stego_cli.images.discover import Photo
-from stego_cli.images.journal import Entry, Journal
+from stego_cli.images.journal import Entry, Journal, is_done, read_entries
 
 
 @pytest.fixture
@@ -36,8 +36,9 @@ def reopened(file):
         return journal
 
 
-def is_done(tmp_path, photo):
-    return reopened(tmp_path / "journal").done(photo, tmp_path / "photos", tmp_path / "masks")
+def done(tmp_path, photo):
+    entries = read_entries([tmp_path / "journal"])
+    return is_done(entries.get(photo.path), photo, tmp_path / "photos", tmp_path / "masks")
 
 
 def test_an_entry_is_read_back_as_it_was_and_the_last_one_of_a_path_wins(tmp_path, entry):
@@ -53,6 +54,19 @@ def test_an_entry_is_read_back_as_it_was_and_the_last_one_of_a_path_wins(tmp_pat
     assert (tmp_path / "journal").read_bytes().count(b"\n") == 3
 
 
+def test_of_several_journals_the_last_one_wins_and_only_the_own_one_is_written(tmp_path, entry):
+    with Journal(tmp_path / "first") as journal:
+        journal.append(entry)
+        journal.append(Entry("b.jpg", "failed", error="no"))
+    before = (tmp_path / "first").read_bytes()
+    with Journal(tmp_path / "second", [tmp_path / "first", tmp_path / "missing"]) as journal:
+        assert journal.entries["a.jpg"] == entry
+        journal.append(Entry("a.jpg", "failed", error="no"))
+        assert journal.entries["a.jpg"] == entry  # a run's own entries take no memory
+    assert read_entries([tmp_path / "first", tmp_path / "second"])["a.jpg"].status == "failed"
+    assert (tmp_path / "first").read_bytes() == before
+
+
 def test_an_entry_is_on_disk_as_soon_as_it_is_added(tmp_path, entry):
     with Journal(tmp_path / "journal") as journal:
         journal.append(entry)
@@ -60,27 +74,27 @@ def test_an_entry_is_on_disk_as_soon_as_it_is_added(tmp_path, entry):
 
 
 def test_a_photograph_is_done_only_while_it_and_its_mask_are_what_they_were(tmp_path, photo, entry):
-    assert not is_done(tmp_path, photo)
+    assert not done(tmp_path, photo)
     with Journal(tmp_path / "journal") as journal:
         journal.append(entry)
-    assert is_done(tmp_path, photo)
-    assert not is_done(tmp_path, Photo("a.jpg", "a.jpg.png"))
+    assert done(tmp_path, photo)
+    assert not done(tmp_path, Photo("a.jpg", "a.jpg.png"))
     original = tmp_path / "photos/a.jpg"
     os.utime(original, ns=(0, entry.mtime + 1))
-    assert not is_done(tmp_path, photo)
+    assert not done(tmp_path, photo)
     os.utime(original, ns=(0, entry.mtime))
-    assert is_done(tmp_path, photo)
+    assert done(tmp_path, photo)
     (tmp_path / "masks/a.png").write_bytes(b"Mask")
-    assert not is_done(tmp_path, photo)
+    assert not done(tmp_path, photo)
     (tmp_path / "masks/a.png").unlink()
-    assert not is_done(tmp_path, photo)
+    assert not done(tmp_path, photo)
 
 
 def test_a_failed_photograph_is_not_done(tmp_path, photo, entry):
     with Journal(tmp_path / "journal") as journal:
         journal.append(entry)
         journal.append(Entry("a.jpg", "failed", error="no"))
-    assert not is_done(tmp_path, photo)
+    assert not done(tmp_path, photo)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 50, 5000])

@@ -1,0 +1,83 @@
+"""What `stego segment` says at its end, and before it begins where that is all it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stego_cli.images.discover import Found
+    from stego_cli.inference.dry_run import Forecast
+    from stego_cli.inference.segment import Summary
+    from stego_cli.ui import Ui
+
+
+def show_summary(summary: Summary, names: tuple[str, ...], ui: Ui) -> None:
+    """Show what was done: photographs, failures, time by stage, share of pixels by class."""
+    from stego_cli.inference.segment import STAGES
+
+    seconds = {name: round(value, 2) for name, value in summary.seconds.items()}
+    total = summary.pixels.total() or 1
+    shares = {names[index]: count / total for index, count in sorted(summary.pixels.items())}
+    ui.event(
+        "summary", photographs=summary.photographs, done=summary.done, kept=summary.kept, failed=len(summary.failed),
+        seconds=seconds, limit=summary.limit, shares={name: round(share, 4) for name, share in shares.items()},
+    )  # fmt: skip
+    wall = summary.seconds["total"]
+    rows = [
+        ("photographs", str(summary.photographs)),
+        (
+            "masks written",
+            f"{summary.done}" + (f" in {wall:.1f} s, {summary.done / wall:.2f}/s" if summary.done else ""),
+        ),
+        *([("masks kept", str(summary.kept))] if summary.kept else []),
+        ("failed", str(len(summary.failed))),
+        *(
+            (f"  {name}", f"{summary.seconds[name]:.1f} s" + (", the most" if name == summary.limit else ""))
+            for name in STAGES
+            if name in summary.seconds
+        ),
+    ]
+    ui.table("", ("", ""), rows)
+    if shares:
+        ui.table("", ("class", "pixels"), [(name, f"{share:.1%}") for name, share in shares.items()])
+    for path, reason in summary.failed:
+        ui.line(f"failed: {path}: {reason}", style="red")
+
+
+def show_passed_over(found: Found, ui: Ui) -> None:
+    """Tell of files and folders that are no photographs."""
+    from stego_cli.images.atomic import shown
+
+    if found.others:
+        ui.note(f"{found.others} other file{'s' if found.others > 1 else ''} passed over.")
+    for folder in found.outputs:
+        ui.note(f"{shown(folder)} holds masks of another run and is passed over.")
+
+
+def show_forecast(forecast: Forecast, model: str | None, ui: Ui) -> None:
+    """Show what a run would do."""
+    from dataclasses import asdict
+
+    ui.event("dry_run", model=model, **asdict(forecast))
+    rows = [
+        ("photographs", str(forecast.photographs)),
+        ("have their masks", str(forecast.kept)),
+        *([("not asked for", str(forecast.left))] if forecast.left else []),
+        ("to do", str(forecast.todo)),
+        ("model", model or "none: classes would be discovered first"),
+    ]
+    if forecast.seconds is not None:
+        rows.append(("likely to take", duration(forecast.seconds)))
+    if forecast.bytes is not None:
+        rows.append(("likely to write", f"{forecast.bytes / 1e6:.1f} MB"))
+    ui.table("Nothing was written.", ("", ""), rows)
+    for path, reason in forecast.failed:
+        ui.line(f"would fail: {path}: {reason}", style="red")
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, such as "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
