@@ -86,7 +86,7 @@ def find_photos(root: Path, exclude: Path | None = None) -> Found:
             f"There is no photograph in {root} or below it ({found.others} other files{unread}).",
             "Photographs are found by their names: " + " ".join(sorted(DECODED)) + ".",
         )
-    found.photos = _with_masks(paths)
+    found.photos = with_masks(paths)
     if skipped is not None:
         _refuse_masks_among_photographs(found, Path(skipped))
     return found
@@ -137,7 +137,7 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     return False
 
 
-def _with_masks(paths: list[str]) -> list[Photo]:
+def with_masks(paths: list[str]) -> list[Photo]:
     """Give each path a mask of its own: `x/a.jpg` gets `x/a.png`, unless another photograph would get that too.
 
     Names are compared as a case-insensitive, normalising file system does, so that a tree can be copied anywhere.

@@ -14,11 +14,11 @@ from stego_cli.errors import PhotoError
 from stego_cli.images.atomic import shown
 from stego_cli.images.decode import open_photo, to_rgb
 from stego_cli.images.discover import DECODED
+from stego_cli.images.ids import Ids, read_ids, resize_ids
 from stego_cli.page import Picture
 from stego_cli.palette import Colour
 from stego_cli.scoring.confusion import make_grid
 from stego_cli.scoring.matching import UNMATCHED
-from stego_cli.scoring.read import Ids, read_ids, resize_ids
 from stego_cli.scoring.result import Extreme, Score
 from stego_cli.scoring.settings import ScoreSettings
 

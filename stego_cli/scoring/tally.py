@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.errors import PhotoError
+from stego_cli.images.ids import Ids, read_ids, resize_ids
 from stego_cli.processes import begin_worker
 from stego_cli.scoring.borders import border_counts
 from stego_cli.scoring.confusion import Counts, Grid, changes_across, count
 from stego_cli.scoring.pairs import Pair
-from stego_cli.scoring.read import Ids, read_ids, resize_ids
 
 _LARGEST_KEPT = 16 << 20  # bytes
 

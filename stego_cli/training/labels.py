@@ -16,8 +16,8 @@ from stego_cli.classes import VOID
 from stego_cli.datasets.layout import Folders
 from stego_cli.errors import PhotoError
 from stego_cli.images.atomic import shown
+from stego_cli.images.ids import read_ids
 from stego_cli.progress import Progress
-from stego_cli.scoring.read import read_ids
 
 _POINTS = 1024  # of each photograph at most; the probe is small, and neighbouring pixels say the same
 _ALL_POINTS = 500_000

@@ -33,16 +33,25 @@ def read_ids(path: Path | str) -> Ids:
     with open_photo(Path(path)) as image:
         if image.format != "PNG":
             raise PhotoError(f"a {image.format} file that is named .png")
-        if image.mode not in ("L", "P", "1", "I", "I;16", "I;16B"):
-            raise PhotoError(_NOT_A_MASK.format(_KINDS.get(image.mode, image.mode)))
-        tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
-        raw = tiles[0].args if tiles else None
-        try:
-            ids = np.asarray(image)
-        except MemoryError as error:
-            raise PhotoError("not enough memory to decode it") from error
-        except Exception as error:
-            raise PhotoError(f"broken: {error}" if str(error) else "broken") from error
+        return ids_of(image)
+
+
+def ids_of(image: Image.Image) -> Ids:
+    """Return the numbers in a picture that is open and not yet decoded, uint8 or uint16 (H, W).
+
+    Raises:
+        PhotoError: it is broken or a colour picture; its message is the reason.
+    """
+    if image.mode not in ("L", "P", "1", "I", "I;16", "I;16B"):
+        raise PhotoError(_NOT_A_MASK.format(_KINDS.get(image.mode, image.mode)))
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
+    raw = tiles[0].args if tiles else None
+    try:
+        ids = np.asarray(image)
+    except MemoryError as error:
+        raise PhotoError("not enough memory to decode it") from error
+    except Exception as error:
+        raise PhotoError(f"broken: {error}" if str(error) else "broken") from error
     if ids.dtype == np.uint8:
         spread = _SPREAD.get(str(raw[0] if isinstance(raw, tuple) and raw else raw))
         return ids // np.uint8(spread) if spread else ids

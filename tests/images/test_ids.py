@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from stego_cli.errors import PhotoError, UsageError
-from stego_cli.scoring.read import read_ids, resize_ids
+from stego_cli.images.ids import read_ids, resize_ids
 from stego_cli.scoring.settings import ScoreSettings, parse_classes, parse_ignore, read_remap
 
 IDS = np.array([[0, 1, 2, 3], [3, 2, 1, 0]], dtype=np.uint8)
