@@ -8,7 +8,17 @@ import typer
 from typer.core import TyperGroup
 
 from stego_cli import __version__
-from stego_cli.commands import correspond, evaluate, export_onnx, import_checkpoint, models, score, segment, train
+from stego_cli.commands import (
+    correspond,
+    evaluate,
+    export_onnx,
+    import_checkpoint,
+    models,
+    prepare,
+    score,
+    segment,
+    train,
+)
 from stego_cli.errors import StegoError
 
 _HELP = """Segment folders of photographs into classes that nobody had to label (STEGO).
@@ -58,6 +68,7 @@ app.command("segment", help=segment.HELP)(segment.command)
 app.command("train", help=train.HELP)(train.command)
 app.command("export-onnx", help=export_onnx.HELP)(export_onnx.command)
 app.command("import-checkpoint", help=import_checkpoint.HELP)(import_checkpoint.command)
+app.command("prepare", help=prepare.HELP)(prepare.command)
 app.command("score", help=score.HELP)(score.command)
 app.command("evaluate", help=evaluate.HELP)(evaluate.command)
 app.command("correspond", help=correspond.HELP)(correspond.command)

@@ -3,6 +3,7 @@
     StegoError (1)
     ├── UsageError (2)          flags or settings that do not fit together
     ├── NoInputError (4)        nothing to work on
+    │   └── SourceError (4)     a data set's archive or folder is not what it should be, or not to be had
     ├── ModelError (5)          model or weights refused
     │   └── WeightsError (5)    backbone weights could not be had
     ├── OutputError (6)         the output cannot be written
@@ -38,6 +39,10 @@ class NoInputError(StegoError):
     """There is no photograph to work on."""
 
     exit_code = 4
+
+
+class SourceError(NoInputError):
+    """An archive or folder of a data set is missing, broken, malicious, or of another data set."""
 
 
 class ModelError(StegoError):

@@ -13,6 +13,7 @@ from stego_cli.commands.options import ClassesOption, CrfEngineOption, WorkersOp
 
 if TYPE_CHECKING:
     from stego_cli.scoring.evaluate import Evaluation
+    from stego_cli.stop import Stop
     from stego_cli.ui import Ui
 
 HELP = """Evaluate a model on a labelled data set: cluster and linear probe, each with and without CRF.
@@ -21,17 +22,24 @@ DATA has DATA/imgs/SPLIT with photographs and DATA/labels/SPLIT with PNGs of cla
 `--protocol stego` is the paper's: shorter side to 320 by the nearest pixel, centre crop, flip-averaged code, one
 matching over the set. `--protocol full` scores whole pictures at their own size, as `stego segment` writes them.
 
+The model is --model, else the newest run here, else ./stego.onnx, else one that is trained on DATA/imgs/train first and
+kept as DATA-run. A data set that `stego prepare` made names its classes itself.
+
 \b
 Examples:
+  stego evaluate ./voc
   stego evaluate ./camvid --model ./run --classes 11
-  stego evaluate ./cocostuff --model ./imported --classes cocostuff27
+  stego evaluate ./cocostuff --model ./imported
   stego evaluate ./camvid --model stego.onnx --protocol full --no-crf --json figures.json
 """
 
 
 def command(
     data: Annotated[Path, typer.Argument(help="A data set with imgs/SPLIT and labels/SPLIT.", show_default=False)],
-    model: Annotated[Path, typer.Option("--model", "-m", help="A run folder, or a file of `stego export-onnx`.")],
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", help="A run folder, or a file of `stego export-onnx`.", show_default="see above"),
+    ] = None,
     split: Annotated[str, typer.Option(help="Name of the split.")] = "val",
     protocol: Annotated[str, typer.Option(help="stego or full.")] = "stego",
     classes: ClassesOption = None,
@@ -47,6 +55,7 @@ def command(
     ] = None,
 ) -> None:
     """Evaluate a model."""
+    from stego_cli.datasets.about import read_about
     from stego_cli.images.atomic import require_writable_files
     from stego_cli.inference.session import Session
     from stego_cli.scoring.evaluate import EvaluateSettings, evaluate, find_pairs
@@ -59,24 +68,74 @@ def command(
     ui = Ui()
     if crf:
         crf_engine = chosen_engine(crf_engine, ui)
+    about = read_about(data)
     settings = EvaluateSettings(
-        data=data, split=split, protocol=protocol, table=parse_classes(classes) if classes else None,
+        data=data, split=split, protocol=protocol,
+        table=parse_classes(classes) if classes else about.table if about else None,
         crf=CrfSettings() if crf else None, crf_engine=crf_engine, res=res, workers=workers,
     )  # fmt: skip
     require_writable_files(json_file)
     pairs = find_pairs(settings)  # before the model: exporting a run takes a while
-    with Stop() as stop, _model_file(model, protocol == "stego", ui) as file:
+    with Stop() as stop, _model_file(model or _default_model(data, ui, stop), protocol == "stego", ui) as file:
         session = Session.from_file(file, device)
         if protocol == "stego" and (side := crop_side(session.info.patch)) != SIDE:
             ui.note(f"Crops are {side} x {side}: {SIDE} is not a multiple of this backbone's patch.")
         result = evaluate(session, pairs, settings, ui, stop)
-    _show(result, classes or "", session.info.backbone, ui, out=str(json_file) != "-")
+    _show(result, classes or (about.name if about else ""), session.info.backbone, ui, out=str(json_file) != "-")
     if json_file is not None:
         _write_json(result, json_file)
     if result.failures:
         from stego_cli.errors import EXIT_SOME_FAILED
 
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _default_model(data: Path, ui: Ui, stop: Stop) -> Path:
+    """Return the model to evaluate where none was named, training one if there is none."""
+    from stego_cli.errors import UsageError
+    from stego_cli.images.atomic import shown
+    from stego_cli.model.checkpoint import newest_run
+
+    try:
+        model = newest_run(Path())
+    except UsageError:
+        model = Path("stego.onnx")
+    if not model.exists():
+        return _trained(data, ui, stop)
+    ui.note(f"Evaluating {shown(model)} (choose with --model).")
+    return model
+
+
+def _trained(data: Path, ui: Ui, stop: Stop) -> Path:
+    """Train on the data set's own photographs and return the run."""
+    import tempfile
+
+    from stego_cli.datasets.layout import training_folders
+    from stego_cli.errors import OutputError, Stopped
+    from stego_cli.images.atomic import DISCOVERY, shown
+    from stego_cli.images.discover import find_photos
+    from stego_cli.settings import TrainSettings
+    from stego_cli.training.train import train
+
+    run = Path(f"{data.absolute().name}-run")
+    folders = training_folders(data, None)
+    found = find_photos(folders.photos)
+    ui.note(f"No model given: training one on {shown(folders.photos)} first, to be kept as {shown(run)}.")
+    classes = len(folders.table.names) if folders.table and len(folders.table.names) > 1 else None
+    if run.exists():
+        raise OutputError(f"{shown(run)} is there and is no run.", "Give --model, or move it away.")
+    with tempfile.TemporaryDirectory(dir=Path(), prefix=DISCOVERY) as scratch:
+        paths = [found.root / photo.path for photo in found.photos]
+        new = Path(scratch) / "run"
+        try:
+            train(paths, new, TrainSettings(classes=classes), ui, stop, folders if folders.labels else None)
+            stop.check()
+        except Stopped as error:  # training would speak of a run to resume, and this one goes with its folder
+            raise Stopped(
+                error.exit_code, "Stopped while training.", "The same command begins with that again."
+            ) from error
+        new.rename(run)
+    return run
 
 
 @contextmanager

@@ -25,7 +25,7 @@ ClassesOption = Annotated[
     typer.Option(
         "--classes",
         help="A number, a file with one name a line, or cocostuff27, cityscapes, voc2012, potsdam3.",
-        show_default="from the labels",
+        show_default="the data set's, else from the labels",
     ),
 ]
 

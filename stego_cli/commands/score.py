@@ -21,12 +21,16 @@ have no names, so they are first matched to classes, once for the whole set: `hu
 so that most pixels agree, `majority` lets each cluster be the class most of its pixels have, `identity` takes the
 numbers as they are.
 
+Labels of a data set that `stego prepare` made need no --classes: its dataset.json has their names, colours and void
+value. LABELS may be the data set itself; then those of its split val are meant, and masks in MASKS/val.
+
 Predictions that are no class number count as wrong, and are said; `--mode stego` leaves them out, as the original
 code does, for comparison with published figures. A mask of another size than its label is resized (nearest pixel).
 
 \b
 Examples:
   stego score --pred ./masks --gt ./labels
+  stego score --pred ./masks --gt ./voc --report score.html
   stego score --pred ./masks --gt ./labels --classes cocostuff27 --json score.json
   stego score --pred ./masks --gt ./labels --classes names.txt --remap remap.txt --report score.html --photos ./photos
 """
@@ -39,7 +43,8 @@ def command(
     gt: Annotated[Path, typer.Option("--gt", metavar="LABELS", help="Folder of labels.")],
     classes: ClassesOption = None,
     ignore: Annotated[
-        str | None, typer.Option(help="Label value that is of no class, or none.", show_default="255")
+        str | None,
+        typer.Option(help="Label value that is of no class, or none.", show_default="the data set's, else 255"),
     ] = None,
     remap: Annotated[
         Path | None, typer.Option(help='File of "label-value class" lines; values not in it are of no class.')
@@ -57,6 +62,7 @@ def command(
 ) -> None:
     """Score a tree of masks."""
     from stego_cli.classes import VOID
+    from stego_cli.datasets.layout import labels_of_data, scored_folders
     from stego_cli.errors import EXIT_SOME_FAILED, UsageError
     from stego_cli.images.atomic import require_writable_files
     from stego_cli.scoring.score import score
@@ -66,7 +72,10 @@ def command(
 
     if photos is not None and report is None:
         raise UsageError("--photos is for the report.", "Give --report FILE.html too.")
-    table = None if classes is None else parse_classes(classes)
+    pred, gt = scored_folders(pred, gt)
+    about, beside = labels_of_data(gt)
+    table = parse_classes(classes) if classes is not None else about.table if about and remap is None else None
+    photos = photos or beside
     settings = ScoreSettings(
         pred=pred, gt=gt, table=table, match=match, mode=mode, strict=strict, boundary=boundary, workers=workers,
         ignore=parse_ignore(ignore) if ignore is not None else table.void if table else VOID,

@@ -22,7 +22,8 @@ photograph's own size as a viewer shows it. The model is --model, else one disco
 ./stego.onnx, else classes are discovered in these photographs first and the model is kept in MASKS/.stego. The same
 command again does only what is missing or has changed.
 
-Links to files are followed, links to folders are not. Hidden files, and folders that hold masks, are passed over.
+Of a data set (imgs/ with labels/ beside it) the photographs in imgs/ are taken. Links to files are followed, links to
+folders are not. Hidden files, and folders that hold masks, are passed over.
 Of an animation the first frame is taken; transparency is laid over white.
 
 \b
@@ -82,6 +83,7 @@ def command(
     """Segment a tree of photographs."""
     from stego_cli.commands.segment_model import model_that_is_there, model_to_use, open_sessions
     from stego_cli.commands.segment_show import show_passed_over, show_summary
+    from stego_cli.datasets.layout import photographs_of
     from stego_cli.errors import UsageError
     from stego_cli.images.atomic import shown
     from stego_cli.images.discover import find_photos
@@ -98,6 +100,11 @@ def command(
     part, changed = Shard.parse(shard) if shard else None, parse_since(since) if since else None
     if crf and crf_engine != "auto":
         chosen_engine(crf_engine, ui)  # a wrong name is refused before anything is done
+    photos, is_data = photographs_of(photos)
+    if is_data:
+        ui.note(
+            f"A data set: the photographs in {shown(photos)} are segmented; labels/ holds labels, and is passed over."
+        )
     found = find_photos(photos, exclude=out)
     settings = SegmentSettings(
         model=model or Path(), photos=photos, out=out, res=res, crf=CrfSettings() if crf else None, probe=probe,

@@ -17,7 +17,8 @@ page to look at, report.html; with --tensorboard also RUN/tensorboard, to watch 
 Ctrl-C saves a whole checkpoint; --resume does the remaining steps.
 
 Labels are never needed. Where there are some (--labels, or PHOTOS has imgs/train and labels/train), they train a linear
-probe beside the clusters, to measure with; labels may be missing or void in part or whole.
+probe beside the clusters, to measure with; labels may be missing or void in part or whole. A data set that
+`stego prepare` made also says how many classes there are.
 
 \b
 Examples:
@@ -34,7 +35,8 @@ def command(
     photos: Annotated[Path, typer.Argument(help="A folder of photographs, searched recursively.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="Folder for the checkpoint.")],
     classes: Annotated[
-        int | None, typer.Option(help="Number of classes, 2 to 256.", show_default="from the number of photographs")
+        int | None,
+        typer.Option(help="Number of classes, 2 to 256.", show_default="the data set's, else by photographs"),
     ] = None,
     backbone: Annotated[str, typer.Option(help="See `stego models list`.")] = DEFAULT_BACKBONE,
     block: Annotated[
@@ -66,12 +68,14 @@ def command(
     from stego_cli.stop import Stop
     from stego_cli.ui import Ui
 
+    folders = training_folders(photos, labels)
+    if classes is None and folders.table is not None and len(folders.table.names) > 1:
+        classes = len(folders.table.names)
     settings = TrainSettings(
         backbone=backbone, block=block, token=token, res=res, classes=classes, steps=steps, seed=seed, device=device,
         cache_memory_mb=cache_memory,
     )  # fmt: skip
     ui = Ui(as_json)
-    folders = training_folders(photos, labels)
     found = find_photos(photos if photos.is_file() else folders.photos, exclude=out)
     for path, reason in found.unreadable:
         ui.warn(f"The folder {shown(path)} cannot be read: {reason}.")

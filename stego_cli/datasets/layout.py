@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from stego_cli.classes import ClassTable
+from stego_cli.datasets.about import About, find_about, read_about
+
+PHOTOS, LABELS = "imgs", "labels"
+SPLITS = ("train", "val")
+
 
 @dataclass(frozen=True)
 class Folders:
-    """Photographs, and labels that mirror them, if there are any."""
+    """Photographs, labels that mirror them, if there are any, and the labels' classes, if the data set names them."""
 
     photos: Path
     labels: Path | None
+    table: ClassTable | None = None
 
     def label_of(self, photo: Path) -> Path | None:
         """Return the place of the label of a photograph, whether or not it exists."""
@@ -19,8 +26,13 @@ class Folders:
 
 
 def split_folders(data: Path, split: str) -> Folders:
-    """Return the folders of one split of a data set; they need not exist."""
-    return Folders(data / "imgs" / split, data / "labels" / split)
+    """Return the folders of one split of a data set; they need not exist.
+
+    Raises:
+        UsageError: its dataset.json is broken.
+    """
+    about = read_about(data)
+    return Folders(data / PHOTOS / split, data / LABELS / split, about.table if about else None)
 
 
 def training_folders(given: Path, labels: Path | None) -> Folders:
@@ -29,10 +41,45 @@ def training_folders(given: Path, labels: Path | None) -> Folders:
     Args:
         given: what the user named; a data set is known by its folder imgs/train.
         labels: labels that the user named, which go before those of the layout.
+
+    Raises:
+        UsageError: the data set's dataset.json is broken.
     """
     layout = split_folders(given, "train")
     if not layout.photos.is_dir():
         return Folders(given.parent if given.is_file() else given, labels)
-    if labels is None and layout.labels is not None and layout.labels.is_dir():
-        labels = layout.labels
-    return Folders(layout.photos, labels)
+    if labels is not None:
+        return Folders(layout.photos, labels)
+    return Folders(layout.photos, layout.labels if layout.labels and layout.labels.is_dir() else None, layout.table)
+
+
+def photographs_of(given: Path) -> tuple[Path, bool]:
+    """Return where the photographs of what the user named are, and whether it is a data set with labels beside them."""
+    is_data = (given / LABELS).is_dir() and any((given / PHOTOS / split).is_dir() for split in SPLITS)
+    return (given / PHOTOS, True) if is_data else (given, False)
+
+
+def scored_folders(pred: Path, gt: Path) -> tuple[Path, Path]:
+    """Return the masks and labels to compare where `gt` may be a whole data set: then those of its split val.
+
+    Masks are those of the split too, if they lie in a folder of its name.
+    """
+    for split in reversed(SPLITS):
+        labels = gt / LABELS / split
+        if labels.is_dir() and (gt / PHOTOS).is_dir():
+            masks = next((pred / below for below in (split, f"{PHOTOS}/{split}") if (pred / below).is_dir()), pred)
+            return masks, labels
+    return pred, gt
+
+
+def labels_of_data(labels: Path) -> tuple[About | None, Path | None]:
+    """Return what the data set that a folder of labels belongs to says of itself, and where their photographs are.
+
+    Raises:
+        UsageError: its dataset.json is broken.
+    """
+    found = find_about(labels)
+    if found is None or not labels.absolute().is_relative_to(found[0] / LABELS):
+        return None, None
+    root, about = found
+    return about, root / PHOTOS / labels.absolute().relative_to(root / LABELS)

@@ -45,9 +45,11 @@ def read_labels(
 ) -> LabelledPoints | None:
     """Read the label of each photograph and draw points from its labelled pixels.
 
-    Labels may be missing, broken, or void (255) in part or whole; that is said and never fails. Returns None if no
-    pixel has a class.
+    Labels may be missing, broken, or void in part or whole; that is said and never fails. Returns None if no pixel has
+    a class. Void is 255, or what the data set says; with its table, values beyond its classes are void too.
     """
+    void_value = folders.table.void if folders.table else VOID
+    known = len(folders.table.names) if folders.table else None
     missing, void, largest = 0, 0, -1
     points = max(1, min(_POINTS, _ALL_POINTS // len(photos)))
     drawn: list[tuple[int, Tensor, Tensor]] = []
@@ -64,7 +66,8 @@ def read_labels(
                 missing += 1
                 progress.warn(f"The label {shown(file)} cannot be used: {error.message}.")
                 continue
-            rows, columns = np.nonzero(ids != VOID)
+            labelled = ids != void_value
+            rows, columns = np.nonzero(labelled if known is None else labelled & (ids < known))
             if not len(rows):
                 void += 1
                 continue
@@ -86,5 +89,5 @@ def read_labels(
         photos=torch.cat([torch.full((points,), index) for index, _, _ in drawn]),
         places=torch.cat([places for _, places, _ in drawn]),
         classes=torch.cat([classes for _, _, classes in drawn]),
-        count=largest + 1,
+        count=known or largest + 1,
     )

@@ -242,7 +242,9 @@ def _with_linear_probe(
     weight, bias, right = fit_linear_probe(codes, labelled, generator)
     progress.note(f"Linear probe: {labelled.count} classes, right on {right:.1%} of the labelled training points.")
     facts = {**checkpoint.facts, "linear_classes": labelled.count, "linear_accuracy": round(100 * right, 4)}
-    return replace(checkpoint, linear=(weight, bias), facts=facts)
+    names = folders.table.names if folders.table else ()
+    colours = tuple(folders.table.colours) if folders.table else ()
+    return replace(checkpoint, linear=(weight, bias), linear_names=names, linear_palette=colours, facts=facts)
 
 
 def _as_json(figures: StepFigures) -> dict[str, object]:

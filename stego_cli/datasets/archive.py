@@ -1,0 +1,223 @@
+"""Archives as people download them, read without ever being unpacked.
+
+Nothing in an archive decides where anything is written: members are read into memory by name, and the names of files on
+disk are made elsewhere. Even so an archive that tries is refused as a whole: names that are absolute or climb out with
+"..", links that lead out, devices and pipes. Other links are passed over and never followed.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import posixpath
+import re
+import stat
+import tarfile
+import tempfile
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Protocol
+
+from stego_cli.errors import OutputError, SourceError
+from stego_cli.images.atomic import shown
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_LARGEST = 1 << 30  # bytes of one member; the largest picture of any known data set has a seventh of it
+_LONGEST_TARGET = 4096  # bytes of a link's target
+_BLOCK = 512  # bytes, the unit of a tar
+_DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError,
+    NotImplementedError, ValueError, MemoryError,
+)  # fmt: skip  # what readers of archives raise at damaged ones
+
+
+class Archive(Protocol):
+    """Members by name: `sizes` in bytes."""
+
+    sizes: dict[str, int]
+
+    def read(self, name: str) -> bytes:
+        """Return the whole content of a member; may be called from several threads.
+
+        Raises:
+            SourceError: the archive is damaged there.
+        """
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+def is_archive(file: Path) -> bool:
+    """Say whether a file's name is that of an archive."""
+    return file.name.lower().endswith(ARCHIVES)
+
+
+def open_archive(file: Path, scratch: Path) -> Archive:
+    """Open an archive and check all its names.
+
+    Args:
+        file: a zip, or a tar that may be compressed.
+        scratch: folder for the nameless file into which a compressed tar, which can only be read in order, is unpacked.
+
+    Raises:
+        SourceError: it cannot be read, is cut short, or tries to lead out of itself.
+        OutputError: there is no room in `scratch`.
+    """
+    try:
+        return _Zip(file) if zipfile.is_zipfile(file) else _Tar(file, scratch)
+    except (SourceError, OutputError):
+        raise
+    except _DAMAGED as error:
+        raise SourceError(
+            f"{shown(file)} is not a whole zip or tar archive ({_reason(error)}).", "Download it again."
+        ) from error
+
+
+class _Tar:
+    def __init__(self, file: Path, scratch: Path) -> None:
+        self._file, self._lock = file, threading.Lock()
+        self._stream = _plain(file, scratch)
+        self._offsets: dict[str, int] = {}
+        self.sizes: dict[str, int] = {}
+        try:
+            with tarfile.open(fileobj=self._stream, mode="r:") as tar:
+                for member in tar:
+                    self._add(member)
+                end = tar.offset
+            self._stream.seek(end)
+            # The format ends with blocks of zeros; one that stops between two members would pass for whole.
+            if self._stream.read(_BLOCK) != bytes(_BLOCK):
+                raise SourceError(f"{shown(file)} is cut short.", "Download it again.")
+        except BaseException:
+            self.close()
+            raise
+
+    def _add(self, member: tarfile.TarInfo) -> None:
+        _require_inside(member.name, self._file)
+        if member.issym() or member.islnk():
+            folder = posixpath.dirname(member.name) if member.issym() else ""
+            _require_inside(posixpath.normpath(posixpath.join(folder, member.linkname)), self._file)
+        elif member.isdir():
+            pass
+        elif member.isreg() and not member.issparse():
+            self.sizes[member.name], self._offsets[member.name] = member.size, member.offset_data
+        else:
+            raise SourceError(f"{shown(self._file)} is refused: {shown(member.name)} is a device, a pipe or the like.")
+
+    def read(self, name: str) -> bytes:
+        _require_small(name, self.sizes[name], self._file)
+        with _sentence(self._file, name):
+            with self._lock:
+                self._stream.seek(self._offsets[name])
+                content = self._stream.read(self.sizes[name])
+            if len(content) != self.sizes[name]:
+                raise EOFError("it is cut short")
+            return content
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Zip:
+    def __init__(self, file: Path) -> None:
+        self._file, self._zip = file, zipfile.ZipFile(file)
+        self.sizes: dict[str, int] = {}
+        try:
+            for member in self._zip.infolist():
+                self._add(member)
+        except BaseException:
+            self.close()
+            raise
+
+    def _add(self, member: zipfile.ZipInfo) -> None:
+        _require_inside(member.orig_filename, self._file)
+        if member.flag_bits & 1:
+            raise SourceError(f"{shown(self._file)} is encrypted.", "Give it without a password.")
+        mode = member.external_attr >> 16
+        if stat.S_ISLNK(mode):
+            target = self._zip.read(member) if member.file_size <= _LONGEST_TARGET else b"/"
+            path = posixpath.join(posixpath.dirname(member.filename), target.decode("utf-8", "replace"))
+            _require_inside(posixpath.normpath(path), self._file)
+        elif stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise SourceError(
+                f"{shown(self._file)} is refused: {shown(member.filename)} is a device, a pipe or the like."
+            )
+        elif not member.is_dir():
+            self.sizes[member.filename] = member.file_size
+
+    def read(self, name: str) -> bytes:
+        _require_small(name, self.sizes[name], self._file)
+        with _sentence(self._file, name):
+            return self._zip.read(name)
+
+    def close(self) -> None:
+        self._zip.close()
+
+
+def _plain(file: Path, scratch: Path) -> IO[bytes]:
+    """Open a tar, unpacked into a file without a name if it is compressed."""
+    stream = file.open("rb")
+    start = stream.read(6)
+    stream.seek(0)
+    if start.startswith(b"\x1f\x8b"):
+        unpacker: IO[bytes] = gzip.GzipFile(fileobj=stream)  # type: ignore[assignment]  # it reads, which is enough
+    elif start.startswith(b"BZ"):
+        unpacker = bz2.BZ2File(stream)
+    elif start.startswith(b"\xfd7zXZ"):
+        unpacker = lzma.LZMAFile(stream)  # noqa: SIM115  (it is closed below)
+    else:
+        return stream
+    with stream, unpacker as unpacked:
+        scratch.mkdir(parents=True, exist_ok=True)
+        plain = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115  (it stays open as long as the archive)
+        try:
+            _copy(unpacked, plain, file)
+        except BaseException:
+            plain.close()
+            raise
+    plain.seek(0)
+    return plain
+
+
+def _copy(unpacked: IO[bytes], plain: IO[bytes], file: Path) -> None:
+    while True:
+        block = unpacked.read(1 << 20)
+        if not block:
+            return
+        try:
+            plain.write(block)
+        except OSError as error:
+            raise OutputError(
+                f"There is no room to unpack {shown(file)}: {error.strerror or error}.", "Free some space."
+            ) from error
+
+
+def _require_inside(name: str, file: Path) -> None:
+    parts = re.split(r"[/\\]", name)
+    if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or ".." in parts or "\0" in name:
+        raise SourceError(f"{shown(file)} is refused: it holds {shown(name)!r}, which leads out of it.")
+
+
+def _require_small(name: str, size: int, file: Path) -> None:
+    if size > _LARGEST:
+        raise SourceError(f"{shown(file)} is refused: {shown(name)} has {size / 1e9:.1f} GB.")
+
+
+@contextmanager
+def _sentence(file: Path, name: str) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGED as error:
+        raise SourceError(
+            f"{shown(file)} is damaged at {shown(name)} ({_reason(error)}).", "Download it again."
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    text = str(getattr(error, "strerror", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,117 @@
+"""COCO-Stuff in 27 classes: val2017.zip, train2017.zip and stuffthingmaps_trainval2017.zip.
+
+The label maps number 182 things and stuffs from 0 (255 is void); 27 groups of them are the classes. Published figures
+are those of two curated lists of names, which belong to others and are taken from the source or from --lists.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stego_cli.classes import TABLES
+from stego_cli.datasets.example import UNLABELLED, Example, Labels, Plan, PrepareSettings, ids_in, mapping_of
+from stego_cli.datasets.source import Files, after
+from stego_cli.errors import SourceError
+from stego_cli.images.atomic import shown
+from stego_cli.progress import Progress
+
+_LISTS = {"train": "Coco164kFull_Stuff_Coarse.txt", "val": "Coco164kFull_Stuff_Coarse_7.txt"}
+# Values of the label maps, in the order of the classes: the groups of COCO-Stuff's own hierarchy.
+_GROUPS = (
+    "71-76",  # electronic
+    "77-82",  # appliance
+    "51-60",  # food
+    "61-70",  # furniture
+    "83-90",  # indoor
+    "43-50",  # kitchen
+    "25-32",  # accessory
+    "15-24",  # animal
+    "9-14",  # outdoor
+    "0",  # person
+    "33-42",  # sports
+    "1-8",  # vehicle
+    "101-102",  # ceiling
+    "100 113-117",  # floor
+    "120-121 152 169",  # food-stuff
+    "97 106-107 109 111 122 129 132 155 160 164",  # furniture-stuff
+    "99 131 138 142",  # raw material
+    "91-92 103-104 108 130 136 140 151 166-167",  # textile
+    "170-176",  # wall
+    "179-180",  # window
+    "94-95 127 150 157 165",  # building
+    "110 124-125 135 139 143-144 146 148 153 158",  # ground
+    "93 96 118 123 128 133 141 162 168",  # plant
+    "105 156",  # sky
+    "126 134 149 159 161 181",  # solid
+    "98 112 137 145 163",  # structural
+    "119 147 154 177-178",  # water
+)
+
+
+def fine_to_coarse() -> dict[int, int]:
+    """Return the class of each of the 182 values of the label maps."""
+    classes = {}
+    for index, group in enumerate(_GROUPS):
+        for run in group.split():
+            first, _, last = run.partition("-")
+            classes.update(dict.fromkeys(range(int(first), int(last or first) + 1), index))
+    return classes
+
+
+_MAPPING = mapping_of(fine_to_coarse())
+
+
+def plan(files: Files, settings: PrepareSettings, progress: Progress) -> Plan:
+    """Find the photographs of the curated lists, or all where there is no list.
+
+    Raises:
+        SourceError: it is not COCO, or not all of it.
+    """
+    photos = {(found[1], found[2]): name for name, found in after(r"(train|val)2017/(\d{12})\.jpg", files)}
+    labels = {(found[1], found[2]): name for name, found in after(r"(train|val)2017/(\d{12})\.png", files)}
+    if not photos:
+        raise SourceError(
+            f"{' '.join(map(shown, settings.sources))} is not COCO: it has no train2017/*.jpg or val2017/*.jpg.",
+            "Give val2017.zip, train2017.zip and stuffthingmaps_trainval2017.zip, or a folder that has them.",
+        )
+    examples: list[Example] = []
+    notes = [] if labels else ["There are no labels (stuffthingmaps) in it."]
+    for split, list_name in _LISTS.items():
+        here = sorted(stem for which, stem in photos if which == split)
+        if not here:
+            notes.append(f"There is no {split}2017 in it, so there is no split {split}.")
+            continue
+        listed = _listed(files, split, list_name)
+        if listed is None:
+            notes.append(
+                f"Without {list_name} (see --lists) the split {split} is all {len(here)} photographs of {split}2017; "
+                "published figures are those of the list."
+            )
+        wanted = here if listed is None else listed
+        missing = [stem for stem in wanted if (split, stem) not in photos or (labels and (split, stem) not in labels)]
+        if missing:
+            raise SourceError(
+                f"{len(missing)} of the {len(wanted)} photographs of {split}2017 or their labels are missing, "
+                f"{shown(missing[0])} the first of them.",
+                "Download the archives again.",
+            )
+        examples += [
+            Example(split, stem, photos[split, stem], (labels[split, stem],) if labels else ()) for stem in wanted
+        ]
+        if settings.unlabelled and split == "train":
+            others = sorted(set(here) - set(wanted))
+            examples += [Example(UNLABELLED, stem, photos[split, stem]) for stem in others]
+    return Plan(examples, TABLES["cocostuff27"], _label, notes=notes)
+
+
+def _listed(files: Files, split: str, name: str) -> list[str] | None:
+    """Return the names in a curated list, each once; the folder of its split is preferred."""
+    found = sorted(file for file in files if Path(file).name == name)
+    found.sort(key=lambda file: f"{split}2017/" not in file)
+    if not found:
+        return None
+    return list(dict.fromkeys(Path(line).stem for line in files.lines(found[0])))
+
+
+def _label(names: tuple[str, ...], contents: list[bytes]) -> Labels:
+    return ids_in(contents[0], _MAPPING)

@@ -1,0 +1,273 @@
+"""Any tree of photographs, with or without labels.
+
+Photographs are in imgs/ or images/ of the source, or else all that there are. Labels mirror them (x/a.png for x/a.jpg)
+in labels/, masks/ or annotations/, or where --labels says. They are
+
+- PNGs of numbers (grey or palette), the numbers being classes, 255 void;
+- or colour PNGs, with a palette file that says which colour is which class;
+- or a folder for each class, CLASS/x/a.png, whose pixels that are not zero are of that class.
+
+Photographs that lie in train/ and val/ stay there. Others are split by a hash of their content, so that one more or
+less moves no other, except that near-duplicates are kept on one side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from stego_cli.classes import VOID, ClassTable
+from stego_cli.datasets.example import (
+    LABELS,
+    LISTS,
+    SIDES,
+    Example,
+    Labels,
+    Plan,
+    PrepareSettings,
+    ids_in,
+    open_picture,
+    rgb_of,
+)
+from stego_cli.datasets.near import alike, fingerprint
+from stego_cli.datasets.source import Files
+from stego_cli.errors import PhotoError, SourceError, UsageError
+from stego_cli.images.atomic import shown
+from stego_cli.images.discover import DECODED, UNDECODED, with_masks
+from stego_cli.images.streams import map_ahead
+from stego_cli.machine import cores
+from stego_cli.palette import Colour
+from stego_cli.progress import Progress
+
+_PHOTOS, _LABELS = ("imgs", "images"), ("labels", "masks", "annotations")
+_SPLITS = ("train", "val")
+_VOID_NAMES = ("void", "ignore")
+
+
+def plan(files: Files, settings: PrepareSettings, progress: Progress) -> Plan:
+    """Find photographs and labels, and split them.
+
+    Where the data set is prepared anew, photographs that it has already stay in their split.
+
+    Raises:
+        SourceError: there is no photograph.
+        UsageError: the palette file is broken, or --classes does not fit the folders of labels.
+    """
+    below, label_below = _folders(files, settings)
+    others = tuple(folder for folder in (label_below, f"{LABELS}/", f"{LISTS}/") if folder)
+    photos = sorted(
+        name.removeprefix(below)
+        for name in files
+        if name.startswith(below) and Path(name).suffix.lower() in DECODED | UNDECODED and not name.startswith(others)
+    )
+    if not photos:
+        raise SourceError(f"There is no photograph in {' '.join(map(shown, settings.sources))}.")
+    by_stem = {
+        name.removeprefix(label_below)[: -len(".png")]: name
+        for name in (files if label_below else ())
+        if name.startswith(label_below) and name.lower().endswith(".png")
+    }
+    classes = _class_folders(photos, by_stem)
+    own_splits = all(photo.split("/")[0] in _SPLITS and "/" in photo for photo in photos)
+    split_of, sides = ({}, {}) if own_splits else _split(files, below, photos, settings, progress)
+    examples = []
+    for photo in with_masks(photos):
+        stem = photo.path.rpartition(".")[0]
+        stems = [f"{name}/{stem}" for name in classes] or [stem]
+        name = photo.mask.removesuffix(".png")
+        split, name = name.split("/", 1) if own_splits else (split_of[photo.path], name)
+        labels = tuple(by_stem[each] for each in stems if each in by_stem)
+        examples.append(Example(split, name, below + photo.path, labels))
+    return replace(_described(examples, classes, label_below, settings, files), sides=sides)
+
+
+def _folders(files: Files, settings: PrepareSettings) -> tuple[str, str]:
+    """Return what the names of photographs and of labels begin with; "" for no labels."""
+    tops = {name.split("/")[0] for name in files if "/" in name}
+    below = next((f"{top}/" for top in _PHOTOS if top in tops), "")
+    if settings.labels is not None:
+        return below, f"{LABELS}/"
+    return below, next((f"{top}/" for top in _LABELS if top in tops), "")
+
+
+def _class_folders(photos: list[str], by_stem: dict[str, str]) -> list[str]:
+    """Return the names of the folders that are classes; none where labels mirror the photographs themselves."""
+    stems = {photo.rpartition(".")[0] for photo in photos}
+    if stems & by_stem.keys():
+        return []
+    return sorted({stem.split("/")[0] for stem in by_stem if stem.partition("/")[2] in stems})
+
+
+def _described(
+    examples: list[Example], classes: list[str], below: str, settings: PrepareSettings, files: Files
+) -> Plan:
+    """Make the plan for the kind of labels that there are."""
+    without = sum(not example.labels for example in examples)
+    few = f"{without} of {len(examples)} photographs have no label."
+    notes = [] if not without else [few] if without < len(examples) else ["There are no labels."]
+    table = settings.table
+    if settings.palette is not None:
+        of_colour, own = read_palette(settings.palette)
+        return Plan(examples, own, lambda _, contents: _of_colours(contents[0], of_colour), notes=notes, strict=False)
+    if classes:
+        if table is not None and not set(classes) <= set(table.names):
+            raise UsageError(f"--classes does not name the folders of labels: {', '.join(map(shown, classes))}.")
+        table = table or ClassTable(tuple(classes))
+        index_of = {name: index for index, name in enumerate(table.names)}
+
+        def read_folders(names: tuple[str, ...], contents: list[bytes]) -> Labels:
+            return _of_folders([index_of[name.removeprefix(below).split("/")[0]] for name in names], contents)
+
+        return Plan(examples, table, read_folders, notes=notes, strict=False)
+    count = len(table.names) if table else VOID
+
+    def read_numbers(names: tuple[str, ...], contents: list[bytes]) -> Labels:
+        ids = ids_in(contents[0])
+        known = ids[ids != VOID]
+        if known.size and int(known.max()) >= count:
+            raise PhotoError(f"its label has class {int(known.max())}; classes are 0 to {count - 1}")
+        return ids
+
+    first = next((example.labels[0] for example in examples if example.labels), None)
+    colours = _palette_in(files.read(first)) if first and table is None else []
+    return Plan(examples, table, read_numbers, colours=colours, notes=notes, strict=False)
+
+
+def _palette_in(content: bytes) -> list[Colour]:
+    """Return the colours of a palette PNG; none if it has no palette or is broken."""
+    try:
+        image = open_picture(content)
+        values = image.getpalette("RGB") if image.mode == "P" else None
+    except (PhotoError, OSError, ValueError):
+        return []
+    return [(red, green, blue) for red, green, blue in _threes(values)] if values else []
+
+
+def _threes(values: list[int]) -> list[list[int]]:
+    """Return the values in threes."""
+    return [values[at : at + 3] for at in range(0, len(values) - 2, 3)]
+
+
+def _of_folders(classes: list[int], contents: list[bytes]) -> Labels:
+    """Lay masks over each other, later classes above earlier ones; what none covers is void."""
+    labels: Labels | None = None
+    for index, content in sorted(zip(classes, contents, strict=True), key=lambda each: each[0]):
+        mask = np.asarray(open_picture(content).convert("L")) > 0
+        if labels is None:
+            labels = np.full(mask.shape, VOID, dtype=np.uint8)
+        if mask.shape != labels.shape:
+            raise PhotoError("its masks differ in size")
+        labels[mask] = index
+    assert labels is not None  # it has a mask, or it would not be read
+    return labels
+
+
+def _of_colours(content: bytes, colours: dict[Colour, int]) -> Labels:
+    rgb = np.asarray(rgb_of(content)).astype(np.uint32)
+    packed = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+    codes = np.array([red << 16 | green << 8 | blue for red, green, blue in colours], dtype=np.uint32)
+    order = np.argsort(codes)
+    at = np.minimum(np.searchsorted(codes[order], packed), len(codes) - 1)
+    classes = np.array(list(colours.values()), dtype=np.uint8)[order]
+    return np.where(codes[order][at] == packed, classes[at], np.uint8(VOID))
+
+
+def read_palette(file: Path) -> tuple[dict[Colour, int], ClassTable]:
+    """Return the class of each colour in a palette file, and the classes.
+
+    A line is "RED GREEN BLUE NAME" (0 to 255) or "#RRGGBB NAME"; line 1 is class 0. A line called void or ignore takes
+    no number; colours that are not listed are void too. Empty lines are passed over.
+
+    Raises:
+        UsageError: it cannot be read or understood.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--palette: {shown(file)} cannot be read: {error}.") from error
+    colours: dict[Colour, int] = {}
+    names: list[str] = []
+    own: list[Colour] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        colour, name = _palette_line(line)
+        if colour is None or colour in colours:
+            raise UsageError(
+                f"--palette: {shown(file)} cannot be understood at line {number}.",
+                'A line is "RED GREEN BLUE NAME" or "#RRGGBB NAME", each colour once.',
+            )
+        if name.lower() in _VOID_NAMES:
+            colours[colour] = VOID
+        else:
+            colours[colour] = len(names)
+            names.append(name or f"class {len(names)}")
+            own.append(colour)
+    if not names or len(names) > VOID:
+        raise UsageError(f"--palette: {shown(file)} has {len(names)} classes; 1 to {VOID} are possible.")
+    return colours, ClassTable(tuple(names), tuple(own))
+
+
+def _palette_line(line: str) -> tuple[Colour | None, str]:
+    if found := re.fullmatch(r"\s*#([0-9a-fA-F]{6})\b\s*(.*?)\s*", line):
+        red, green, blue = bytes.fromhex(found[1])
+        return (red, green, blue), found[2]
+    if found := re.fullmatch(r"\s*(\d+)[\s,]+(\d+)[\s,]+(\d+)\b[\s,]*(.*?)\s*", line):
+        red, green, blue = (int(found[at]) for at in (1, 2, 3))
+        if max(red, green, blue) < 256:
+            return (red, green, blue), found[4]
+    return None, ""
+
+
+def _split(
+    files: Files, below: str, photos: list[str], settings: PrepareSettings, progress: Progress
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the split of each photograph, and of each hash of a content."""
+    before = _sides_before(settings)
+
+    def look(photo: str) -> tuple[str, int | None]:
+        content = files.read(below + photo)
+        return hashlib.sha256(content).hexdigest(), fingerprint(content)
+
+    with (
+        ThreadPoolExecutor(cores()) as pool,
+        progress.stage("Looking for near-duplicates", len(photos), "photographs") as stage,
+    ):
+        looked = []
+        for each in map_ahead(pool, look, photos, 4 * cores()):
+            looked.append(each)
+            stage.advance()
+    groups = alike([mark for _, mark in looked])
+    sides: dict[str, str] = {}
+    for group in groups:
+        hashes = [looked[index][0] for index in group]
+        past = Counter(before[each] for each in hashes if each in before)
+        # Of a group without a past, the member whose hash is smallest decides, whatever order the files come in.
+        side = past.most_common(1)[0][0] if past else _side(min(hashes), settings.val)
+        sides.update({digest: before.get(digest, side) for digest in hashes})
+    joined = sum(len(group) for group in groups if len(group) > 1)
+    if joined:
+        progress.note(f"{joined} photographs have near-duplicates; each such group is on one side.")
+    return {photo: sides[digest] for photo, (digest, _) in zip(photos, looked, strict=True)}, sides
+
+
+def _sides_before(settings: PrepareSettings) -> dict[str, str]:
+    """Return the splits of the data set that is about to be replaced, by hash of the content."""
+    if not settings.overwrite:
+        return {}
+    try:
+        sides = json.loads((settings.out / SIDES).read_text())
+        return {str(digest): str(side) for digest, side in sides.items() if side in _SPLITS}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _side(digest: str, val: float) -> str:
+    return "val" if int(digest[:12], 16) < val * 16**12 else "train"

@@ -1,0 +1,127 @@
+"""Potsdam in 3 classes, from the .mat crops of the original STEGO or from the ISPRS's own .tif tiles.
+
+Six classes are joined in pairs: impervious surfaces and cars, buildings and clutter, low vegetation and trees. Of four
+channels (red, green, blue, infrared) the first three are taken. Tiles are halved and cut into squares of 200 pixels,
+which is the size of the .mat crops; the split of tiles is the ISPRS's, 24 for training and 14 for the test.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stego_cli.classes import TABLES, VOID
+from stego_cli.datasets.example import UNLABELLED, Example, Labels, Piece, Plan, PrepareSettings, mapping_of, rgb_of
+from stego_cli.datasets.source import Files, after
+from stego_cli.errors import PhotoError, SourceError
+from stego_cli.images.atomic import shown
+from stego_cli.progress import Progress
+
+_MAPPING = mapping_of({0: 0, 4: 0, 1: 1, 5: 1, 2: 2, 3: 2})
+_LISTS = {"train": "labelled_train.txt", "val": "labelled_test.txt", UNLABELLED: "unlabelled_train.txt"}
+_TEST_TILES = frozenset(
+    f"{row}_{column}"
+    for row, columns in {2: (13, 14), 3: (13, 14), 4: (13, 14, 15), 5: (13, 14, 15), 6: (13, 14, 15), 7: (13,)}.items()
+    for column in columns
+)
+_SQUARE = 200  # pixels, after halving
+# The six classes by their colours' red, green and blue, each 0 or 1; the others are of no class.
+_COLOURS = {(1, 1, 1): 0, (0, 0, 1): 1, (0, 1, 1): 2, (0, 1, 0): 3, (1, 1, 0): 4, (1, 0, 0): 5}
+
+
+def plan(files: Files, settings: PrepareSettings, progress: Progress) -> Plan:
+    """Find crops or tiles.
+
+    Raises:
+        SourceError: it is neither, or not all of it.
+    """
+    crops = {found[1]: name for name, found in after(r"imgs/([^/]+)\.mat", files)}
+    if crops:
+        return _plan_crops(crops, files, settings)
+    tiles = {found[1]: name for name, found in after(r"top_potsdam_(\d+_\d+)_RGB\.tif", files)}
+    if tiles:
+        return _plan_tiles(tiles, files)
+    raise SourceError(
+        f"{' '.join(map(shown, settings.sources))} is not Potsdam: "
+        "it has neither imgs/*.mat nor top_potsdam_*_RGB.tif.",
+        "Give the original STEGO's potsdam.zip, or 2_Ortho_RGB.zip and 5_Labels_all.zip of the ISPRS.",
+    )
+
+
+def _plan_crops(crops: dict[str, str], files: Files, settings: PrepareSettings) -> Plan:
+    labels = {found[1]: name for name, found in after(r"gt/([^/]+)\.mat", files)}
+    lists = {found[0].rpartition("/")[2]: name for name, found in after(r"\w+\.txt", files)}
+    examples = []
+    for split, list_name in _LISTS.items():
+        if split == UNLABELLED and not settings.unlabelled:
+            continue
+        if list_name not in lists:
+            raise SourceError(f"There is no {list_name} beside the crops.", "Give its folder with --lists.")
+        for stem in files.lines(lists[list_name]):
+            if stem not in crops:
+                raise SourceError(f"{list_name} names {shown(stem)}, and there is no imgs/{shown(stem)}.mat.")
+            label = (labels[stem],) if stem in labels and split != UNLABELLED else ()
+            examples.append(Example(split, stem, crops[stem], label))
+    return Plan(examples, TABLES["potsdam3"], _label_of_mat, _photo_of_mat)
+
+
+def _plan_tiles(tiles: dict[str, str], files: Files) -> Plan:
+    labels = {found[1]: name for name, found in after(r"top_potsdam_(\d+_\d+)_label\.tif", files)}
+    examples = [
+        Example("val" if tile in _TEST_TILES else "train", tile, name, (labels[tile],) if tile in labels else ())
+        for tile, name in sorted(tiles.items())
+    ]
+    without = sum(not example.labels for example in examples)
+    notes = [f"{without} of {len(examples)} tiles have no label."] if without else []
+    return Plan(examples, TABLES["potsdam3"], _label_of_colours, rgb_of, _squares, notes=notes)
+
+
+def _array(content: bytes, key: str) -> NDArray[Any]:
+    from scipy.io import loadmat
+
+    try:
+        array = np.asarray(loadmat(io.BytesIO(content))[key])
+    except KeyError as error:
+        raise PhotoError(f"there is no {key!r} in it") from error
+    except Exception as error:  # the reader raises whatever a damaged file leads it into
+        raise PhotoError(f"not a .mat file that can be read: {error}") from error
+    return array
+
+
+def _photo_of_mat(content: bytes) -> Image.Image:
+    pixels = _array(content, "img")
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] < 3:
+        raise PhotoError(f"its img is {pixels.dtype} {pixels.shape}, not bytes of height x width x 4")
+    return Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
+
+
+def _label_of_mat(names: tuple[str, ...], contents: list[bytes]) -> Labels:
+    ids = _array(contents[0], "gt")
+    if ids.ndim != 2 or ids.dtype.kind not in "iu":
+        raise PhotoError(f"its gt is {ids.dtype} {ids.shape}, not numbers of height x width")
+    return _MAPPING[np.where((ids < 0) | (ids > VOID), VOID, ids).astype(np.uint8)]
+
+
+def _label_of_colours(names: tuple[str, ...], contents: list[bytes]) -> Labels:
+    table = np.full((2, 2, 2), VOID, dtype=np.uint8)
+    for colour, index in _COLOURS.items():
+        table[colour] = _MAPPING[index]
+    # Some of the published tiles have colours a few steps off.
+    bright = (np.asarray(rgb_of(contents[0])) > 127).astype(np.uint8)
+    return table[bright[..., 0], bright[..., 1], bright[..., 2]]
+
+
+def _squares(image: Image.Image, labels: Labels | None) -> Iterable[Piece]:
+    half = image.reduce(2)
+    halved = None if labels is None else labels[1::2, 1::2]
+    for row in range(max(1, half.height // _SQUARE)):
+        for column in range(max(1, half.width // _SQUARE)):
+            left, top = column * _SQUARE, row * _SQUARE
+            right, bottom = min(left + _SQUARE, half.width), min(top + _SQUARE, half.height)
+            part = None if halved is None else halved[top:bottom, left:right]
+            yield f"_{row}_{column}", half.crop((left, top, right, bottom)), part

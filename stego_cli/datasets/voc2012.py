@@ -1,0 +1,54 @@
+"""PASCAL VOC 2012: VOCdevkit/VOC2012 with JPEGImages, SegmentationClass and ImageSets/Segmentation.
+
+Labels are palette PNGs of 21 classes whose outlines are void (255); they are taken as they are.
+"""
+
+from __future__ import annotations
+
+from stego_cli.classes import TABLES
+from stego_cli.datasets.example import UNLABELLED, Example, Labels, Plan, PrepareSettings, ids_in
+from stego_cli.datasets.source import Files
+from stego_cli.errors import SourceError
+from stego_cli.images.atomic import shown
+from stego_cli.progress import Progress
+
+_LISTS = "ImageSets/Segmentation"
+
+
+def plan(files: Files, settings: PrepareSettings, progress: Progress) -> Plan:
+    """Find the photographs of the lists train.txt and val.txt, and with `unlabelled` all others too.
+
+    Raises:
+        SourceError: it is not VOC 2012, or not all of it.
+    """
+    root = files.root_of(f"{_LISTS}/train.txt", prefer="VOC2012")
+    if root is None:
+        raise SourceError(
+            f"{' '.join(map(shown, settings.sources))} is not VOC 2012: it has no {_LISTS}/train.txt.",
+            "Give VOCtrainval_11-May-2012.tar, or the folder that it unpacks to.",
+        )
+    labelled = any(name.startswith(f"{root}SegmentationClass/") for name in files)
+    examples, missing, used = [], [], set()
+    for split in ("train", "val"):
+        if f"{root}{_LISTS}/{split}.txt" not in files:
+            continue
+        for name in files.lines(f"{root}{_LISTS}/{split}.txt"):
+            photo, label = f"{root}JPEGImages/{name}.jpg", f"{root}SegmentationClass/{name}.png"
+            missing += [file for file in (photo, label) if file not in files and (file == photo or labelled)]
+            examples.append(Example(split, name, photo, (label,) if labelled else ()))
+            used.add(photo)
+    if missing:
+        raise SourceError(
+            f"{len(missing)} files that the lists name are missing, {shown(missing[0])} the first of them.",
+            "Download the archive again.",
+        )
+    if settings.unlabelled:
+        photos = (name for name in files if name.startswith(f"{root}JPEGImages/") and name.endswith(".jpg"))
+        others = sorted(name for name in photos if name not in used)
+        examples += [Example(UNLABELLED, name.rpartition("/")[2].removesuffix(".jpg"), name) for name in others]
+    notes = [] if labelled else ["There are no labels (SegmentationClass) in it."]
+    return Plan(examples, TABLES["voc2012"], _label, notes=notes)
+
+
+def _label(names: tuple[str, ...], contents: list[bytes]) -> Labels:
+    return ids_in(contents[0])

@@ -1,0 +1,232 @@
+"""One example on disk: its photograph, or pieces of it, and its labels as palette PNGs of classes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stego_cli.classes import VOID
+from stego_cli.datasets.crops import at_random, five
+from stego_cli.datasets.example import Example, Labels, Piece, Plan, PrepareSettings, open_picture, rank, rgb_of
+from stego_cli.datasets.source import Files
+from stego_cli.errors import OutputError, PhotoError, SourceError
+from stego_cli.images.atomic import shown
+from stego_cli.images.decode import photo_size
+from stego_cli.images.ids import resize_ids
+from stego_cli.images.masks import encode_mask
+from stego_cli.palette import Colour, palette
+
+_QUALITY = 95  # of photographs that had to be encoded again, without loss of colour resolution
+_STARTS = {".jpg": b"\xff\xd8", ".jpeg": b"\xff\xd8", ".png": b"\x89PNG\r\n\x1a\n"}
+_VOID_COLOUR: Colour = (255, 255, 255)
+
+
+@dataclass
+class Written:
+    """What became of an example.
+
+    Attributes:
+        key: split and name.
+        files: size in bytes of each file, by its path in the data set; photographs first.
+        photos, labels: how many photographs, and how many of them have labels.
+        pixels: labelled pixels by class, 255 void; `images`: labels that have any of a class.
+        error: why it was left out.
+    """
+
+    key: str
+    files: dict[str, int] = field(default_factory=dict)
+    photos: list[str] = field(default_factory=list)
+    labels: int = 0
+    pixels: dict[int, int] = field(default_factory=dict)
+    images: dict[int, int] = field(default_factory=dict)
+    error: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain data for the journal."""
+        return asdict(self)
+
+
+def key_of(example: Example) -> str:
+    """Return what names an example in the journal."""
+    return f"{example.split}/{example.name}"
+
+
+def mask_colours(plan: Plan) -> list[Colour]:
+    """Return 256 colours for the masks' palette: the classes' own, and white for void."""
+    own = plan.table.colours if plan.table else plan.colours
+    return [*own[:VOID], *palette(VOID)[len(own) :], _VOID_COLOUR]
+
+
+class Writer:
+    """Writes examples into a folder; safe to use from several threads.
+
+    Args:
+        files: the source.
+        plan: what is in it.
+        settings: of the command.
+        root: the folder.
+    """
+
+    def __init__(self, files: Files, plan: Plan, settings: PrepareSettings, root: Path) -> None:
+        self._files, self._plan, self._settings, self._root = files, plan, settings, root
+        self._colours = mask_colours(plan)
+        self._made: set[Path] = set()
+
+    def write(self, example: Example) -> Written:
+        """Write one example.
+
+        Raises:
+            SourceError: a file is broken, and the plan is strict.
+            OutputError: the disk is full.
+        """
+        written = Written(key_of(example))
+        try:
+            changed = self._plan.read_photo or self._plan.cut or self._settings.crops or self._settings.resize
+            if changed:
+                self._write_pieces(example, written)
+            else:
+                self._write_as_is(example, written)
+        except (PhotoError, SourceError) as error:
+            if self._plan.strict and isinstance(error, SourceError):
+                raise
+            if self._plan.strict:
+                raise SourceError(f"{shown(example.photo)} or its label is broken: {error.message}.") from error
+            for path in written.files:
+                (self._root / path).unlink(missing_ok=True)
+            return Written(written.key, error=error.message)
+        except MemoryError as error:
+            raise SourceError(f"There is not enough memory for {shown(example.photo)}.") from error
+        return written
+
+    def _labels(self, example: Example) -> tuple[Labels, list[bytes]] | None:
+        if not example.labels:
+            return None
+        contents = [self._files.read(name) for name in example.labels]
+        return self._plan.read_label(example.labels, contents), contents
+
+    def _write_as_is(self, example: Example, written: Written) -> None:
+        suffix = Path(example.photo).suffix
+        target = self._target(f"imgs/{example.split}/{example.name}{suffix}")
+        read = self._labels(example)
+        self._files.put(example.photo, target, self._settings.link)
+        self._count(target, written)
+        _require_picture(target)
+        if read is not None:
+            labels, contents = read
+            size = photo_size(target)
+            _require_equal(size, labels)
+            self._write_label(example, "", labels, written, contents[0] if len(contents) == 1 else None)
+
+    def _write_pieces(self, example: Example, written: Written) -> None:
+        content = self._files.read(example.photo)
+        image = (self._plan.read_photo or rgb_of)(content)
+        read = self._labels(example)
+        labels = None if read is None else read[0]
+        _require_equal(image.size, labels)
+        lossless = self._plan.read_photo is not None or Path(example.photo).suffix.lower() not in (".jpg", ".jpeg")
+        for suffix, piece, part in self._pieces(example, image, labels):
+            stream = io.BytesIO()
+            if lossless:
+                piece.save(stream, "PNG", compress_level=4)
+            else:
+                piece.save(stream, "JPEG", quality=_QUALITY, subsampling=0)
+            name = f"imgs/{example.split}/{example.name}{suffix}{'.png' if lossless else '.jpg'}"
+            self._put(name, stream.getvalue(), written)
+            if part is not None:
+                self._write_label(example, suffix, part, written)
+
+    def _pieces(self, example: Example, image: Image.Image, labels: Labels | None) -> Iterator[Piece]:
+        whole: Piece = ("", image, labels)
+        for suffix, piece, part in self._plan.cut(image, labels) if self._plan.cut else (whole,):
+            boxes = self._crops(example, suffix, piece.size)
+            for index, box in enumerate(boxes):
+                number = f"_{index}" if len(boxes) > 1 else ""
+                cut = None if part is None else part[box[1] : box[3], box[0] : box[2]]
+                yield f"{suffix}{number}", *self._resized(piece.crop(box), cut)
+
+    def _crops(self, example: Example, suffix: str, size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+        settings = self._settings
+        if settings.crops is None or example.split == "val":  # what is measured on stays whole
+            return [(0, 0, *size)]
+        if settings.crops == "five":
+            return five(*size, settings.ratio)
+        return at_random(*size, settings.ratio, rank(settings.seed, example.name + suffix))
+
+    def _resized(self, image: Image.Image, labels: Labels | None) -> tuple[Image.Image, Labels | None]:
+        short = min(image.size)
+        if self._settings.resize is None or short <= self._settings.resize:
+            return image, labels
+        scale = self._settings.resize / short
+        width, height = (max(1, round(length * scale)) for length in image.size)
+        small = image.resize((width, height), Image.Resampling.BILINEAR)
+        return small, None if labels is None else resize_ids(labels, height, width)
+
+    def _write_label(
+        self, example: Example, suffix: str, labels: Labels, written: Written, content: bytes | None = None
+    ) -> None:
+        counts = np.bincount(labels.ravel(), minlength=256)
+        for index in np.flatnonzero(counts).tolist():
+            written.pixels[index] = written.pixels.get(index, 0) + int(counts[index])
+            written.images[index] = written.images.get(index, 0) + 1
+        written.labels += 1
+        if content is None or not self._is_mask(content, labels):
+            content = encode_mask(np.ascontiguousarray(labels), self._colours)
+        self._put(f"labels/{example.split}/{example.name}{suffix}.png", content, written, photo=False)
+
+    def _is_mask(self, content: bytes, labels: Labels) -> bool:
+        """Say whether a file is already what would be written: a palette PNG of these classes in these colours."""
+        image = open_picture(content)
+        table = self._plan.table
+        if table is None or image.format != "PNG" or image.mode != "P":
+            return False
+        own = [channel for colour in table.colours for channel in colour]
+        return (image.getpalette("RGB") or [])[: len(own)] == own and bool(np.array_equal(np.asarray(image), labels))
+
+    def _put(self, name: str, content: bytes, written: Written, photo: bool = True) -> None:
+        target = self._target(name)
+        try:
+            target.write_bytes(content)
+        except OSError as error:
+            raise OutputError(
+                f"{shown(target)} cannot be written: {error.strerror or error}.", "Free some space."
+            ) from error
+        self._count(target, written, photo)
+
+    def _count(self, target: Path, written: Written, photo: bool = True) -> None:
+        name = target.relative_to(self._root).as_posix()
+        written.files[name] = target.stat().st_size
+        if photo:
+            written.photos.append(name)
+
+    def _target(self, name: str) -> Path:
+        target = self._root / name
+        if target.parent not in self._made:
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(f"{shown(target.parent)} cannot be made: {error.strerror or error}.") from error
+            self._made.add(target.parent)
+        return target
+
+
+def _require_picture(photo: Path) -> None:
+    """Look at a photograph's first bytes: the cheap way to notice a file that is none."""
+    start = _STARTS.get(photo.suffix.lower())
+    with photo.open("rb") as stream:
+        first = stream.read(8)
+    if not first:
+        raise PhotoError("the file is empty")
+    if start is not None and not first.startswith(start):
+        photo_size(photo)  # a picture of another format than its name says can still be decoded
+
+
+def _require_equal(size: tuple[int, int], labels: Labels | None) -> None:
+    if labels is not None and labels.shape != size[::-1]:
+        raise PhotoError(
+            f"the photograph has {size[0]} x {size[1]} pixels, its label {labels.shape[1]} x {labels.shape[0]}"
+        )
