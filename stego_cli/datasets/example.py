@@ -98,6 +98,7 @@ class Plan:
         examples: all of it.
         table: its classes; None if only the labels can tell.
         read_label: from the files' contents to classes, uint8 (H, W); raises PhotoError.
+        as_is: `read_label` changes nothing, so that a label file with the right palette is taken as it is.
         read_photo: from a file's content to RGB, where that is no picture that everybody can open; None: it is.
         cut: into pieces that replace the whole, each with a suffix of its name.
         colours: of the masks, where `table` is None.
@@ -109,6 +110,7 @@ class Plan:
     examples: list[Example]
     table: ClassTable | None
     read_label: Callable[[tuple[str, ...], list[bytes]], Labels]
+    as_is: bool = False
     read_photo: Callable[[bytes], Image.Image] | None = None
     cut: Callable[[Image.Image, Labels | None], Iterable[Piece]] | None = None
     colours: list[Colour] = field(default_factory=list)

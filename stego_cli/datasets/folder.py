@@ -137,7 +137,7 @@ def _described(
 
     first = next((example.labels[0] for example in examples if example.labels), None)
     colours = _palette_in(files.read(first)) if first and table is None else []
-    return Plan(examples, table, read_numbers, colours=colours, notes=notes, strict=False)
+    return Plan(examples, table, read_numbers, as_is=True, colours=colours, notes=notes, strict=False)
 
 
 def _palette_in(content: bytes) -> list[Colour]:

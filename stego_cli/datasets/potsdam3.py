@@ -67,7 +67,7 @@ def _plan_crops(crops: dict[str, str], files: Files, settings: PrepareSettings) 
                 raise SourceError(f"{list_name} names {shown(stem)}, and there is no imgs/{shown(stem)}.mat.")
             label = (labels[stem],) if stem in labels and split != UNLABELLED else ()
             examples.append(Example(split, stem, crops[stem], label))
-    return Plan(examples, TABLES["potsdam3"], _label_of_mat, _photo_of_mat)
+    return Plan(examples, TABLES["potsdam3"], _label_of_mat, read_photo=_photo_of_mat)
 
 
 def _plan_tiles(tiles: dict[str, str], files: Files) -> Plan:
@@ -78,7 +78,7 @@ def _plan_tiles(tiles: dict[str, str], files: Files) -> Plan:
     ]
     without = sum(not example.labels for example in examples)
     notes = [f"{without} of {len(examples)} tiles have no label."] if without else []
-    return Plan(examples, TABLES["potsdam3"], _label_of_colours, rgb_of, _squares, notes=notes)
+    return Plan(examples, TABLES["potsdam3"], _label_of_colours, read_photo=rgb_of, cut=_squares, notes=notes)
 
 
 def _array(content: bytes, key: str) -> NDArray[Any]:

@@ -33,6 +33,7 @@ from stego_cli.progress import Progress
 from stego_cli.stop import Stop
 
 _JOURNAL, _LOCK = ".stego-journal.jsonl", ".stego-lock"
+_CHUNK = 16  # photographs
 _SHOWN = 8  # photographs of a split on the contact sheet
 _SPLITS = ("train", "val")  # before all others
 
@@ -156,7 +157,7 @@ def _build(settings: PrepareSettings, partial: Path, progress: Progress, stop: S
     if not any(total.photos.values()):
         raise NoInputError(f"No photograph could be used; {total.failures[0][0]}: {total.failures[0][1]}.")
     about = total.about(settings.name, {**_options(settings), "sources": _sources(settings)})
-    _finish(partial, plan, about, total)
+    _finish(partial, plan, about, total, resumed=bool(journal.done))
     _put_in_place(partial, settings.out)
     return Prepared(about, failures=tuple(total.failures))
 
@@ -164,15 +165,22 @@ def _build(settings: PrepareSettings, partial: Path, progress: Progress, stop: S
 def _written(examples: list[Example], writer: Writer, journal: _Journal, stop: Stop) -> Iterator[Written]:
     """Yield what became of each example, in their order, whether now or in a run before."""
 
-    def work(example: Example) -> tuple[Written, bool]:
-        before = journal.whole(key_of(example))
-        return (before, False) if before else (writer.write(example), True)
+    def work(chunk: list[Example]) -> list[tuple[Written, bool]]:
+        done = []
+        for example in chunk:
+            if stop.requested is not None:
+                break
+            before = journal.whole(key_of(example))
+            done.append((before, False) if before else (writer.write(example), True))
+        return done
 
+    # Copying a photograph takes less time than handing it to a thread, so they are handed over in chunks.
+    size = max(1, min(_CHUNK, len(examples) // (4 * cores())))
+    chunks = (examples[at : at + size] for at in range(0, len(examples), size))
     with ThreadPoolExecutor(cores() + 1) as pool:  # one waits for the disk
-        for written, anew in map_ahead(pool, work, examples, 4 * cores(), lambda: stop.requested is not None):
-            if anew:
-                journal.add(written)
-            yield written
+        for done in map_ahead(pool, work, chunks, 4 * cores(), lambda: stop.requested is not None):
+            journal.add([written for written, anew in done if anew])
+            yield from (written for written, _ in done)
 
 
 class Totals:
@@ -232,7 +240,7 @@ class _Journal:
             for path in partial.iterdir():
                 if path.name != _LOCK:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-        content = "".join(json.dumps(written.as_dict()) + "\n" for written in self.done.values())
+        content = "".join(json.dumps(vars(written)) + "\n" for written in self.done.values())
         write_bytes(self._file, f"{digest}\n{content}".encode())
 
     def _read(self, lines: list[bytes]) -> None:
@@ -256,10 +264,10 @@ class _Journal:
             return None
         return written if whole else None
 
-    def add(self, written: Written) -> None:
-        """Note one."""
+    def add(self, done: list[Written]) -> None:
+        """Note some."""
         try:
-            self._stream.write(json.dumps(written.as_dict()) + "\n")
+            self._stream.writelines(json.dumps(vars(written)) + "\n" for written in done)
             self._stream.flush()
         except OSError as error:
             raise OutputError(
@@ -274,11 +282,11 @@ class _Journal:
         self._stream.close()
 
 
-def _finish(partial: Path, plan: Plan, about: About, total: Totals) -> None:
+def _finish(partial: Path, plan: Plan, about: About, total: Totals, resumed: bool) -> None:
     """Write what speaks of the whole."""
     for split, photos in total.photos.items():
-        names = (Path(photo).relative_to(Path(PHOTOS, split)).with_suffix("") for photo in photos)
-        lines = "".join(f"{name.as_posix()}\n" for name in names)
+        before = len(f"{PHOTOS}/{split}/")
+        lines = "".join(f"{photo[before:].rpartition('.')[0]}\n" for photo in photos)
         write_bytes(partial / "lists" / f"{split}.txt", lines.encode("utf-8", "surrogateescape"))
     if plan.sides:
         write_bytes(partial / SIDES, (json.dumps(dict(sorted(plan.sides.items())), indent=0) + "\n").encode())
@@ -289,7 +297,8 @@ def _finish(partial: Path, plan: Plan, about: About, total: Totals) -> None:
     }
     write_bytes(partial / CONTACT, contact_sheet(partial, drawn, about.table))
     write_bytes(partial / FILE, about.as_json().encode())
-    _remove_unlisted(partial, total)
+    if resumed:
+        _remove_unlisted(partial, total)
 
 
 def _remove_unlisted(partial: Path, total: Totals) -> None:

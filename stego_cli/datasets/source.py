@@ -6,6 +6,7 @@ are not.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -113,32 +114,35 @@ class Files:
             raise SourceError(f"{shown(name)} is not UTF-8 text.") from error
         return [line.strip() for line in text.splitlines() if line.strip()]
 
-    def path(self, name: str) -> Path | None:
-        """Return a file's path, or None if it lies in an archive."""
-        store, own = self._where[name]
-        found = self._stores[store]
-        return found.root / own if isinstance(found, _Folder) else None
+    def put(self, name: str, target: str, link: bool) -> tuple[int, bytes]:
+        """Bring a file to `target`, byte for byte, and return its size and its first 8 bytes; `link`: as a hard link.
 
-    def put(self, name: str, target: Path, link: bool) -> None:
-        """Bring a file to `target`, byte for byte; `link`: as a hard link.
+        `target` is text, and so are paths inside, since this is done for every file: a Path costs more than the system
+        calls.
 
         Raises:
             SourceError: it cannot be read.
             OutputError: `target` cannot be written or linked.
         """
-        path = self.path(name)
-        content = None if path else self.read(name)
+        store, own = self._where[name]
+        found = self._stores[store]
+        content = None if isinstance(found, _Folder) else found.read(own)
+        path = f"{found.root}/{own}" if isinstance(found, _Folder) else ""
         try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(target)  # noqa: PTH108  (a link that an earlier run made would be written through)
             if content is not None:
-                target.write_bytes(content)
-            elif path is not None and link:
-                target.unlink(missing_ok=True)
-                os.link(path.resolve(), target)
-            elif path is not None:
-                target.unlink(missing_ok=True)  # a link that an earlier run made would be written through
+                with open(target, "wb") as stream:  # noqa: PTH123
+                    stream.write(content)
+                return len(content), content[:8]
+            if link:
+                os.link(os.path.realpath(path), target)
+            else:
                 shutil.copyfile(path, target)
+            with open(target, "rb") as stream:  # noqa: PTH123
+                return os.fstat(stream.fileno()).st_size, stream.read(8)
         except OSError as error:
-            if path is not None and not path.is_file():
+            if path and not Path(path).is_file():
                 raise SourceError(f"{shown(path)} cannot be read: {error.strerror or error}.") from error
             remedy = "Leave out --link: hard links need one file system." if link else "Free some space."
             raise OutputError(f"{shown(target)} cannot be written: {error.strerror or error}.", remedy) from error

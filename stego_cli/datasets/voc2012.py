@@ -47,7 +47,7 @@ def plan(files: Files, settings: PrepareSettings, progress: Progress) -> Plan:
         others = sorted(name for name in photos if name not in used)
         examples += [Example(UNLABELLED, name.rpartition("/")[2].removesuffix(".jpg"), name) for name in others]
     notes = [] if labelled else ["There are no labels (SegmentationClass) in it."]
-    return Plan(examples, TABLES["voc2012"], _label, notes=notes)
+    return Plan(examples, TABLES["voc2012"], _label, as_is=True, notes=notes)
 
 
 def _label(names: tuple[str, ...], contents: list[bytes]) -> Labels:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +47,6 @@ class Written:
     images: dict[int, int] = field(default_factory=dict)
     error: str = ""
 
-    def as_dict(self) -> dict[str, object]:
-        """Return plain data for the journal."""
-        return asdict(self)
-
 
 def key_of(example: Example) -> str:
     """Return what names an example in the journal."""
@@ -75,7 +72,7 @@ class Writer:
     def __init__(self, files: Files, plan: Plan, settings: PrepareSettings, root: Path) -> None:
         self._files, self._plan, self._settings, self._root = files, plan, settings, root
         self._colours = mask_colours(plan)
-        self._made: set[Path] = set()
+        self._made: set[str] = set()
 
     def write(self, example: Example) -> Written:
         """Write one example.
@@ -110,15 +107,22 @@ class Writer:
         return self._plan.read_label(example.labels, contents), contents
 
     def _write_as_is(self, example: Example, written: Written) -> None:
-        suffix = Path(example.photo).suffix
-        target = self._target(f"imgs/{example.split}/{example.name}{suffix}")
+        suffix = os.path.splitext(example.photo)[1]  # noqa: PTH122  (done for every file; see Files.put)
+        name = f"imgs/{example.split}/{example.name}{suffix}"
+        target = self._target(name)
         read = self._labels(example)
-        self._files.put(example.photo, target, self._settings.link)
-        self._count(target, written)
-        _require_picture(target)
+        written.photos.append(name)
+        written.files[name] = 0
+        written.files[name], start = self._files.put(example.photo, target, self._settings.link)
+        if not start:
+            raise PhotoError("the file is empty")
+        known = _STARTS.get(suffix.lower())
+        # A file's first bytes are a cheap way to see that it is a picture, and of the kind that its name says. One of
+        # another kind can still be decoded; a label needs the size anyhow.
+        if read is not None or (known is not None and not start.startswith(known)):
+            size = photo_size(Path(target))
         if read is not None:
             labels, contents = read
-            size = photo_size(target)
             _require_equal(size, labels)
             self._write_label(example, "", labels, written, contents[0] if len(contents) == 1 else None)
 
@@ -169,60 +173,50 @@ class Writer:
     def _write_label(
         self, example: Example, suffix: str, labels: Labels, written: Written, content: bytes | None = None
     ) -> None:
-        counts = np.bincount(labels.ravel(), minlength=256)
-        for index in np.flatnonzero(counts).tolist():
-            written.pixels[index] = written.pixels.get(index, 0) + int(counts[index])
-            written.images[index] = written.images.get(index, 0) + 1
+        for index, count in enumerate(Image.fromarray(labels).histogram()):
+            if count:
+                written.pixels[index] = written.pixels.get(index, 0) + count
+                written.images[index] = written.images.get(index, 0) + 1
         written.labels += 1
-        if content is None or not self._is_mask(content, labels):
+        if content is None or not self._is_mask(content):
             content = encode_mask(np.ascontiguousarray(labels), self._colours)
         self._put(f"labels/{example.split}/{example.name}{suffix}.png", content, written, photo=False)
 
-    def _is_mask(self, content: bytes, labels: Labels) -> bool:
-        """Say whether a file is already what would be written: a palette PNG of these classes in these colours."""
-        image = open_picture(content)
+    def _is_mask(self, content: bytes) -> bool:
+        """Say whether a label file is already what would be written: a PNG with the classes' colours as its palette."""
         table = self._plan.table
-        if table is None or image.format != "PNG" or image.mode != "P":
+        if table is None or not self._plan.as_is:
             return False
-        own = [channel for colour in table.colours for channel in colour]
-        return (image.getpalette("RGB") or [])[: len(own)] == own and bool(np.array_equal(np.asarray(image), labels))
+        image = open_picture(content)
+        own = bytes(channel for colour in table.colours for channel in colour)
+        if image.format != "PNG" or image.mode != "P" or image.palette is None:
+            return False
+        _, colours = image.palette.getdata()  # as it stands in the file; `getpalette` would decode the picture
+        return bytes(colours).startswith(own)
 
     def _put(self, name: str, content: bytes, written: Written, photo: bool = True) -> None:
         target = self._target(name)
         try:
-            target.write_bytes(content)
+            Path(target).write_bytes(content)
         except OSError as error:
             raise OutputError(
                 f"{shown(target)} cannot be written: {error.strerror or error}.", "Free some space."
             ) from error
-        self._count(target, written, photo)
-
-    def _count(self, target: Path, written: Written, photo: bool = True) -> None:
-        name = target.relative_to(self._root).as_posix()
-        written.files[name] = target.stat().st_size
+        written.files[name] = len(content)
         if photo:
             written.photos.append(name)
 
-    def _target(self, name: str) -> Path:
-        target = self._root / name
-        if target.parent not in self._made:
+    def _target(self, name: str) -> str:
+        """Return where a file goes; its folder is made."""
+        below = name.rpartition("/")[0]
+        if below not in self._made:
+            folder = self._root / below
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise OutputError(f"{shown(target.parent)} cannot be made: {error.strerror or error}.") from error
-            self._made.add(target.parent)
-        return target
-
-
-def _require_picture(photo: Path) -> None:
-    """Look at a photograph's first bytes: the cheap way to notice a file that is none."""
-    start = _STARTS.get(photo.suffix.lower())
-    with photo.open("rb") as stream:
-        first = stream.read(8)
-    if not first:
-        raise PhotoError("the file is empty")
-    if start is not None and not first.startswith(start):
-        photo_size(photo)  # a picture of another format than its name says can still be decoded
+                raise OutputError(f"{shown(folder)} cannot be made: {error.strerror or error}.") from error
+            self._made.add(below)
+        return f"{self._root}/{name}"
 
 
 def _require_equal(size: tuple[int, int], labels: Labels | None) -> None:
