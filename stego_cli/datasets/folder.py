@@ -126,18 +126,13 @@ def _described(
             return _of_folders([index_of[name.removeprefix(below).split("/")[0]] for name in names], contents)
 
         return Plan(examples, table, read_folders, notes=notes, strict=False)
-    count = len(table.names) if table else VOID
-
-    def read_numbers(names: tuple[str, ...], contents: list[bytes]) -> Labels:
-        ids = ids_in(contents[0])
-        known = ids[ids != VOID]
-        if known.size and int(known.max()) >= count:
-            raise PhotoError(f"its label has class {int(known.max())}; classes are 0 to {count - 1}")
-        return ids
-
     first = next((example.labels[0] for example in examples if example.labels), None)
     colours = _palette_in(files.read(first)) if first and table is None else []
-    return Plan(examples, table, read_numbers, as_is=True, colours=colours, notes=notes, strict=False)
+    return Plan(examples, table, _numbers, as_is=True, colours=colours, notes=notes, strict=False)
+
+
+def _numbers(names: tuple[str, ...], contents: list[bytes]) -> Labels:
+    return ids_in(contents[0])
 
 
 def _palette_in(content: bytes) -> list[Colour]:

@@ -14,28 +14,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from stego_cli.classes import VOID, ClassTable, numbered
-from stego_cli.datasets.about import FILE, About, Split, read_about
+from stego_cli.datasets.about import FILE, About, read_about
 from stego_cli.datasets.contact import FILE as CONTACT
 from stego_cli.datasets.contact import contact_sheet
 from stego_cli.datasets.example import SIDES, Example, Plan, PrepareSettings, chosen, rank
+from stego_cli.datasets.journal import JOURNAL, LOCK, Journal
 from stego_cli.datasets.layout import LABELS, PHOTOS
 from stego_cli.datasets.source import Files, identity
 from stego_cli.datasets.table import DATASETS
+from stego_cli.datasets.totals import Totals
 from stego_cli.datasets.write import Writer, Written, key_of
 from stego_cli.errors import NoInputError, OutputError, SourceError, Stopped, UsageError
 from stego_cli.images.atomic import shown, write_bytes
 from stego_cli.images.lock import hold
 from stego_cli.images.streams import map_ahead
 from stego_cli.machine import cores
-from stego_cli.palette import palette
 from stego_cli.progress import Progress
 from stego_cli.stop import Stop
 
-_JOURNAL, _LOCK = ".stego-journal.jsonl", ".stego-lock"
 _CHUNK = 16  # photographs
 _SHOWN = 8  # photographs of a split on the contact sheet
-_SPLITS = ("train", "val")  # before all others
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def prepare(settings: PrepareSettings, progress: Progress, stop: Stop) -> Prepar
         raise OutputError(
             f"{shown(out)} cannot be written: {error.strerror or error}.", "Choose another --out."
         ) from error
-    with hold(partial / _LOCK, out):
+    with hold(partial / LOCK, out):
         try:
             return _build(replace(settings, out=out), partial, progress, stop)
         except Stopped as error:
@@ -134,7 +132,7 @@ def plan_of(settings: PrepareSettings, files: Files, progress: Progress) -> Plan
 def open_files(settings: PrepareSettings) -> Files:
     """Open all sources; a context manager."""
     scratch = settings.out.absolute().parent
-    return Files(settings.mounts(), scratch, within=DATASETS[settings.name].archives)
+    return Files(settings.mounts(), scratch, within=DATASETS[settings.name].archives, skip=settings.out)
 
 
 def _build(settings: PrepareSettings, partial: Path, progress: Progress, stop: Stop) -> Prepared:
@@ -144,7 +142,7 @@ def _build(settings: PrepareSettings, partial: Path, progress: Progress, stop: S
         stop.check()
         plan = plan_of(settings, files, progress)
         stop.check()
-        journal = _Journal(partial, _digest(settings))
+        journal = Journal(partial, _digest(settings))
         total = Totals(plan)
         if journal.done:
             progress.note(f"Going on: {len(journal.done)} of {len(plan.examples)} were done before.")
@@ -162,7 +160,7 @@ def _build(settings: PrepareSettings, partial: Path, progress: Progress, stop: S
     return Prepared(about, failures=tuple(total.failures))
 
 
-def _written(examples: list[Example], writer: Writer, journal: _Journal, stop: Stop) -> Iterator[Written]:
+def _written(examples: list[Example], writer: Writer, journal: Journal, stop: Stop) -> Iterator[Written]:
     """Yield what became of each example, in their order, whether now or in a run before."""
 
     def work(chunk: list[Example]) -> list[tuple[Written, bool]]:
@@ -181,105 +179,6 @@ def _written(examples: list[Example], writer: Writer, journal: _Journal, stop: S
         for done in map_ahead(pool, work, chunks, 4 * cores(), lambda: stop.requested is not None):
             journal.add([written for written, anew in done if anew])
             yield from (written for written, _ in done)
-
-
-class Totals:
-    """What all examples come to, by split."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        names = dict.fromkeys(example.split for example in plan.examples)
-        self.photos: dict[str, list[str]] = {name: [] for name in sorted(names, key=lambda name: name not in _SPLITS)}
-        self.splits = {name: Split(pixels=[0] * VOID, images=[0] * VOID) for name in self.photos}
-        self.failures: list[tuple[str, str]] = []
-
-    def add(self, written: Written) -> None:
-        """Count one example."""
-        name = written.key.split("/")[0]
-        if written.error:
-            self.failures.append((written.key, written.error))
-            return
-        split = self.splits[name]
-        self.photos[name] += written.photos
-        split.photographs += len(written.photos)
-        split.labels += written.labels
-        for index, count in written.pixels.items():
-            if index == VOID:
-                split.void += count
-            else:
-                split.pixels[index] += count
-                split.images[index] += written.images[index]
-
-    def about(self, name: str, prepared: dict[str, object]) -> About:
-        """Return what `dataset.json` will say; classes that nobody named are as many as the labels use."""
-        table = self._plan.table if any(split.labels for split in self.splits.values()) else None
-        if self._plan.table is None:
-            used = max(
-                (at + 1 for split in self.splits.values() for at, count in enumerate(split.pixels) if count), default=0
-            )
-            colours = [*self._plan.colours, *palette(VOID)[len(self._plan.colours) :]]
-            table = ClassTable(numbered(used).names, tuple(colours[:used])) if used else None
-        count = len(table.names) if table else 0
-        splits = {
-            key: replace(split, pixels=split.pixels[:count], images=split.images[:count])
-            for key, split in self.splits.items()
-        }
-        return About(name, table, splits, prepared)
-
-
-class _Journal:
-    """A line for each example that is whole in the folder; begun anew where another command left it."""
-
-    def __init__(self, partial: Path, digest: str) -> None:
-        self._file, self._root = partial / _JOURNAL, partial
-        self.done: dict[str, Written] = {}
-        lines = self._file.read_bytes().splitlines(keepends=True) if self._file.is_file() else []
-        if lines and lines[0] == f"{digest}\n".encode():
-            self._read(lines[1:])
-        else:
-            for path in partial.iterdir():
-                if path.name != _LOCK:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-        content = "".join(json.dumps(vars(written)) + "\n" for written in self.done.values())
-        write_bytes(self._file, f"{digest}\n{content}".encode())
-
-    def _read(self, lines: list[bytes]) -> None:
-        for line in lines:
-            try:
-                fields = json.loads(line)
-                for counts in ("pixels", "images"):
-                    fields[counts] = {int(key): count for key, count in fields[counts].items()}
-                self.done[fields["key"]] = Written(**fields)
-            except (ValueError, TypeError, KeyError):
-                continue  # torn by the end of the run that wrote it
-
-    def whole(self, key: str) -> Written | None:
-        """Return what became of an example if its files still are as they were written."""
-        written = self.done.get(key)
-        if written is None or written.error:
-            return None
-        try:
-            whole = all((self._root / name).stat().st_size == size for name, size in written.files.items())
-        except OSError:
-            return None
-        return written if whole else None
-
-    def add(self, done: list[Written]) -> None:
-        """Note some."""
-        try:
-            self._stream.writelines(json.dumps(vars(written)) + "\n" for written in done)
-            self._stream.flush()
-        except OSError as error:
-            raise OutputError(
-                f"{shown(self._file)} cannot be written: {error.strerror}.", "Free some space."
-            ) from error
-
-    def __enter__(self) -> _Journal:
-        self._stream = self._file.open("a", encoding="utf-8")
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stream.close()
 
 
 def _finish(partial: Path, plan: Plan, about: About, total: Totals, resumed: bool) -> None:
@@ -317,8 +216,8 @@ def _put_in_place(partial: Path, out: Path) -> None:
     old = out.parent / f".{out.name}.stego-old"
     try:
         shutil.rmtree(old, ignore_errors=True)
-        (partial / _JOURNAL).unlink()
-        (partial / _LOCK).unlink()
+        (partial / JOURNAL).unlink()
+        (partial / LOCK).unlink()
         if out.exists():
             out.rename(old)
         partial.rename(out)
@@ -343,7 +242,7 @@ def _options(settings: PrepareSettings) -> dict[str, object]:
 
 
 def _sources(settings: PrepareSettings) -> list[dict[str, object]]:
-    return [identity(source) for _, source in settings.mounts()]
+    return [identity(source, settings.out) for _, source in settings.mounts()]
 
 
 def _digest(settings: PrepareSettings) -> str:

@@ -22,9 +22,9 @@ _TEXT = 64 << 20  # bytes; a list of names is smaller
 
 
 class _Folder:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, skip: Path | None) -> None:
         self.root = root
-        self.sizes = dict(walk(root))
+        self.sizes = dict(walk(root, skip))
 
     def read(self, name: str) -> bytes:
         try:
@@ -43,12 +43,16 @@ class Files:
         sources: folders and archives, each with the folder that its names are put below ("" for none).
         scratch: folder for what must be unpacked on the way.
         within: open archives that lie in the folders too, as if they were unpacked in place.
+        skip: a folder not to look into: what is made of the sources may lie among them.
 
     Raises:
         SourceError: a source is missing or cannot be used.
     """
 
-    def __init__(self, sources: Iterable[tuple[str, Path]], scratch: Path, within: bool) -> None:
+    def __init__(
+        self, sources: Iterable[tuple[str, Path]], scratch: Path, within: bool, skip: Path | None = None
+    ) -> None:
+        self._skip = skip
         self._stores: list[Archive] = []
         self._where: dict[str, tuple[int, str]] = {}
         try:
@@ -64,7 +68,7 @@ class Files:
         if not source.is_dir():
             self._index(open_archive(source, scratch), below)
             return
-        folder = _Folder(source)
+        folder = _Folder(source, self._skip)
         self._index(folder, below)
         for name in sorted(folder.sizes) if within else ():
             if is_archive(source / name):
@@ -163,12 +167,13 @@ class Files:
         return roots[0] if roots else None
 
 
-def walk(root: Path) -> Iterator[tuple[str, int]]:
-    """Yield relative name and size of each file below a folder, in a fixed order.
+def walk(root: Path, skip: Path | None) -> Iterator[tuple[str, int]]:
+    """Yield relative name and size of each file below a folder, but not below `skip`, in a fixed order.
 
     Raises:
         SourceError: a folder cannot be read.
     """
+    skipped = None if skip is None else os.path.realpath(skip)
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -182,19 +187,20 @@ def walk(root: Path) -> Iterator[tuple[str, int]]:
             name = f"{below}/{entry.name}" if below else entry.name
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append(name)
+                    if os.path.realpath(entry.path) != skipped:
+                        waiting.append(name)
                 elif entry.is_file():
                     yield name, entry.stat().st_size
             except OSError:
                 continue  # a link to itself, or a file that has just gone
 
 
-def identity(source: Path) -> dict[str, object]:
+def identity(source: Path, skip: Path) -> dict[str, object]:
     """Return what tells whether a source is the one it was: sizes and names, not times, which copying changes."""
     if not source.is_dir():
         return {"name": source.name, "bytes": source.stat().st_size if source.exists() else -1}
     digest, count = hashlib.sha256(), 0
-    for name, size in sorted(walk(source)):
+    for name, size in sorted(walk(source, skip)):
         digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
         count += 1
     return {"name": source.name, "files": count, "sha256": digest.hexdigest()}

@@ -100,17 +100,35 @@ class Writer:
             raise SourceError(f"There is not enough memory for {shown(example.photo)}.") from error
         return written
 
-    def _labels(self, example: Example) -> tuple[Labels, list[bytes]] | None:
+    def _labels(self, example: Example) -> Labels | None:
         if not example.labels:
             return None
-        contents = [self._files.read(name) for name in example.labels]
-        return self._plan.read_label(example.labels, contents), contents
+        return self._plan.read_label(example.labels, [self._files.read(name) for name in example.labels])
+
+    def _mask(self, example: Example) -> tuple[bytes, Image.Image] | None:
+        """Return a label file and its picture if it is already what would be written: the classes and their colours."""
+        table = self._plan.table
+        if table is None or not self._plan.as_is or not example.labels:
+            return None
+        content = self._files.read(example.labels[0])
+        image = open_picture(content)
+        if image.format != "PNG" or image.mode != "P" or image.palette is None:
+            return None
+        _, colours = image.palette.getdata()
+        if not bytes(colours).startswith(bytes(channel for colour in table.colours for channel in colour)):
+            return None
+        try:
+            image.load()
+        except Exception as error:
+            raise PhotoError(f"broken: {error}") from error
+        return content, image
 
     def _write_as_is(self, example: Example, written: Written) -> None:
         suffix = os.path.splitext(example.photo)[1]  # noqa: PTH122  (done for every file; see Files.put)
         name = f"imgs/{example.split}/{example.name}{suffix}"
         target = self._target(name)
-        read = self._labels(example)
+        mask = self._mask(example)
+        read = None if mask else self._labels(example)
         written.photos.append(name)
         written.files[name] = 0
         written.files[name], start = self._files.put(example.photo, target, self._settings.link)
@@ -119,19 +137,22 @@ class Writer:
         known = _STARTS.get(suffix.lower())
         # A file's first bytes are a cheap way to see that it is a picture, and of the kind that its name says. One of
         # another kind can still be decoded; a label needs the size anyhow.
-        if read is not None or (known is not None and not start.startswith(known)):
+        if mask or read is not None or (known is not None and not start.startswith(known)):
             size = photo_size(Path(target))
-        if read is not None:
-            labels, contents = read
-            _require_equal(size, labels)
-            self._write_label(example, "", labels, written, contents[0] if len(contents) == 1 else None)
+        if mask:
+            content, image = mask
+            _require_equal(size, image.size)
+            self._put_label(example, "", content, image.histogram(), written)
+        elif read is not None:
+            _require_equal(size, read.shape[::-1])
+            self._write_label(example, "", read, written)
 
     def _write_pieces(self, example: Example, written: Written) -> None:
         content = self._files.read(example.photo)
         image = (self._plan.read_photo or rgb_of)(content)
-        read = self._labels(example)
-        labels = None if read is None else read[0]
-        _require_equal(image.size, labels)
+        labels = self._labels(example)
+        if labels is not None:
+            _require_equal(image.size, labels.shape[::-1])
         lossless = self._plan.read_photo is not None or Path(example.photo).suffix.lower() not in (".jpg", ".jpeg")
         for suffix, piece, part in self._pieces(example, image, labels):
             stream = io.BytesIO()
@@ -170,29 +191,22 @@ class Writer:
         small = image.resize((width, height), Image.Resampling.BILINEAR)
         return small, None if labels is None else resize_ids(labels, height, width)
 
-    def _write_label(
-        self, example: Example, suffix: str, labels: Labels, written: Written, content: bytes | None = None
-    ) -> None:
-        for index, count in enumerate(Image.fromarray(labels).histogram()):
-            if count:
-                written.pixels[index] = written.pixels.get(index, 0) + count
-                written.images[index] = written.images.get(index, 0) + 1
-        written.labels += 1
-        if content is None or not self._is_mask(content):
-            content = encode_mask(np.ascontiguousarray(labels), self._colours)
-        self._put(f"labels/{example.split}/{example.name}{suffix}.png", content, written, photo=False)
+    def _write_label(self, example: Example, suffix: str, labels: Labels, written: Written) -> None:
+        labels = np.ascontiguousarray(labels)
+        content = encode_mask(labels, self._colours)
+        self._put_label(example, suffix, content, Image.fromarray(labels).histogram(), written)
 
-    def _is_mask(self, content: bytes) -> bool:
-        """Say whether a label file is already what would be written: a PNG with the classes' colours as its palette."""
-        table = self._plan.table
-        if table is None or not self._plan.as_is:
-            return False
-        image = open_picture(content)
-        own = bytes(channel for colour in table.colours for channel in colour)
-        if image.format != "PNG" or image.mode != "P" or image.palette is None:
-            return False
-        _, colours = image.palette.getdata()  # as it stands in the file; `getpalette` would decode the picture
-        return bytes(colours).startswith(own)
+    def _put_label(self, example: Example, suffix: str, content: bytes, counts: list[int], written: Written) -> None:
+        classes = len(self._plan.table.names) if self._plan.table else VOID
+        for index, count in enumerate(counts):
+            if not count:
+                continue
+            if classes <= index < VOID:
+                raise PhotoError(f"its label has class {index}; classes are 0 to {classes - 1}")
+            written.pixels[index] = written.pixels.get(index, 0) + count
+            written.images[index] = written.images.get(index, 0) + 1
+        written.labels += 1
+        self._put(f"labels/{example.split}/{example.name}{suffix}.png", content, written, photo=False)
 
     def _put(self, name: str, content: bytes, written: Written, photo: bool = True) -> None:
         target = self._target(name)
@@ -219,8 +233,6 @@ class Writer:
         return f"{self._root}/{name}"
 
 
-def _require_equal(size: tuple[int, int], labels: Labels | None) -> None:
-    if labels is not None and labels.shape != size[::-1]:
-        raise PhotoError(
-            f"the photograph has {size[0]} x {size[1]} pixels, its label {labels.shape[1]} x {labels.shape[0]}"
-        )
+def _require_equal(size: tuple[int, ...], label: tuple[int, ...]) -> None:
+    if size != label:
+        raise PhotoError(f"the photograph has {size[0]} x {size[1]} pixels, its label {label[0]} x {label[1]}")

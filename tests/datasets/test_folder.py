@@ -100,7 +100,7 @@ def test_broken_ones_are_left_out_and_listed(official, make, tmp_path) -> None:
     prepared = make("folder", official.as_folder(files, tmp_path / "given"), table=numbered(3))
     assert [path for path, _ in prepared.failures] == [f"train/{name}" for name in "bcdef"]
     reasons = " ".join(reason for _, reason in prepared.failures)
-    for part in ("colour picture", "20 x 16", "class 5"):
+    for part in ("colour picture", "20 x 16", "class 3"):
         assert part in reasons
     names = [str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*.*g")]
     assert sorted(names) == ["contact.jpg", "imgs/train/a.jpg", "labels/train/a.png"]

@@ -33,6 +33,14 @@ def test_the_same_command_again_does_nothing_even_without_the_archive(voc, make,
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == times
 
 
+def test_a_data_set_may_be_made_inside_its_source(official, make, tmp_path) -> None:
+    files = {f"{seed}.jpg": official.jpeg((24, 16), seed) for seed in (1, 2)}
+    source = official.as_folder(files, tmp_path / "given")
+    first = make("folder", source, out=source / "made")
+    assert make("folder", source, out=source / "made").kept
+    assert make("folder", source, out=source / "made", overwrite=True).about == first.about
+
+
 def test_other_settings_another_source_or_lost_files_are_noticed(voc, make, tmp_path, official) -> None:
     make("voc2012", voc)
     with pytest.raises(UsageError, match="prepared otherwise \\(limit\\)"):
@@ -128,12 +136,15 @@ def test_a_full_disk_ends_it_and_leaves_nothing(voc, make, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == [voc]
 
 
-@pytest.mark.parametrize("damage", ["label", "photo size", "missing", "listed path", "empty photo"])
+@pytest.mark.parametrize("damage", ["label", "class", "photo size", "missing", "listed path", "empty photo"])
 def test_a_damaged_member_refuses_the_whole(official, make, tmp_path, damage) -> None:
     files, root = official.voc_files(), "VOCdevkit/VOC2012/"
     if damage == "label":
         name = f"{root}SegmentationClass/2007_000033.png"
         files[name] = files[name][:-40]
+    elif damage == "class":
+        name = f"{root}SegmentationClass/2007_000033.png"
+        files[name] = official.png(np.full((7, 501), 21, dtype=np.uint8), official.voc_palette())
     elif damage == "photo size":
         files[f"{root}JPEGImages/2007_000033.jpg"] = official.jpeg((100, 50), 0)
     elif damage == "missing":
