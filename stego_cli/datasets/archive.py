@@ -86,8 +86,10 @@ class _Tar:
         self.sizes: dict[str, int] = {}
         try:
             with tarfile.open(fileobj=self._stream, mode="r:") as tar:
-                for member in tar:
+                while member := tar.next():
                     self._add(member)
+                    # They weigh a kilobyte each, and what counts of them is noted.
+                    tar.members.clear()  # type: ignore[attr-defined]  # which the stubs do not know
                 end = tar.offset
             self._stream.seek(end)
             # The format ends with blocks of zeros; one that stops between two members would pass for whole.
