@@ -1,6 +1,8 @@
 """What a label-free model is worth: cluster mIoU and accuracy beside cosine k-means on the raw features.
 
-    python benchmarks/quality.py DATA --classes 11 [--seeds 3] [--crf]
+    python benchmarks/quality.py DATA --classes 11 [--seeds 3] [--crf] [-- OPTIONS OF stego train ...]
+
+for example `-- --preset paper-cocostuff27-vits8 --backbone focus-vits14`.
 
 DATA has the layout NAME/imgs/{train,val} and NAME/labels/{train,val}. Each seed trains on the photographs of train
 (their labels are never read), exports, segments val and scores it: Hungarian matching, 255 ignored. The peer is the
@@ -81,14 +83,20 @@ def main() -> None:
     parser.add_argument("--classes", type=int, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--crf", action="store_true")
-    options = parser.parse_args()
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    training = given[end + 1 :]  # for `stego train`
+    options = parser.parse_args(given[:end])
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         cache = None
         for seed in range(options.seeds):
             run, raw = Path(scratch) / f"run{seed}", Path(scratch) / f"raw{seed}"
             began = time.perf_counter()
-            stego("train", options.data / "imgs" / "train", "--classes", options.classes, "--out", run, "--seed", seed)
+            photos = options.data / "imgs" / "train"
+            stego(
+                "train", photos, "--classes", options.classes, "--out", run, "--seed", seed, *training
+            )  # fmt: skip
             seconds = time.perf_counter() - began
             cache = cache or raw_features(options.data, run)
             raw_run(cache, run, seed, options.classes, raw)

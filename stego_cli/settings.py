@@ -30,26 +30,35 @@ class CrfSettings:
 class TrainSettings:
     """Everything that decides a trained head, given the photographs."""
 
+    preset: str = "auto"  # the name that the other values came by
+    scheme: str = "auto"  # "auto" or "paper": how a step draws its pairs and finds the clusters (training/fit.py)
     backbone: str = DEFAULT_BACKBONE
-    block: int | None = None  # 0-based block whose tokens are the features; None: the backbone's best
+    block: int | str | None = None  # 0-based block whose tokens are the features; None: the row's; "auto": found out
     token: str = "feat"  # "feat": normed patch tokens of the block; "key": its attention keys
     res: int = DEFAULT_RES  # shorter side of a photograph, pixels, rounded to whole patches
-    classes: int | None = None  # clusters K; None: from the number of photographs
+    crops: str = "none"  # "five": each photograph is used as five crops of it
+    crop_ratio: float = 0.5  # a crop's share of the photograph's width and height
+    classes: int | None = None  # clusters K; None: as many as are found again and again
     code: int = 70  # width of the code
     steps: int = 250  # updates of the head
     batch: int = 32  # photographs an update
     points: int = 11  # sampled points a side, as in the paper
     neighbours: int = 7  # an image's positives are drawn from this many nearest
     permutations: int = 5  # negative pairings of a batch
-    lr: float = 5e-4
+    lr: float = 5e-4  # of the head
+    probe_lr: float = 5e-3  # of centroids that are trained beside the head (scheme "paper")
     dropout: float = 0.1
+    centring: bool = True  # subtract each point's mean from F ("pointwise")
+    clamp: bool = True  # leave negative S without a gradient
     weights: tuple[float, float, float] = (0.63, 0.25, 0.67)  # negative, inter, intra
     quantiles: tuple[float, float, float] = (0.95, 0.6, 0.5)  # of centred F, for each b; negative, inter, intra
+    shifts: tuple[float, float, float] | None = None  # b itself, in the same order; None: from the quantiles
     whiten: int = 32  # F is computed on this many whitened principal components; 0: raw features
     restarts: int = 10  # of k-means
     seed: int = 0
     device: str = "auto"
     cache_memory_mb: int = 1024  # features beyond this go to a memory-mapped file
+    max_cache_gb: float = 64.0  # features beyond this are computed anew whenever they are needed
 
     def __post_init__(self) -> None:
         if self.classes is not None and not 2 <= self.classes <= 256:
@@ -60,6 +69,10 @@ class TrainSettings:
             raise UsageError(f"--steps is {self.steps}; it must be 0 (cluster the raw head) or more.")
         if self.token not in ("feat", "key"):
             raise UsageError(f"--token is {self.token!r}; it is 'feat' or 'key'.")
+        if isinstance(self.block, str) and self.block != "auto":
+            raise UsageError(f"--block is {self.block!r}; it is a number or 'auto'.")
+        if self.crops not in ("none", "five"):
+            raise UsageError(f"--crops is {self.crops!r}; it is 'none' or 'five'.")
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,9 @@ def command(
     ] = None,
     classes: Annotated[
         int | None,
-        typer.Option(help="Number of classes to discover, 2 to 256.", show_default="from the number of photographs"),
+        typer.Option(
+            help="Number of classes to discover, 2 to 256.", show_default="as many as are found again and again"
+        ),
     ] = None,
     crf: Annotated[bool, typer.Option("--crf/--no-crf", help="Sharpen masks along edges with a dense CRF.")] = True,
     crf_engine: CrfEngineOption = "auto",

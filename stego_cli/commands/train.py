@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stego_cli.settings import DEFAULT_BACKBONE, TrainSettings
+from stego_cli.training.presets import PRESETS, preset_settings
 
 HELP = """Train a model on photographs, without labels.
 
@@ -26,9 +27,22 @@ Examples:
   stego train ./photos --out run --classes 11 --seed 1
   stego train ./photos --out run --backbone dinov2-vits14 --res 448
   stego train ./photos --out run --resume
+  stego train ./photos --out run --preset paper-cocostuff27-vits8
+  torchrun --nproc-per-node 4 --no-python stego train ./photos --out run
   stego train ./photos --out run --tensorboard
 """
 _DEFAULT = TrainSettings()
+
+
+def _block(given: str | None) -> int | str | None:
+    try:
+        return None if given is None else int(given)
+    except ValueError:
+        return given  # "auto", or refused by the settings
+
+
+def _of_presets(value: object) -> str:
+    return f"{value}, or the preset's"
 
 
 def command(
@@ -36,20 +50,43 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="Folder for the checkpoint.")],
     classes: Annotated[
         int | None,
-        typer.Option(help="Number of classes, 2 to 256.", show_default="the data set's, else by photographs"),
+        typer.Option(
+            help="Number of classes, 2 to 256.",
+            show_default="the data set's, else as many as are found again and again",
+        ),
     ] = None,
-    backbone: Annotated[str, typer.Option(help="See `stego models list`.")] = DEFAULT_BACKBONE,
+    preset: Annotated[str, typer.Option(help=" | ".join(PRESETS), metavar="NAME")] = "auto",
+    backbone: Annotated[
+        str | None, typer.Option(help="See `stego models list`.", show_default=f"{DEFAULT_BACKBONE}, or the preset's")
+    ] = None,
     block: Annotated[
-        int | None, typer.Option(help="0-based block whose features are taken.", show_default="the backbone's best")
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="0-based block whose features are taken; auto finds it on your photographs.",
+            show_default="the backbone's row",
+        ),
     ] = None,
-    token: Annotated[str, typer.Option(help="feat (normed tokens) or key (attention keys).")] = _DEFAULT.token,
-    res: Annotated[int, typer.Option(help="Shorter side at work, pixels.")] = _DEFAULT.res,
-    steps: Annotated[int, typer.Option(help="Updates of the head.")] = _DEFAULT.steps,
+    token: Annotated[
+        str | None, typer.Option(help="feat (normed tokens) or key (attention keys).", show_default=_DEFAULT.token)
+    ] = None,
+    res: Annotated[
+        int | None, typer.Option(help="Shorter side at work, pixels.", show_default=_of_presets(_DEFAULT.res))
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Updates of the head.", show_default=_of_presets(_DEFAULT.steps))
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same bytes.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    crops: Annotated[
+        str | None, typer.Option(help="none, or five (each photograph as five crops).", show_default="none")
+    ] = None,
     cache_memory: Annotated[
         int, typer.Option(metavar="MB", help="Features beyond this go to a file in RUN, memory-mapped.")
     ] = _DEFAULT.cache_memory_mb,
+    max_cache: Annotated[
+        float, typer.Option(metavar="GB", help="Features beyond this are not kept: every step computes its own.")
+    ] = _DEFAULT.max_cache_gb,
     labels: Annotated[
         Path | None,
         typer.Option(help="Folder of labels (x/a.png for x/a.jpg): trains a linear probe beside the clusters."),
@@ -71,14 +108,15 @@ def command(
     folders = training_folders(photos, labels)
     if classes is None and folders.table is not None and len(folders.table.names) > 1:
         classes = len(folders.table.names)
-    settings = TrainSettings(
-        backbone=backbone, block=block, token=token, res=res, classes=classes, steps=steps, seed=seed, device=device,
-        cache_memory_mb=cache_memory,
+    settings = preset_settings(
+        preset, backbone=backbone, block=_block(block), token=token, res=res, crops=crops, classes=classes, steps=steps,
+        seed=seed, device=device, cache_memory_mb=cache_memory, max_cache_gb=max_cache,
     )  # fmt: skip
     ui = Ui(as_json)
     found = find_photos(photos if photos.is_file() else folders.photos, exclude=out)
     for path, reason in found.unreadable:
         ui.warn(f"The folder {shown(path)} cannot be read: {reason}.")
+    from stego_cli.training.ranks import speaks
     from stego_cli.training.train import train
 
     with Stop() as stop:
@@ -86,12 +124,13 @@ def command(
         labelled = folders if folders.labels else None
         checkpoint = train(paths, out, settings, ui, stop, labelled, resume, overwrite, tensorboard)
     failed = checkpoint.facts["photographs_failed"] + len(found.unreadable)
-    ui.event("trained", run=str(out), classes=len(checkpoint.centroids), failed=failed)
-    page = " (look at report.html)" if (out / "report.html").is_file() else ""
-    ui.note(
-        f"{len(checkpoint.centroids)} classes in {shown(out)}{page}. Next: `stego export-onnx {shown(out)}`, then "
-        "`stego segment PHOTOS --out MASKS`."
-    )
+    if speaks():
+        ui.event("trained", run=str(out), classes=len(checkpoint.centroids), failed=failed)
+        page = " (look at report.html)" if (out / "report.html").is_file() else ""
+        ui.note(
+            f"{len(checkpoint.centroids)} classes in {shown(out)}{page}. Next: `stego export-onnx {shown(out)}`, then "
+            "`stego segment PHOTOS --out MASKS`."
+        )
     if failed:
         from stego_cli.errors import EXIT_SOME_FAILED
 

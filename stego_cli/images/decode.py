@@ -126,6 +126,14 @@ def decode_whole(path: Path) -> Image.Image:
         return _viewed_rgb(image)
 
 
+def nearest_square(image: Image.Image, side: int) -> Image.Image:
+    """Bring the shorter side to `side` by the nearest pixel and cut out the centre, rounding as the original does."""
+    short = min(image.size)
+    width, height = (side if length == short else int(side * length / short) for length in image.size)
+    left, top = round((width - side) / 2), round((height - side) / 2)
+    return image.resize((width, height), Image.Resampling.NEAREST).crop((left, top, left + side, top + side))
+
+
 def _viewed_rgb(image: Image.Image) -> Image.Image:
     try:
         return to_rgb(ImageOps.exif_transpose(image))

@@ -45,33 +45,49 @@ class FrozenViT(nn.Module):
 
         The features are float32 (float16 in a model of that precision).
         """
-        dtype = next(self.vit.parameters()).dtype
-        pixels = ((image.float() - self.mean.float()) / self.std.float()).permute(0, 3, 1, 2).to(dtype)
-        height, width = pixels.shape[-2] // self.row.patch, pixels.shape[-1] // self.row.patch
-        tokens = self._tokens(pixels, height, width)  # (B, prefix + height * width, C)
+        tokens, options = self._first(image)
+        *before, last = self.vit.blocks
+        for block in before:
+            tokens = block(tokens, **options)
+        if self.token == "feat":
+            tokens = last(tokens, **options)
+        return self._features(tokens, last, image)
+
+    def every_block(self, image: Tensor) -> list[Tensor]:
+        """Return what `forward` would of each block up to this one, in order, from one pass."""
+        tokens, options = self._first(image)
+        features = []
+        for block in self.vit.blocks:
+            before = tokens
+            tokens = block(tokens, **options)
+            features.append(self._features(tokens if self.token == "feat" else before, block, image))
+        return features
+
+    def _features(self, tokens: Tensor, block: Any, image: Tensor) -> Tensor:  # noqa: ANN401  (timm is untyped)
+        """Return the features (B, h, w, C) of a block: normed output tokens, or the keys of tokens that it is given."""
+        if self.token == "key":
+            qkv: Tensor = block.attn.qkv(block.norm1(tokens))  # (B, N, 3 * C): queries, keys, values
+            tokens = qkv.chunk(3, dim=-1)[1]
+        else:
+            tokens = self.vit.norm(tokens)
+        height, width = image.shape[1] // self.row.patch, image.shape[2] // self.row.patch
         return tokens[:, self._prefix() :].reshape(tokens.shape[0], height, width, self.row.width)
 
     def _prefix(self) -> int:
         return int(self.vit.num_prefix_tokens)
 
-    def _tokens(self, pixels: Tensor, height: int, width: int) -> Tensor:
+    def _first(self, image: Tensor) -> tuple[Tensor, dict[str, Any]]:
+        """Return the tokens that the first block is given, (B, prefix + h * w, C), and what all blocks are told."""
         vit = self.vit
+        dtype = next(vit.parameters()).dtype
+        pixels = ((image.float() - self.mean.float()) / self.std.float()).permute(0, 3, 1, 2).to(dtype)
+        height, width = pixels.shape[-2] // self.row.patch, pixels.shape[-1] // self.row.patch
         rope = None
         if self.row.positions == "none":
             tokens, rope = vit._pos_embed(vit.patch_embed(pixels))
         else:
             tokens = self._embed(pixels, height, width)
-        tokens = vit.norm_pre(tokens)
-        options = {} if rope is None else {"rope": rope}
-        *before, last = vit.blocks
-        for block in before:
-            tokens = block(tokens, **options)
-        if self.token == "key":
-            qkv: Tensor = last.attn.qkv(last.norm1(tokens))  # (B, N, 3 * C): queries, keys, values
-            _, keys, _ = qkv.chunk(3, dim=-1)
-            return keys
-        normed: Tensor = vit.norm(last(tokens, **options))
-        return normed
+        return vit.norm_pre(tokens), {} if rope is None else {"rope": rope}
 
     def _embed(self, pixels: Tensor, height: int, width: int) -> Tensor:
         """Patch embedding plus resampled positions plus class and register tokens."""

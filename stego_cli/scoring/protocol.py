@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stego_cli.crf import refine
-from stego_cli.images.decode import Rgb, decode, decode_whole
+from stego_cli.images.decode import Rgb, decode, decode_whole, nearest_square
 from stego_cli.images.ids import read_ids, resize_ids
 from stego_cli.images.masks import labels_at
 from stego_cli.model.backbones import IMAGENET_MEAN, IMAGENET_STD
@@ -81,8 +81,8 @@ def load_example(photo: Path, label: Path, protocol: str, res: int, patch: int) 
         width, height = decoded.size
         return Example(decoded.pixels, decoded.pixels, resize_ids(ids, height, width), decoded.size)
     side = crop_side(patch)
-    pixels = np.array(_centre(decode_whole(photo), side))
-    labels = np.asarray(_centre(Image.fromarray(ids), side))
+    pixels = np.array(nearest_square(decode_whole(photo), side))
+    labels = np.asarray(nearest_square(Image.fromarray(ids), side))
     return Example(pixels, there_and_back(pixels), labels, (side, side))
 
 
@@ -96,14 +96,6 @@ def there_and_back(pixels: Rgb) -> Rgb:
     table = (((values - mean) / deviation * deviation + mean) * np.float32(255)).astype(np.uint8)  # (256, 3)
     shown: Rgb = np.take_along_axis(table, pixels.reshape(-1, 3).astype(np.intp), axis=0).reshape(pixels.shape)
     return shown
-
-
-def _centre(image: Image.Image, side: int) -> Image.Image:
-    """Bring the shorter side to `side` by the nearest pixel and cut out the centre, rounding as the original does."""
-    short = min(image.size)
-    width, height = (side if length == short else int(side * length / short) for length in image.size)
-    left, top = round((width - side) / 2), round((height - side) / 2)
-    return image.resize((width, height), Image.Resampling.NEAREST).crop((left, top, left + side, top + side))
 
 
 def count_task(task: Task) -> Counted:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stego_cli.training.ranks import ALONE, Ranks
+
 _QUANTILE_SAMPLE = 20_000  # of a batch's correspondences; its error is far below the batch's own noise
 
 
@@ -44,10 +46,25 @@ def whitening(sample: Tensor, components: int) -> Whitening:
     return Whitening(mean, projection)
 
 
-def calibrated_b(features: Tensor, quantile: float, generator: torch.Generator) -> Tensor:
-    """Return b as the `quantile` of F (N, P, Q), estimated from a random sample if there are many."""
+def calibrated_b(
+    features: Tensor, quantile: float, generator: torch.Generator, ranks: Ranks = ALONE, count: int | None = None
+) -> Tensor:
+    """Return b as the `quantile` of F (N, P, Q), estimated from a random sample if there are many.
+
+    With several processes, `features` are this one's rows of the `count` rows of F, and all get the same b.
+    """
     values = features.flatten()
-    if values.numel() > _QUANTILE_SAMPLE:
-        chosen = torch.randint(values.numel(), (_QUANTILE_SAMPLE,), generator=generator)
-        values = values[chosen.to(values.device)]
+    count = len(features) if count is None else count
+    row = features.shape[1] * features.shape[2]
+    total = count * row
+    chosen = None
+    if total > _QUANTILE_SAMPLE:
+        chosen = torch.randint(total, (_QUANTILE_SAMPLE,), generator=generator).to(values.device)
+    if ranks.count > 1:
+        chosen = torch.arange(total, device=values.device) if chosen is None else chosen
+        place = chosen - ranks.rows(count).start * row
+        here = (place >= 0) & (place < len(values))
+        values = ranks.sum(torch.zeros(len(chosen), device=values.device).masked_scatter(here, values[place[here]]))
+    elif chosen is not None:
+        values = values[chosen]
     return torch.quantile(values, quantile)

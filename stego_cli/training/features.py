@@ -1,7 +1,8 @@
 """Backbone features, computed once and kept: the backbone is frozen, so no step needs to run it again.
 
-All photographs' patch grids lie one after another in one (T, C) float16 array, each with its own height and width, in
-memory or, when it would be too large, in a memory-mapped file. Training reads single points out of it.
+All views' patch grids lie one after another in one (T, C) float16 array, each with its own height and width, in memory
+or, when it would be too large, in a memory-mapped file. Training reads single points out of it. A view is a photograph,
+or a crop of one (`views.py`). What does not fit at all is computed anew whenever it is needed (`live.py`).
 """
 
 from __future__ import annotations
@@ -9,37 +10,75 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stego_cli.errors import NoInputError, OutputError, PhotoError
+from stego_cli.errors import NoInputError, OutputError
 from stego_cli.images.atomic import shown
-from stego_cli.images.decode import Rgb, decode, photo_size, work_size
-from stego_cli.images.streams import by_shape, map_ahead
 from stego_cli.machine import cores
 from stego_cli.model.vit import FrozenViT
 from stego_cli.progress import Progress
 from stego_cli.stop import Stop
+from stego_cli.training.ranks import ALONE, Ranks
+from stego_cli.training.stream import Survey, stream, survey
+from stego_cli.training.views import Cut
 
-_AHEAD = 32  # photographs decoded before they are needed, and at most waiting for others of their shape
+_GROUP = 64  # views that are looked at together when all are
+
+
+class Features(Protocol):
+    """What training needs of the features of N views, wherever they come from.
+
+    Attributes: those of `FeatureCache` of the same names.
+    """
+
+    grids: Tensor
+    pooled: Tensor
+    paths: list[Path]
+    failed: list[tuple[Path, str]]
+    photos: Tensor
+    shares: Tensor
+
+    def __len__(self) -> int:
+        """Return N."""
+
+    @property
+    def width(self) -> int:
+        """Features of a patch, C."""
+
+    def random_tokens(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return at most `count` patch features drawn at random from all views, float32 (n, C)."""
+
+    def grid(self, view: int) -> Tensor:
+        """Return all features of a view, float32 (h, w, C)."""
+
+    def groups(self) -> Iterator[tuple[Tensor, FeatureCache]]:
+        """Yield all views a few at a time: their indices, int64 (b,), and their features."""
+
+    def follow(self, plan: Callable[[int], Tensor], steps: range) -> Iterator[tuple[FeatureCache, Tensor]]:
+        """Yield, for each step, a cache and the row in it of each view that `plan` says the step needs, int64 (b,)."""
 
 
 @dataclass
 class FeatureCache:
-    """Features of N photographs.
+    """Features of N views.
 
     Attributes:
         tokens: (T, C) float16, on the CPU.
-        starts: (N,) int64, each photograph's first row.
+        starts: (N,) int64, each view's first row.
         grids: (N, 2) int64, its height and width in patches.
         pooled: (N, C) float32, its mean feature.
-        paths: its path.
+        paths: its photograph's path.
         failed: photographs that could not be decoded: path and reason.
+        photos: (N,) int64, its photograph's number; by default each view is a photograph.
+        shares: (N, 4) float32, the part of the photograph that it shows: left, top, right, bottom, 0 to 1.
     """
 
     tokens: Tensor
@@ -48,9 +87,48 @@ class FeatureCache:
     pooled: Tensor
     paths: list[Path]
     failed: list[tuple[Path, str]]
+    photos: Tensor = field(default_factory=lambda: torch.empty(0))
+    shares: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def __post_init__(self) -> None:
+        if len(self.photos) != len(self.paths):
+            self.photos = torch.arange(len(self.paths))
+        if len(self.shares) != len(self.paths):
+            self.shares = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(len(self.paths), 1)
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def width(self) -> int:
+        """Features of a patch, C."""
+        return self.tokens.shape[1]
+
+    def only(self, kept: Tensor) -> FeatureCache:
+        """Return the cache with those views alone, int64 (n,); the tokens are shared."""
+        parts = {name: getattr(self, name)[kept] for name in ("starts", "grids", "pooled", "photos", "shares")}
+        return replace(self, paths=[self.paths[int(index)] for index in kept], **parts)
+
+    def groups(self) -> Iterator[tuple[Tensor, FeatureCache]]:
+        """Yield all views a few at a time: their indices, int64 (b,), and their features."""
+        for start in range(0, len(self), _GROUP):
+            indices = torch.arange(start, min(start + _GROUP, len(self)))
+            yield indices, self.only(indices)
+
+    def follow(self, plan: Callable[[int], Tensor], steps: range) -> Iterator[tuple[FeatureCache, Tensor]]:
+        """Yield, for each step, a cache and the row in it of each view that `plan` says the step needs, int64 (b,)."""
+        for step in steps:
+            yield self, plan(step)
+
+    def grid(self, view: int) -> Tensor:
+        """Return all features of a view, float32 (h, w, C)."""
+        return self.maps(torch.tensor([view]))[0]
+
+    def maps(self, views: Tensor) -> Tensor:
+        """Return the whole grids of views (b,), which must be of one shape, float32 (b, h, w, C)."""
+        height, width = self.grids[views[0]].tolist()
+        rows = self.starts[views, None] + torch.arange(height * width)
+        return self._at(rows).reshape(len(views), height, width, -1)
 
     def sample(self, photos: Tensor, points: Tensor) -> Tensor:
         """Return features at points, bilinear between patch centres.
@@ -79,12 +157,18 @@ class FeatureCache:
 
     def random_tokens(self, count: int, generator: torch.Generator) -> Tensor:
         """Return all patch features if there are at most `count`, else `count` drawn at random, float32 (n, C)."""
-        ends = self.grids.prod(1).cumsum(0)
-        total = int(ends[-1])
-        drawn = torch.arange(total) if total <= count else torch.randint(total, (count,), generator=generator)
-        photo = torch.searchsorted(ends, drawn, right=True)
-        before = torch.cat([torch.zeros(1, dtype=torch.int64), ends[:-1]])
-        return self._at(self.starts[photo] + drawn - before[photo])
+        view, patch = drawn_patches(self.grids, count, generator)
+        return self._at(self.starts[view] + patch)
+
+
+def drawn_patches(grids: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw `count` patches, or take all if there are no more: each one's view and place in it, both int64 (n,)."""
+    ends = grids.prod(1).cumsum(0)
+    total = int(ends[-1])
+    drawn = torch.arange(total) if total <= count else torch.randint(total, (count,), generator=generator)
+    view = torch.searchsorted(ends, drawn, right=True)
+    before = torch.cat([torch.zeros(1, dtype=torch.int64), ends[:-1]])
+    return view, drawn - before[view]
 
 
 def compute_features(
@@ -97,6 +181,9 @@ def compute_features(
     memory_limit: int,
     scratch: Path,
     batch: int = 8,
+    cut: Cut | None = None,
+    found: Survey | None = None,
+    ranks: Ranks = ALONE,
 ) -> FeatureCache:
     """Run the backbone over photographs, once.
 
@@ -109,106 +196,107 @@ def compute_features(
         stop: asked between batches.
         memory_limit: bytes; features beyond this go to a file in `scratch` that vanishes with the process.
         scratch: folder for that file.
-        batch: photographs of one shape run together.
+        batch: views of one shape run together.
+        cut: how photographs become views; None: they are taken whole.
+        found: what their headers say, if it is known.
+        ranks: processes that share the work and, in a file in `scratch`, its result.
 
     Raises:
         NoInputError: no photograph could be decoded.
         OutputError: the file does not fit on the disk.
         Stopped: the user asked for it.
     """
-    patch, width = backbone.row.patch, backbone.row.width
+    cut = cut or Cut(res, backbone.row.patch)
+    width = backbone.row.width
     backbone.to(device)
-    failed: list[tuple[Path, str]] = []
-    usable: list[Path] = []
-    grids: list[tuple[int, int]] = []
     with ThreadPoolExecutor(cores()) as pool:
-        for path, size in zip(paths, pool.map(_size_or_reason, paths), strict=True):
-            if isinstance(size, str):
-                failed.append((path, size))
-            else:
-                columns, rows = work_size(*size, res, patch)
-                usable.append(path)
-                grids.append((rows // patch, columns // patch))
-        starts = list(itertools.accumulate((rows * columns for rows, columns in grids), initial=0))
-        tokens = allocate(starts[-1], width, memory_limit, scratch, progress)
-        pooled = torch.zeros(len(usable), width)
-        good = torch.zeros(len(usable), dtype=torch.bool)
-
-        def work(index: int) -> tuple[int, Rgb | str]:
-            return index, _pixels_or_reason(usable[index], res, patch, grids[index])
-
-        decoded = map_ahead(pool, work, range(len(usable)), _AHEAD)
-        with progress.stage("Computing features", len(usable), unit="photographs") as stage:
-            for group in by_shape(decoded, _shape, lambda: batch, _AHEAD):
-                stop.check()
+        found = found or survey(paths, cut, pool)
+        failed = list(found.failed)
+        starts = list(itertools.accumulate((rows * columns for rows, columns in found.grids), initial=0))
+        tokens = allocate(starts[-1], width, memory_limit, scratch, progress, ranks)
+        pooled = torch.zeros(len(found.views), width)
+        good = torch.zeros(len(found.views))
+        mine = list(range(len(found.views)))[ranks.rows(len(found.views))]
+        with progress.stage("Computing features", len(mine), unit="photographs") as stage:
+            for group in stream(backbone, found.views, mine, cut, device, stop, pool, batch):
                 stage.advance(len(group))
-                images = [(index, pixels) for index, pixels in group if not isinstance(pixels, str)]
-                failed += [(usable[index], pixels) for index, pixels in group if isinstance(pixels, str)]
-                if not images:
-                    continue
-                with torch.inference_mode():
-                    stacked = torch.from_numpy(np.stack([pixels for _, pixels in images])).to(device)
-                    features = backbone(stacked).flatten(1, 2)  # (b, h * w, C)
-                    means = features.float().mean(1).cpu()
-                    half = features.half().cpu()
-                for (index, _), values, mean in zip(images, half, means, strict=True):
-                    tokens[starts[index] : starts[index + 1]] = values
-                    pooled[index] = mean
-                    good[index] = True
-    kept = good.nonzero().flatten()
-    if len(kept) == 0:
-        path, reason = failed[0]
-        raise NoInputError(f"None of the {len(paths)} photographs can be decoded; {shown(path)}: {reason}.")
+                for done in group:
+                    if done.features is None or done.mean is None:
+                        failed.append((found.views[done.index].path, done.reason))
+                        continue
+                    tokens[starts[done.index] : starts[done.index + 1]] = done.features
+                    pooled[done.index] = done.mean
+                    good[done.index] = 1
+    share_between(ranks, device, pooled, good)
     return FeatureCache(
         tokens=tokens,
-        starts=torch.tensor(starts[:-1])[kept],
-        grids=torch.tensor(grids)[kept],
-        pooled=pooled[kept],
-        paths=[usable[int(index)] for index in kept],
-        failed=failed,
-    )
+        starts=torch.tensor(starts[:-1], dtype=torch.int64),
+        grids=torch.tensor(found.grids),
+        pooled=pooled,
+        **described(found, good, failed, cut, ranks),
+    ).only(good.nonzero().flatten())
 
 
-def _size_or_reason(path: Path) -> tuple[int, int] | str:
-    try:
-        return photo_size(path)
-    except PhotoError as error:
-        return error.message
+def share_between(ranks: Ranks, device: torch.device, *tensors: Tensor) -> None:
+    """Put into each tensor the sum of all processes' tensors of that place."""
+    for tensor in tensors:
+        if ranks.count > 1:
+            tensor.copy_(ranks.sum(tensor.to(device)))
 
 
-def _pixels_or_reason(path: Path, res: int, patch: int, grid: tuple[int, int]) -> Rgb | str:
-    try:
-        pixels = decode(path, res, patch).pixels
-    except PhotoError as error:
-        return error.message
-    return pixels if pixels.shape[:2] == (grid[0] * patch, grid[1] * patch) else "it changed while it was read"
+def described(found: Survey, good: Tensor, failed: list[tuple[Path, str]], cut: Cut, ranks: Ranks) -> dict[str, Any]:
+    """Return what a cache says of its views besides their features.
+
+    Raises:
+        NoInputError: no photograph could be decoded.
+    """
+    everywhere = [tuple(each) for part in ranks.gather(failed) for each in part]  # type: ignore[attr-defined]
+    failed = list(dict.fromkeys(everywhere))  # a photograph fails once, whatever the number of its crops
+    if not bool(good.any()):
+        path, reason = failed[0]
+        raise NoInputError(
+            f"None of the {len({path for path, _ in failed})} photographs can be decoded; {shown(path)}: {reason}."
+        )
+    return {
+        "paths": [view.path for view in found.views],
+        "failed": failed,
+        "photos": torch.tensor([view.photo for view in found.views]),
+        "shares": torch.tensor([cut.shares(view.box, view.size) for view in found.views]),
+    }
 
 
-def _shape(item: tuple[int, Rgb | str]) -> tuple[int, ...] | None:
-    return None if isinstance(item[1], str) else item[1].shape
-
-
-def allocate(rows: int, width: int, limit: int, scratch: Path, progress: Progress) -> Tensor:
+def allocate(rows: int, width: int, limit: int, scratch: Path, progress: Progress, ranks: Ranks = ALONE) -> Tensor:
     """Return float16 (rows, width), in memory up to `limit` bytes, else in a file in `scratch` that is gone at the end.
+
+    Several processes always share a file.
 
     Raises:
         OutputError: the file does not fit on the disk.
     """
     size = rows * width * 2
-    if size <= limit:
+    if (size <= limit and ranks.count == 1) or not size:
         return torch.zeros(rows, width, dtype=torch.float16)
-    progress.note(f"Features take {size / 1e9:.1f} GB: kept in a memory-mapped file in {shown(scratch)}.")
+    name: list[object] = [None]
     try:
-        with tempfile.NamedTemporaryFile(dir=scratch, prefix=".stego-features-", suffix=".tmp") as file:
-            # Space is claimed now: a page that the disk cannot hold later would kill the process.
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-            else:
-                file.truncate(size)
-            # The name is gone when the block ends; the pages live as long as the mapping.
-            return torch.from_numpy(np.memmap(file.name, dtype=np.float16, mode="r+", shape=(rows, width)))
+        if ranks.first:
+            with tempfile.NamedTemporaryFile(
+                dir=scratch, prefix=".stego-features-", suffix=".tmp", delete=False
+            ) as file:
+                name = [file.name]
+                # Space is claimed now: a page that the disk cannot hold later would kill the process.
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:
+                    file.truncate(size)
+        shared = Path(str(ranks.gather(name[0])[0]))
+        tokens = torch.from_numpy(np.memmap(shared, dtype=np.float16, mode="r+", shape=(rows, width)))
+        ranks.wait()
+        return tokens
     except OSError as error:
         raise OutputError(
             f"The features' {size / 1e9:.1f} GB do not fit in {scratch}: {error.strerror or error}.",
-            "Use fewer photographs or a smaller --res.",
+            "Give a smaller --max-cache, fewer photographs or a smaller --res.",
         ) from error
+    finally:
+        if ranks.first and name[0] is not None:  # the pages live as long as the mapping
+            Path(str(name[0])).unlink(missing_ok=True)

@@ -1,27 +1,33 @@
-"""The loop that trains the head on cached features (paper, equations 4 and 5).
+"""The loop that trains the head on features (paper, equations 4 and 5).
 
 Three terms a step: photographs with themselves (intra), with one of their nearest neighbours (inter), and with others
-(negative). The original resamples features for each of the five negative pairings; since its points are random and
-independent, the second set of points is here sampled once and permuted, which has the same distribution and leaves
-three lookups and three passes through the head where there were seven.
+(negative). How a step draws its pairs depends on the scheme: `pairs.py` has the short one of `auto` and the original's.
+
+All randomness of a step comes from the seed and the step's number. So a step can be prepared ahead of time, a resumed
+run goes on as if undisturbed, and several processes draw the same batch, of which each computes its own rows.
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from stego_cli.model.head import Head, channel_dropout
+from stego_cli.model.head import Head
 from stego_cli.settings import TrainSettings
 from stego_cli.training.calibration import Whitening, calibrated_b
 from stego_cli.training.correspondence import centre, correspondence, correspondence_loss
-from stego_cli.training.features import FeatureCache
+from stego_cli.training.features import FeatureCache, Features
+from stego_cli.training.pairs import TERMS, Batch, Pair, paper_pairs, short_pairs
+from stego_cli.training.ranks import ALONE, Ranks
 
-TERMS = ("negative", "inter", "intra")  # the order of weights and quantiles
+__all__ = ["TERMS", "Fit", "StepFigures"]
+
 COLLAPSED_COSINE = 0.9  # mean S of unrelated photographs beyond which all codes point one way
 COLLAPSED_RANK = 1.5  # effective number of dimensions below which classes cannot be told apart
 
@@ -37,6 +43,7 @@ class StepFigures:
         correspondences: mean S of each term's pairs.
         b: each term's shift.
         rank: effective dimensions of the batch's codes, (sum of eigenvalues)^2 / sum of their squares.
+        probe: loss of the cluster probe, where it is trained beside the head.
     """
 
     step: int
@@ -45,6 +52,7 @@ class StepFigures:
     correspondences: tuple[float, ...]
     b: tuple[float, ...]
     rank: float
+    probe: float | None = None
 
     @property
     def collapsed(self) -> bool:
@@ -57,117 +65,134 @@ class Fit:
 
     Attributes:
         head: being trained, on `device`.
+        centroids: (K, D), trained beside it in the scheme "paper", of any length; None where k-means finds them.
         step: steps done.
-        optimiser: Adam over the head.
-        generator: source of all randomness, on the CPU.
-        on_pairs: told each pairing's step, term, F (centred) and S (N, P, Q) without gradient; must not change them.
+        optimiser: Adam over the head, and over the centroids.
+        on_pairs: told each pairing's step, term, F and S (N, P, Q) without gradient; must not change them.
     """
 
     def __init__(
-        self, cache: FeatureCache, neighbours: Tensor, whitening: Whitening | None, settings: TrainSettings,
-        device: torch.device, generator: torch.Generator,
+        self, features: Features, neighbours: Tensor, whitening: Whitening | None, settings: TrainSettings,
+        device: torch.device, ranks: Ranks = ALONE,
     ) -> None:  # fmt: skip
-        self._cache, self._neighbours, self._settings, self._device = cache, neighbours, settings, device
+        self._features, self._neighbours, self._settings, self._device = features, neighbours, settings, device
         self._whitening = whitening and Whitening(whitening.mean.to(device), whitening.projection.to(device))
-        self.generator = generator
+        self._ranks = ranks
+        self.centroids: Tensor | None = None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)  # layers draw their first weights from the global generator
-            self.head = Head(cache.tokens.shape[1], settings.code).to(device)
-        self.optimiser = torch.optim.Adam(self.head.parameters(), lr=settings.lr)
+            self.head = Head(features.width, settings.code).to(device)
+            if settings.scheme == "paper":
+                self.centroids = torch.randn(settings.classes or 2, settings.code).to(device).requires_grad_()
+        groups = [{"params": list(self.head.parameters()), "lr": settings.lr}]
+        if self.centroids is not None:
+            groups.append({"params": [self.centroids], "lr": settings.probe_lr})
+        self.optimiser = torch.optim.Adam(groups)
         self.step = 0
         self.on_pairs: Callable[[int, int, Tensor, Tensor], None] | None = None
 
     def run(self, should_stop: Callable[[], bool]) -> Iterator[StepFigures]:
-        """Do the remaining steps, yielding each one's figures; end early after the step at which `should_stop`."""
-        while self.step < self._settings.steps and not should_stop():
-            yield self._one_step()
+        """Do the remaining steps, yielding each one's figures; end early before the step at which `should_stop`."""
+        steps = range(self.step, self._settings.steps)
+        for cache, rows in self._features.follow(self.views, steps):
+            if self._ranks.any(should_stop()):
+                return
+            yield self._one_step(cache, rows)
 
-    def _one_step(self) -> StepFigures:
+    def views(self, step: int) -> Tensor:
+        """Return the views that a step works on, int64 (2 * B,): the batch, then a neighbour of each."""
+        return self._choose(step)[1]
+
+    def _choose(self, step: int) -> tuple[torch.Generator, Tensor]:
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{self._settings.seed} {step}".encode()))
+        chosen = torch.randperm(len(self._features), generator=generator)[: self._settings.batch]
+        rank = torch.randint(self._neighbours.shape[1], (len(chosen),), generator=generator)
+        return generator, torch.cat([chosen, self._neighbours[chosen, rank]])
+
+    def _one_step(self, cache: FeatureCache, rows: Tensor) -> StepFigures:
         settings = self._settings
-        # Cosine decay: late steps settle instead of wandering, which matters because no label says when to stop.
-        rate = settings.lr * 0.5 * (1 + math.cos(math.pi * self.step / settings.steps))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        points = self._draw()
-        features = {name: self._for_loss(value) for name, value in points.items()}
-        codes = {name: self.head(value, self._masks(len(value), value.shape[2])) for name, value in points.items()}
-
-        losses: list[list[Tensor]] = [[], [], []]
-        cosines: list[list[Tensor]] = [[], [], []]
-        shifts: list[list[Tensor]] = [[], [], []]
-        for term, first, second, order in self._pairs(len(points["own"])):
-            with torch.no_grad():
-                F = centre(correspondence(features[first], features[second][order]))
-                b = calibrated_b(F, settings.quantiles[term], self.generator)
-            S = correspondence(codes[first], codes[second][order])
-            if self.on_pairs is not None:
-                self.on_pairs(self.step + 1, term, F, S.detach())
-            losses[term].append(correspondence_loss(F, S, b).mean())
-            cosines[term].append(S.detach().mean())
-            shifts[term].append(b)
-        terms = [torch.stack(values).mean() for values in losses]
-        loss = sum((weight * term for weight, term in zip(settings.weights, terms, strict=True)), torch.zeros(()))
+        if settings.scheme == "auto":
+            # Cosine decay: late steps settle instead of wandering, which matters because no label says when to stop.
+            rate = settings.lr * 0.5 * (1 + math.cos(math.pi * self.step / settings.steps))
+            self.optimiser.param_groups[0]["lr"] = rate
+        generator, _ = self._choose(self.step)
+        own, near = rows.chunk(2)
+        batch = Batch(cache, own, near, self._ranks.rows(len(own)), self.head, self._whitening, self._device)
+        draw = paper_pairs if settings.scheme == "paper" else short_pairs
+        sums = torch.zeros(3, len(TERMS))  # of loss, S and b
+        weighted: list[Tensor] = []
+        codes: Tensor | None = None  # the batch's own
+        for pair in draw(batch, settings, generator):
+            codes = pair.codes[0] if codes is None else codes
+            elements = len(own) * pair.codes[0].shape[1] * pair.codes[1].shape[1]
+            loss, S, b = self._term(pair, len(own), generator)
+            share = 1 / (settings.permutations if TERMS[pair.term] == "negative" else 1)
+            weighted.append(settings.weights[pair.term] * share * loss.sum() / elements)
+            measured = [loss.detach().sum() / elements, S.detach().sum() / elements, b / self._ranks.count]
+            sums[:, pair.term] += share * torch.stack([each.cpu() for each in measured])
+        assert codes is not None
+        probe = self._probe_loss(batch, len(own))
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        total = torch.stack(weighted).sum()
+        (total if probe is None else total + probe).backward()  # type: ignore[no-untyped-call]
+        self._sum_gradients()
         self.optimiser.step()
         self.step += 1
+        return self._figures(sums, total.detach(), codes.detach(), probe)
+
+    def _term(self, pair: Pair, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the element-wise loss, S, and b of the rows of this process, out of `count`."""
+        settings, term = self._settings, pair.term
+        with torch.no_grad():
+            F = correspondence(*pair.features)
+            if settings.centring:
+                F = centre(F) if self._ranks.count == 1 else self._centred(F, count)
+            if settings.shifts is not None:
+                b = torch.tensor(settings.shifts[term], device=F.device)
+            else:
+                b = calibrated_b(F, settings.quantiles[term], generator, self._ranks, count)
+        S = correspondence(*pair.codes)
+        if self.on_pairs is not None:
+            self.on_pairs(self.step + 1, term, F, S.detach())
+        return correspondence_loss(F, S, b, settings.clamp), S, b
+
+    def _centred(self, F: Tensor, count: int) -> Tensor:
+        """Return `centre` of the whole batch's F, here of its rows in this process."""
+        mean = self._ranks.sum(F.sum() / (count * F.shape[1] * F.shape[2]))
+        return F - F.mean(2, keepdim=True) + mean
+
+    def _probe_loss(self, batch: Batch, count: int) -> Tensor | None:
+        """Return the cluster probe's loss, -(largest cosine of each code with a centroid), over the batch's codes."""
+        if self.centroids is None or batch.code_maps is None:
+            return None
+        codes = F.normalize(batch.code_maps.detach().flatten(1, 2), dim=2)  # (b, h * w, D)
+        cosines = codes @ F.normalize(self.centroids, dim=1).T
+        return -cosines.amax(2).sum() / (count * codes.shape[1])
+
+    def _sum_gradients(self) -> None:
+        if self._ranks.count > 1:
+            gradients = [p.grad for group in self.optimiser.param_groups for p in group["params"] if p.grad is not None]
+            flat = self._ranks.sum(torch.cat([each.flatten() for each in gradients]))
+            for each, part in zip(gradients, torch.split(flat, [each.numel() for each in gradients]), strict=True):
+                each.copy_(part.view_as(each))
+
+    def _figures(self, sums: Tensor, loss: Tensor, codes: Tensor, probe: Tensor | None) -> StepFigures:
+        flat = codes.flatten(0, 1)
+        measured = [sums.flatten().to(self._device), loss[None], (flat.T @ flat).flatten()]
+        measured += [] if probe is None else [probe.detach()[None]]
+        whole = self._ranks.sum(torch.cat(measured)).cpu().double()
+        terms, cosines, shifts = whole[: sums.numel()].reshape(sums.shape).tolist()
+        gram = whole[sums.numel() + 1 :][: flat.shape[1] ** 2].reshape(flat.shape[1], -1)
         return StepFigures(
             step=self.step,
-            loss=float(loss.detach()),
-            terms=tuple(float(term.detach()) for term in terms),
-            correspondences=tuple(float(torch.stack(values).mean()) for values in cosines),
-            b=tuple(float(torch.stack(values).mean()) for values in shifts),
-            rank=_effective_rank(codes["own"].detach()),
+            loss=float(whole[sums.numel()]),
+            terms=tuple(terms),
+            correspondences=tuple(cosines),
+            b=tuple(shifts),
+            rank=_effective_rank(gram),
+            probe=None if probe is None else float(whole[-1]),
         )
 
-    def _draw(self) -> dict[str, Tensor]:
-        """Sample a batch's features at random points, (B, P, C) each.
 
-        "own": the photographs; "near": a neighbour of each, at other points; "other": the photographs, at the
-        neighbours' points, to be permuted.
-        """
-        settings, total = self._settings, len(self._cache)
-        chosen = torch.randperm(total, generator=self.generator)[: settings.batch]
-        rank = torch.randint(self._neighbours.shape[1], (len(chosen),), generator=self.generator)
-        near = self._neighbours[chosen, rank]
-        shape = (2, len(chosen), settings.points**2, 2)
-        first, second = torch.rand(shape, generator=self.generator) * 2 - 1
-        places = {"own": (chosen, first), "near": (near, second), "other": (chosen, second)}
-        return {name: self._cache.sample(*place).to(self._device) for name, place in places.items()}
-
-    def _pairs(self, count: int) -> Iterator[tuple[int, str, str, Tensor]]:
-        """Yield (term, first, second, order of second) for every pairing of a step."""
-        same = torch.arange(count)
-        yield TERMS.index("intra"), "own", "own", same
-        yield TERMS.index("inter"), "own", "near", same
-        for _ in range(self._settings.permutations):
-            yield TERMS.index("negative"), "own", "other", derangement(count, self.generator)
-
-    def _for_loss(self, features: Tensor) -> Tensor:
-        """Return the features that F is computed on: whitened, or as they are with the original's dropout."""
-        if self._whitening is not None:
-            return self._whitening(features)
-        return features * channel_dropout(len(features), features.shape[2], self._settings.dropout, self.generator).to(
-            features
-        )
-
-    def _masks(self, count: int, channels: int) -> tuple[Tensor, Tensor]:
-        first, second = (channel_dropout(count, channels, self._settings.dropout, self.generator) for _ in range(2))
-        return first.to(self._device), second.to(self._device)
-
-
-def derangement(count: int, generator: torch.Generator) -> Tensor:
-    """Return an order of `count` things in which none is at its own place: int64 (count,).
-
-    A random permutation in which what stayed is replaced by its successor (as in the original), so that a thing may
-    occur twice. A lone photograph has no other: it is its own negative.
-    """
-    order = torch.randperm(count, generator=generator)
-    fixed = order == torch.arange(count)
-    return torch.where(fixed, (order + 1) % count, order)
-
-
-def _effective_rank(codes: Tensor) -> float:
-    flat = codes.flatten(0, 1)
-    gram = (flat.T @ flat).double()
+def _effective_rank(gram: Tensor) -> float:
     return float(gram.trace() ** 2 / gram.square().sum().clamp(min=1e-30))

@@ -27,10 +27,10 @@ from stego_cli.stop import Stop
 from stego_cli.training.correspondence import correspondence
 from stego_cli.training.described import Describer
 from stego_cli.training.features import FeatureCache, compute_features
-from stego_cli.training.fit import derangement
 from stego_cli.training.labels import LabelledPoints, read_labels
 from stego_cli.training.linear_probe import sample_as_upsampled
 from stego_cli.training.neighbours import nearest_neighbours
+from stego_cli.training.pairs import derangement
 
 PAIRINGS = ("within", "neighbour", "other")
 ALL = "all"  # the three together

@@ -16,7 +16,7 @@ from stego_cli.classes import VOID
 from stego_cli.datasets.layout import Folders
 from stego_cli.errors import PhotoError
 from stego_cli.images.atomic import shown
-from stego_cli.images.ids import read_ids
+from stego_cli.images.ids import Ids, read_ids
 from stego_cli.progress import Progress
 
 _POINTS = 1024  # of each photograph at most; the probe is small, and neighbouring pixels say the same
@@ -28,8 +28,8 @@ class LabelledPoints:
     """Points of photographs whose class is known.
 
     Attributes:
-        photos: int64 (M,), index of the photograph.
-        places: float32 (M, 2), x and y as shares of width and height, 0 to 1.
+        photos: int64 (M,), index of the view (a photograph, or a crop of one).
+        places: float32 (M, 2), x and y as shares of the view's width and height, 0 to 1.
         classes: int64 (M,).
         count: number of classes.
     """
@@ -41,9 +41,11 @@ class LabelledPoints:
 
 
 def read_labels(
-    photos: list[Path], folders: Folders, generator: torch.Generator, progress: Progress
+    photos: list[Path], folders: Folders, generator: torch.Generator, progress: Progress, shares: Tensor | None = None
 ) -> LabelledPoints | None:
-    """Read the label of each photograph and draw points from its labelled pixels.
+    """Read the label of each view's photograph and draw points from the labelled pixels that the view shows.
+
+    `shares`, float32 (N, 4), say which part of the photograph that is: left, top, right, bottom, 0 to 1; None: all.
 
     Labels may be missing, broken, or void in part or whole; that is said and never fails. Returns None if no pixel has
     a class. Void is 255, or what the data set says; with its table, values beyond its classes are void too.
@@ -61,7 +63,7 @@ def read_labels(
                 missing += 1
                 continue
             try:
-                ids = read_ids(file)
+                ids = read_ids(file) if shares is None else _shown_part(read_ids(file), shares[index].tolist())
             except PhotoError as error:
                 missing += 1
                 progress.warn(f"The label {shown(file)} cannot be used: {error.message}.")
@@ -91,3 +93,11 @@ def read_labels(
         classes=torch.cat([classes for _, _, classes in drawn]),
         count=known or largest + 1,
     )
+
+
+def _shown_part(ids: Ids, share: list[float]) -> Ids:
+    left, top, right, bottom = share
+    height, width = ids.shape
+    rows = slice(round(top * height), max(round(top * height) + 1, round(bottom * height)))
+    columns = slice(round(left * width), max(round(left * width) + 1, round(right * width)))
+    return ids[rows, columns]

@@ -8,30 +8,50 @@ be empty and no loss undefined.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stego_cli.model.head import Head
-from stego_cli.progress import Progress
-from stego_cli.training.features import FeatureCache, allocate
+from stego_cli.training.features import FeatureCache, Features
 from stego_cli.training.labels import LabelledPoints
 
 _BATCH = 4096  # points a step
 _STEPS = 1500
 _LR = 5e-3  # the original's
-_CODES_AT_ONCE = 65_536
 
 
-def codes_of(cache: FeatureCache, head: Head, memory_limit: int, scratch: Path, progress: Progress) -> FeatureCache:
-    """Return the cache with every feature replaced by its code, float16; see `allocate` for the last three."""
-    codes = allocate(len(cache.tokens), head.cluster1.out_features, memory_limit, scratch, progress)
+def codes_at(features: Features, head: Head, labelled: LabelledPoints) -> Tensor:
+    """Return the code of each labelled point, float32 (M, D), a few views at a time."""
+    points = torch.zeros(len(labelled.photos), head.cluster1.out_features)
+    order = labelled.photos.argsort(stable=True)
+    ordered = labelled.photos[order]
+    for indices, group in features.groups():
+        first, last = torch.searchsorted(ordered, torch.stack([indices[0], indices[-1] + 1])).tolist()
+        wanted = order[first:last]
+        if len(wanted):
+            codes = replace(group, tokens=_codes(group, head), starts=_starts(group.grids))
+            row = torch.searchsorted(indices, labelled.photos[wanted])
+            points[wanted] = sample_as_upsampled(codes, row, labelled.places[wanted])
+    return points
+
+
+def _starts(grids: Tensor) -> Tensor:
+    sizes = grids.prod(1)
+    return sizes.cumsum(0) - sizes
+
+
+def _codes(group: FeatureCache, head: Head) -> Tensor:
+    """Return the codes of a few views, one after another, float16 (T', D)."""
+    sizes = group.grids.prod(1)
     with torch.no_grad():
-        for start in range(0, len(codes), _CODES_AT_ONCE):
-            codes[start : start + _CODES_AT_ONCE] = head(cache.tokens[start : start + _CODES_AT_ONCE].float()).half()
-    return replace(cache, tokens=codes)
+        return torch.cat(
+            [
+                head(group.tokens[start : start + size].float()).half()
+                for start, size in zip(group.starts.tolist(), sizes.tolist(), strict=True)
+            ]
+        )
 
 
 def sample_as_upsampled(cache: FeatureCache, photos: Tensor, places: Tensor) -> Tensor:
@@ -53,13 +73,12 @@ def sample_as_upsampled(cache: FeatureCache, photos: Tensor, places: Tensor) -> 
 
 
 def fit_linear_probe(
-    codes: FeatureCache, labelled: LabelledPoints, generator: torch.Generator
+    points: Tensor, labelled: LabelledPoints, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, float]:
     """Return weight (C, D) and bias (C,) of the probe, and the share of labelled points that it gets right.
 
-    Adam on the cross-entropy of random labelled points, with cosine decay.
+    Adam on the cross-entropy of random labelled points, whose codes are `points` (M, D), with cosine decay.
     """
-    points = sample_as_upsampled(codes, labelled.photos, labelled.places)  # (M, D)
     width = points.shape[1]
     weight = torch.empty(labelled.count, width).uniform_(-1, 1, generator=generator) / width**0.5
     bias = torch.zeros(labelled.count)

@@ -20,7 +20,7 @@ from stego_cli.page import Picture, cards, page, picture_row
 from stego_cli.palette import palette
 from stego_cli.training import charts
 from stego_cli.training.charts import Line, line_chart
-from stego_cli.training.features import FeatureCache
+from stego_cli.training.features import Features
 from stego_cli.training.fit import COLLAPSED_COSINE, COLLAPSED_RANK, TERMS, StepFigures
 from stego_cli.training.samples import SamplePhoto, predict, sample_photos
 from stego_cli.training.watch import BINS, Histograms
@@ -40,7 +40,7 @@ class Report:
 
     name = "The report"
 
-    def __init__(self, cache: FeatureCache, run: Path) -> None:
+    def __init__(self, cache: Features, run: Path) -> None:
         self._cache, self._run = cache, run
         self._counts: Histograms = {}
 

@@ -9,7 +9,6 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -37,7 +36,8 @@ def save_state(fit: Fit, settings: TrainSettings, source: str, run: Path) -> Non
     tensors = {f"head.{name}": value for name, value in fit.head.state_dict().items()}
     for index, state in fit.optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
-    tensors["generator"] = fit.generator.get_state()
+    if fit.centroids is not None:
+        tensors["centroids"] = fit.centroids.detach()
     about = {"step": fit.step, "settings": asdict(settings), "photographs": source}
     contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
     write_bytes(run / RESUME_FILE, save(contiguous, {"about": json.dumps(about)}))
@@ -74,5 +74,6 @@ def load_state(fit: Fit, settings: TrainSettings, source: str, run: Path) -> Non
             _, index, key = name.split(".")
             state["state"].setdefault(int(index), {})[key] = value
     fit.optimiser.load_state_dict(state)
-    fit.generator.set_state(tensors["generator"].to(torch.uint8))
+    if fit.centroids is not None:
+        fit.centroids.data.copy_(tensors["centroids"])
     fit.step = step

@@ -21,7 +21,7 @@ from stego_cli.images.decode import Rgb, decode
 from stego_cli.model.head import Head
 from stego_cli.model.probes import cluster_log_probs
 from stego_cli.palette import palette
-from stego_cli.training.features import FeatureCache
+from stego_cli.training.features import Features
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SamplePhoto:
         return stream.getvalue()
 
 
-def sample_photos(cache: FeatureCache, count: int, side: int) -> list[SamplePhoto]:
+def sample_photos(cache: Features, count: int, side: int) -> list[SamplePhoto]:
     """Return up to `count` photographs, evenly spread over the cache's order; those that have gone are left out.
 
     Args:
@@ -57,18 +57,18 @@ def sample_photos(cache: FeatureCache, count: int, side: int) -> list[SamplePhot
     samples = []
     for index in chosen.tolist():
         try:
-            pixels = decode(cache.paths[index], side, 1).pixels
+            pixels = _shown(decode(cache.paths[index], side, 1).pixels, cache.shares[index].tolist())
         except PhotoError:
             continue
-        samples.append(SamplePhoto(cache.paths[index], pixels, grid_features(cache, index)))
+        samples.append(SamplePhoto(cache.paths[index], pixels, cache.grid(index)))
     return samples
 
 
-def grid_features(cache: FeatureCache, index: int) -> Tensor:
-    """Return all features of a photograph, float32 (h, w, C)."""
-    start = int(cache.starts[index])
-    height, width = cache.grids[index].tolist()
-    return cache.tokens[start : start + height * width].float().reshape(height, width, -1)
+def _shown(pixels: Rgb, share: list[float]) -> Rgb:
+    """Return the part of a photograph that a view shows."""
+    left, top, right, bottom = share
+    height, width = pixels.shape[:2]
+    return pixels[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
 
 
 def codes_of(head: Head, features: Tensor) -> Tensor:

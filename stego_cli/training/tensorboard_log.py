@@ -16,7 +16,7 @@ from stego_cli.model.checkpoint import Checkpoint
 from stego_cli.model.head import Head
 from stego_cli.scoring.matching import assign
 from stego_cli.settings import TrainSettings
-from stego_cli.training.features import FeatureCache
+from stego_cli.training.features import Features
 from stego_cli.training.fit import TERMS, StepFigures
 from stego_cli.training.kmeans import cosine_kmeans
 from stego_cli.training.samples import SamplePhoto, codes_of, coloured, predict, sample_photos
@@ -47,7 +47,7 @@ class TensorBoard:
 
     name = "The log for TensorBoard"
 
-    def __init__(self, cache: FeatureCache, settings: TrainSettings, run: Path) -> None:
+    def __init__(self, cache: Features, settings: TrainSettings, run: Path) -> None:
         self._cache, self._settings, self._run = cache, settings, run
         self._every = max(1, settings.steps // _PREDICTIONS)
         self._writer: Any = None  # torch's writer has no types

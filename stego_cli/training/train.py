@@ -3,53 +3,51 @@
 from __future__ import annotations
 
 import json
-import math
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from stego_cli import __version__
 from stego_cli.datasets.layout import Folders
 from stego_cli.errors import Stopped, UsageError
 from stego_cli.images.atomic import append_line, remove_leftovers, require_writable, sha256, shown, write_bytes
 from stego_cli.images.lock import hold
 from stego_cli.machine import cores
-from stego_cli.model.backbones import backbone
+from stego_cli.model.backbones import Backbone, backbone
 from stego_cli.model.checkpoint import (
     BACKBONE_FILE,
     CONFIG_FILE,
     METRICS_FILE,
     MODEL_FILE,
     Checkpoint,
+    load_checkpoint,
     save_checkpoint,
 )
 from stego_cli.model.vit import FrozenViT, build
 from stego_cli.model.weights import pull
-from stego_cli.progress import Progress
+from stego_cli.progress import Progress, Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
+from stego_cli.training.blocks import best_block, block_dimensions
 from stego_cli.training.calibration import whitening
-from stego_cli.training.features import FeatureCache, compute_features
+from stego_cli.training.compactness import EVERY, SAMPLE, best_step, compactness
+from stego_cli.training.features import Features
+from stego_cli.training.finish import finished
 from stego_cli.training.fit import TERMS, Fit, StepFigures
-from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
 from stego_cli.training.labels import read_labels
-from stego_cli.training.linear_probe import codes_of, fit_linear_probe
+from stego_cli.training.linear_probe import codes_at, fit_linear_probe
+from stego_cli.training.live import prepare_features
 from stego_cli.training.neighbours import nearest_neighbours
+from stego_cli.training.ranks import Ranks, join, leave, own_gpu
 from stego_cli.training.resume import RESUME_FILE, fingerprint, load_state, save_state
 from stego_cli.training.tensorboard_log import require_tensorboard
+from stego_cli.training.views import cut_of
 from stego_cli.training.watch import Watch, open_watch
 
 _WHITENING_SAMPLE = 60_000  # patches
-_KMEANS_SAMPLE = 40_000
 _SAVE_EVERY = 50  # steps between saves of the state to resume from
 LOCK_FILE = ".stego-lock"
-_MAX_CLASSES = 27  # as many as CocoStuff27 has; more are asked for by name
-
-
-def default_classes(photographs: int) -> int:
-    """Return K for a number of photographs: few hold few things that recur, many as much as the usual benchmarks."""
-    return min(_MAX_CLASSES, max(4, round(2 + 2 * math.sqrt(photographs))))
 
 
 def torch_device(name: str) -> torch.device:
@@ -60,7 +58,7 @@ def torch_device(name: str) -> torch.device:
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device(own_gpu())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -103,54 +101,72 @@ def train(
         OutputError: `run` cannot be written, or another run writes to it.
         Stopped: a signal came.
     """
+    device = torch_device(settings.device)
+    ranks = join(device)
+    if not ranks.first:
+        progress = Quiet()
     _check_run(run, resume, overwrite)
     if tensorboard:
         require_tensorboard()
     if labels is not None and not (labels.labels and labels.labels.is_dir()):
         raise UsageError(f"--labels {shown(labels.labels or '')} is not a folder.")
     require_writable(run)
-    with hold(run / LOCK_FILE):
-        remove_leftovers(run)
-        return _train(paths, run, settings, progress, stop, labels, resume, tensorboard)
+    ranks.wait()  # every process has looked at the folder before one of them changes it
+    with hold(run / LOCK_FILE) if ranks.first else nullcontext():
+        if ranks.first:
+            remove_leftovers(run)
+        try:
+            return _train(paths, run, settings, progress, stop, labels, resume, tensorboard, device, ranks)
+        finally:
+            leave()
 
 
 def _train(
     paths: list[Path], run: Path, settings: TrainSettings, progress: Progress, stop: Stop, labels: Folders | None,
-    resume: bool, tensorboard: bool,
+    resume: bool, tensorboard: bool, device: torch.device, ranks: Ranks,
 ) -> Checkpoint:  # fmt: skip
-    device = torch_device(settings.device)
-    torch.set_num_threads(cores())
+    torch.set_num_threads(max(1, cores() // ranks.count) if device.type == "cpu" else cores())
     row = backbone(settings.backbone)
     weights = pull(row, progress)
     weights_sha256 = sha256(weights)
-    vit = build(row, weights, settings.block, settings.token)
+    vit, blocks = _built(row, weights, paths, settings, device, progress, stop)
     progress.note(f"Backbone {row.name}, block {vit.block}, on {device}.")
-    limit = settings.cache_memory_mb * 1_000_000
-    cache = compute_features(vit, paths, settings.res, device, progress, stop, limit, run)
-    for path, reason in cache.failed:
+    features = prepare_features(vit, paths, settings, run, device, progress, stop, ranks)
+    for path, reason in features.failed:
         progress.warn(f"Left out {shown(path)}: {reason}.")
         progress.event("photograph_failed", path=shown(path), error=reason)
-    settings = _resolved(settings, vit, cache, progress)
+    settings = _resolved(settings, vit, features, progress)
 
     generator = torch.Generator().manual_seed(settings.seed)
-    space = whitening(cache.random_tokens(_WHITENING_SAMPLE, generator), settings.whiten) if settings.whiten else None
-    near = nearest_neighbours(cache.pooled, settings.neighbours)
-    fit = Fit(cache, near, space, settings, device, generator)
-    source = fingerprint(cache.paths, weights_sha256)
+    space = (
+        whitening(features.random_tokens(_WHITENING_SAMPLE, generator), settings.whiten) if settings.whiten else None
+    )
+    near = nearest_neighbours(features.pooled, settings.neighbours, features.photos, device)
+    fit = Fit(features, near, space, settings, device, ranks)
+    source = fingerprint(features.paths, weights_sha256)
     if resume:
         load_state(fit, settings, source, run)
         progress.note(f"Resuming after step {fit.step} of {settings.steps}.")
-    else:
+    elif ranks.first:
         for name in (RESUME_FILE, CONFIG_FILE, MODEL_FILE, METRICS_FILE, BACKBONE_FILE):  # what --overwrite replaces
             (run / name).unlink(missing_ok=True)
-    watch = open_watch(fit, cache, settings, run, progress, tensorboard)
-    last = _fit(fit, settings, source, run, progress, stop, watch)
-    checkpoint = _finish(fit, cache, vit, weights_sha256, settings, last)
+    ranks.wait()
+    if not ranks.first:
+        for _ in fit.run(lambda: stop.requested is not None):
+            pass
+        ranks.wait()  # until the first has written
+        return load_checkpoint(run)
+    watch = open_watch(fit, features, settings, run, progress, tensorboard)
+    sample = features.random_tokens(SAMPLE, torch.Generator().manual_seed(settings.seed))
+    last = _fit(fit, sample, settings, source, run, progress, stop, watch)
+    checkpoint = finished(fit, features, vit, weights_sha256, settings, last, progress)
+    checkpoint.facts.update({"blocks": blocks} if blocks else {})
     save_checkpoint(checkpoint, run)  # before labels are looked at: they must not endanger what needs none
     if labels is not None:
-        checkpoint = _with_linear_probe(checkpoint, cache, labels, limit, run, progress)
+        checkpoint = _with_linear_probe(checkpoint, features, labels, progress)
         save_checkpoint(checkpoint, run)
     watch.finish(checkpoint)
+    ranks.wait()
     if fit.step < settings.steps and stop.requested is not None:
         raise Stopped(
             stop.requested,
@@ -159,6 +175,24 @@ def _train(
         )
     (run / RESUME_FILE).unlink(missing_ok=True)
     return checkpoint
+
+
+def _built(
+    row: Backbone, weights: Path, paths: list[Path], settings: TrainSettings, device: torch.device, progress: Progress,
+    stop: Stop,
+) -> tuple[FrozenViT, list[dict[str, float]]]:  # fmt: skip
+    """Build the backbone up to the wanted block; also return what each block was worth, if that was to be found out."""
+    if not isinstance(settings.block, str):
+        return build(row, weights, settings.block, settings.token), []
+    whole = build(row, weights, -1, settings.token)
+    dimensions = block_dimensions(whole, paths, cut_of(settings, whole.row.patch), device, progress, stop)
+    if not dimensions:  # no photograph can be decoded, which those who compute the features will say
+        return build(row, weights, None, settings.token), []
+    said = ", ".join(f"{block}: {value:.1f}" for block, value in dimensions.items())
+    progress.note(f"Dimensions used by the features of each block: {said}.")
+    curve = [{"block": block, "dimensions": round(value, 3)} for block, value in dimensions.items()]
+    progress.event("blocks", curve=curve)
+    return build(row, weights, best_block(dimensions), settings.token), curve
 
 
 def _check_run(run: Path, resume: bool, overwrite: bool) -> None:
@@ -172,14 +206,9 @@ def _check_run(run: Path, resume: bool, overwrite: bool) -> None:
             raise UsageError(f"{run} holds a run already.", "Give another --out, or --overwrite to replace it.")
 
 
-def _resolved(settings: TrainSettings, vit: FrozenViT, cache: FeatureCache, progress: Progress) -> TrainSettings:
+def _resolved(settings: TrainSettings, vit: FrozenViT, features: Features, progress: Progress) -> TrainSettings:
     """Fill in what was left open and adapt to few photographs, saying so."""
-    count = len(cache)
-    patches = int(cache.grids.prod(1).sum())
-    classes = settings.classes
-    if classes is None:
-        classes = min(default_classes(count), patches)
-        progress.note(f"{classes} classes for {count} photograph{'' if count == 1 else 's'} (choose with --classes).")
+    count = len(features)
     if count < settings.batch:
         progress.note(
             f"{count} photograph{'' if count == 1 else 's'}: batches of {min(count, settings.batch)}, "
@@ -188,7 +217,6 @@ def _resolved(settings: TrainSettings, vit: FrozenViT, cache: FeatureCache, prog
         )
     return replace(
         settings,
-        classes=classes,
         block=vit.block,
         batch=min(count, settings.batch),
         neighbours=min(max(1, count - 1), settings.neighbours),
@@ -196,19 +224,24 @@ def _resolved(settings: TrainSettings, vit: FrozenViT, cache: FeatureCache, prog
 
 
 def _fit(
-    fit: Fit, settings: TrainSettings, source: str, run: Path, progress: Progress, stop: Stop, watch: Watch
-) -> dict[str, object] | None:
-    """Do the remaining steps and return what the last one measured."""
+    fit: Fit, sample: torch.Tensor, settings: TrainSettings, source: str, run: Path, progress: Progress, stop: Stop,
+    watch: Watch,
+) -> dict[str, object] | None:  # fmt: skip
+    """Do the remaining steps and return what the last one measured; `sample` are features whose codes are watched."""
     metrics = run / METRICS_FILE
     # Steps after the saved state will be done again.
     lines = metrics.read_text().splitlines(keepends=True)[: fit.step] if metrics.exists() and fit.step else []
     write_bytes(metrics, "".join(lines).encode())
     last: dict[str, object] | None = json.loads(lines[-1]) if lines else None
+    before = map(json.loads, lines)
+    seen: dict[int, float] = {line["step"]: line["compactness"] for line in before if "compactness" in line}
     collapsed = False
     with progress.stage("Training the head", settings.steps, unit="steps") as stage:
         stage.advance(fit.step)
         for figures in fit.run(lambda: stop.requested is not None):
             last = _as_json(figures)
+            if fit.step % EVERY == 0 or fit.step == settings.steps:
+                last["compactness"] = seen[fit.step] = round(compactness(fit.head, sample, settings.classes), 6)
             append_line(metrics, json.dumps(last))
             progress.event("step", **last)
             watch.step(figures, fit.head)
@@ -226,19 +259,22 @@ def _fit(
             if fit.step % _SAVE_EVERY == 0:
                 save_state(fit, settings, source, run)
     save_state(fit, settings, source, run)
+    if (best := best_step(seen)) is not None and not collapsed:
+        progress.warn(
+            f"Codes were most compact at step {best} ({seen[best]:.3f}) and have come looser since "
+            f"({seen[max(seen)]:.3f}): this looks over-trained. Try fewer --steps."
+        )
     return last
 
 
-def _with_linear_probe(
-    checkpoint: Checkpoint, cache: FeatureCache, folders: Folders, memory_limit: int, run: Path, progress: Progress
-) -> Checkpoint:
+def _with_linear_probe(checkpoint: Checkpoint, features: Features, folders: Folders, progress: Progress) -> Checkpoint:
     """Add a linear probe, or say why there is none."""
     generator = torch.Generator().manual_seed(checkpoint.settings.seed)
-    labelled = read_labels(cache.paths, folders, generator, progress)
+    labelled = read_labels(features.paths, folders, generator, progress, features.shares)
     if labelled is None:
         progress.warn(f"No pixel of the labels in {shown(folders.labels or '')} has a class: no linear probe.")
         return checkpoint
-    codes = codes_of(cache, checkpoint.head, memory_limit, run, progress)
+    codes = codes_at(features, checkpoint.head, labelled)
     weight, bias, right = fit_linear_probe(codes, labelled, generator)
     progress.note(f"Linear probe: {labelled.count} classes, right on {right:.1%} of the labelled training points.")
     facts = {**checkpoint.facts, "linear_classes": labelled.count, "linear_accuracy": round(100 * right, 4)}
@@ -258,35 +294,5 @@ def _as_json(figures: StepFigures) -> dict[str, object]:
         "correspondences": named(figures.correspondences),
         "b": named(figures.b),
         "rank": round(figures.rank, 3),
+        **({} if figures.probe is None else {"probe": round(figures.probe, 6)}),
     }
-
-
-def _finish(
-    fit: Fit, cache: FeatureCache, vit: FrozenViT, weights_sha256: str, settings: TrainSettings,
-    last: dict[str, object] | None,
-) -> Checkpoint:  # fmt: skip
-    """Cluster the codes. The draw depends on the seed alone, so that a resumed run ends like an undisturbed one."""
-    generator = torch.Generator().manual_seed(settings.seed)
-    head = fit.head.cpu().eval()
-    with torch.no_grad():
-        codes = torch.nn.functional.normalize(head(cache.random_tokens(_KMEANS_SAMPLE, generator)), dim=1)
-    assert settings.classes is not None  # resolved
-    centroids = cosine_kmeans(codes, settings.classes, settings.restarts, generator)
-    return Checkpoint(
-        head=head,
-        centroids=centroids,
-        shares=tuple(cluster_shares(codes, centroids).tolist()),
-        backbone=vit.row,
-        block=vit.block,
-        token=vit.token,
-        weights_sha256=weights_sha256,
-        res=settings.res,
-        settings=settings,
-        facts={
-            "stego_version": __version__,
-            "photographs": len(cache),
-            "photographs_failed": len(cache.failed),
-            "steps_done": fit.step,
-            "last": last,
-        },
-    )

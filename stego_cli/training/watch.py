@@ -18,7 +18,7 @@ from stego_cli.model.checkpoint import Checkpoint
 from stego_cli.model.head import Head
 from stego_cli.progress import Progress
 from stego_cli.settings import TrainSettings
-from stego_cli.training.features import FeatureCache
+from stego_cli.training.features import Features
 from stego_cli.training.fit import TERMS, Fit, StepFigures
 
 BINS = 80  # of a histogram over -1 to 1
@@ -105,7 +105,7 @@ def histogram(values: Tensor) -> Tensor:
 
 
 def open_watch(
-    fit: Fit, cache: FeatureCache, settings: TrainSettings, run: Path, progress: Progress, tensorboard: bool
+    fit: Fit, cache: Features, settings: TrainSettings, run: Path, progress: Progress, tensorboard: bool
 ) -> Watch:
     """Return a watch over `fit` that writes RUN/report.html at the end and, if wanted, RUN/tensorboard as it goes.
 

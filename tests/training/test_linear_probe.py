@@ -57,7 +57,7 @@ def test_the_probe_learns_what_is_linear_in_the_codes() -> None:
     places = torch.rand(3000, 2, generator=generator)
     codes = sample_as_upsampled(cache, photos, places)
     classes = (codes @ torch.randn(5, 3, generator=generator)).argmax(1)
-    weight, bias, right = fit_linear_probe(cache, LabelledPoints(photos, places, classes, 3), generator)
+    weight, bias, right = fit_linear_probe(codes, LabelledPoints(photos, places, classes, 3), generator)
     assert (weight.shape, bias.shape) == ((3, 5), (3,))
     assert right > 0.97
 

@@ -22,6 +22,20 @@ def test_few_photographs_have_few_neighbours() -> None:
 
 def test_blocks_change_nothing(monkeypatch) -> None:
     pooled = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
-    whole = nearest_neighbours(pooled, 5)
-    monkeypatch.setattr(neighbours, "_BLOCK", 7)
-    assert torch.equal(nearest_neighbours(pooled, 5), whole)
+    photos = torch.arange(50) // 2
+    similarity = torch.nn.functional.normalize(pooled, dim=1) @ torch.nn.functional.normalize(pooled, dim=1).T
+    expected = similarity.masked_fill(photos[:, None] == photos, -1).topk(5).indices
+    assert torch.equal(nearest_neighbours(pooled, 5, photos), expected)
+    monkeypatch.setattr(neighbours, "_BLOCK", 7)  # blocks that cut photographs in two, and runs that are not full
+    monkeypatch.setattr(neighbours, "_RUN", 3)
+    assert torch.equal(nearest_neighbours(pooled, 5, photos), expected)
+
+
+def test_crops_of_one_photograph_are_neighbours_only_where_there_is_no_other() -> None:
+    pooled = torch.rand(10, 4, generator=torch.Generator().manual_seed(0))
+    photos = torch.arange(10) // 5
+    found = nearest_neighbours(pooled, 7, photos)
+    assert found.shape == (10, 5)
+    assert (photos[found] != photos[:, None]).all()
+    alone = nearest_neighbours(pooled[:5], 7, photos[:5])
+    assert all(sorted([*row, index]) == list(range(5)) for index, row in enumerate(alone.tolist()))

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stego_cli.datasets.layout import Folders
 from stego_cli.errors import OutputError, Stopped, UsageError
 from stego_cli.images.lock import hold
 from stego_cli.model.checkpoint import load_checkpoint
 from stego_cli.progress import Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
-from stego_cli.training.train import LOCK_FILE, default_classes, train
+from stego_cli.training.finish import most_classes
+from stego_cli.training.presets import preset_settings
+from stego_cli.training.train import LOCK_FILE, train
 
 QUICK = {"res": 112, "steps": 12, "restarts": 2}
 
@@ -44,14 +47,17 @@ def paths(photos_folder: Path) -> list[Path]:
     return sorted(photos_folder.glob("*.jpg"))
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_few_photographs_train_and_say_what_was_adapted(
     count: int, paths: list[Path], tmp_path: Path, real_weights: Path
 ) -> None:
     recorder = Recorder()
     quick(paths[:count], tmp_path / "run", recorder)
     checkpoint = load_checkpoint(tmp_path / "run")
-    assert len(checkpoint.centroids) == default_classes(count)
+    assert 4 <= len(checkpoint.centroids) <= most_classes(count)
+    curve = checkpoint.facts["class_curve"]
+    assert [each["classes"] for each in curve] == list(range(4, most_classes(count) + 1))
+    assert all(0 <= each["stability"] <= 1 for each in curve)
     assert checkpoint.settings.batch == count
     assert any("classes for" in text for text in recorder.said)
     assert any("nearest neighbours" in text for text in recorder.said)
@@ -68,6 +74,52 @@ def test_grey_identical_and_flat_photographs_train_without_nan(tmp_path: Path, r
     quick(files, tmp_path / "run", classes=3)
     assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
     assert np.isfinite(load_checkpoint(tmp_path / "run").centroids.numpy()).all()
+
+
+def test_thirty_one_photographs_partly_grey_and_alike_train_with_labels_partly_missing(
+    paths: list[Path], tmp_path: Path, real_weights: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    files = [tmp_path / "photos" / f"{index:02}.png" for index in range(31)]
+    for index, file in enumerate(files):
+        with Image.open(paths[index % 5]) as photo:  # five photographs again and again: exact copies
+            photo.convert("L" if index % 2 else "RGB").resize((80, 60)).save(file)
+    (tmp_path / "labels").mkdir()
+    Image.fromarray(np.full((60, 80), 2, np.uint8)).save(tmp_path / "labels" / "03.png")
+    folders = Folders(tmp_path / "photos", tmp_path / "labels")
+    settings = TrainSettings(res=56, steps=4, restarts=1)
+    checkpoint = train(files, tmp_path / "run", settings, Quiet(), Stop(), folders)
+    assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert np.isfinite(checkpoint.centroids.numpy()).all()
+    assert checkpoint.linear is not None
+
+
+def test_the_block_is_found_among_those_of_the_second_half(
+    paths: list[Path], tmp_path: Path, real_weights: Path
+) -> None:
+    recorder = Recorder()
+    quick(paths[:4], tmp_path / "run", recorder, block="auto", steps=1, classes=4)
+    checkpoint = load_checkpoint(tmp_path / "run")
+    dimensions = {each["block"]: each["dimensions"] for each in checkpoint.facts["blocks"]}
+    assert sorted(dimensions) == list(range(6, 12))
+    assert dimensions[checkpoint.block] == max(dimensions.values())
+    assert dimensions[11] < dimensions[9]  # the last block of this backbone was tuned for another task
+    assert checkpoint.settings.block == checkpoint.block
+    assert any(text.startswith("Dimensions used by") for text in recorder.said)
+
+
+def test_the_papers_recipe_trains_on_crops_and_keeps_its_own_centroids(
+    paths: list[Path], tmp_path: Path, real_weights: Path
+) -> None:
+    settings = preset_settings("paper-cocostuff27-vits8", backbone="focus-vits14", res=56, steps=4, classes=5)
+    checkpoint = train(paths[:2], tmp_path / "run", settings, Quiet(), Stop())
+    assert checkpoint.facts["photographs"] == 2
+    assert checkpoint.settings.batch == 10  # five crops of each
+    assert checkpoint.centroids.shape == (5, 70)
+    assert list(checkpoint.shares) == sorted(checkpoint.shares, reverse=True)
+    lines = metrics(tmp_path / "run")
+    assert [line["b"]["negative"] for line in lines] == pytest.approx([0.66] * 4)
+    assert all(np.isfinite(line["probe"]) for line in lines)
 
 
 def test_the_loss_falls_on_real_photographs(paths: list[Path], tmp_path: Path, real_weights: Path) -> None:

@@ -1,0 +1,61 @@
+"""Named settings of `stego train`: `auto`, and the published runs to the letter.
+
+The published figures are those of the original's configuration files and of the settings that were given with the
+checkpoints; b and weights are in the order negative, inter, intra. They belong to their backbone and data set: on
+another backbone the published shifts make the codes collapse (docs/training.md), which `auto` is there to avoid.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stego_cli.errors import UsageError
+from stego_cli.settings import TrainSettings
+
+Row = dict[str, Any]
+
+# What all published runs share. Steps are updates of the head: a trainer that counts the updates of each of three
+# optimisers reports three times as many.
+_PAPER: Row = {
+    "scheme": "paper",
+    "token": "feat",
+    "res": 224,
+    "crops": "five",
+    "crop_ratio": 0.5,
+    "points": 11,
+    "neighbours": 7,
+    "permutations": 5,
+    "lr": 5e-4,
+    "probe_lr": 5e-3,
+    "dropout": 0.1,
+    "clamp": True,
+    "centring": True,
+    "whiten": 0,
+}
+_SMALL: Row = {"backbone": "dino-vits8", "steps": 5000, "batch": 16, "code": 70, "weights": (0.63, 0.25, 0.67)}
+_BASE: Row = {"backbone": "dino-vitb8", "steps": 7000, "batch": 32}
+
+PRESETS: dict[str, Row] = {
+    "auto": {},
+    "paper-cocostuff27-vitb8": {
+        **_PAPER, **_BASE, "classes": 27, "code": 90, "weights": (0.1538476, 1.0, 0.1), "shifts": (1.0, 0.2, 0.12),
+    },
+    "paper-cocostuff27-vits8": {**_PAPER, **_SMALL, "classes": 27, "shifts": (0.66, 0.02, 0.08)},
+    "paper-cityscapes-vitb8": {
+        **_PAPER, **_BASE, "classes": 27, "code": 100, "centring": False,
+        "weights": (0.90588, 0.57745, 1.0), "shifts": (0.31361, 0.17543, 0.45828),
+    },
+    "paper-potsdam-vits8": {**_PAPER, **_SMALL, "classes": 3, "crops": "none", "shifts": (0.76, 0.02, 0.08)},
+}  # fmt: skip
+
+
+def preset_settings(preset: str, **given: Any) -> TrainSettings:  # noqa: ANN401  (fields of TrainSettings)
+    """Return the settings of a preset, with those fields replaced that are given and not None.
+
+    Raises:
+        UsageError: there is no such preset, or a field has no meaning.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"--preset is {preset!r}; it is one of {', '.join(PRESETS)}.")
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return TrainSettings(**{"preset": preset, **PRESETS[preset], **chosen})
