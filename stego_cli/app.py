@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from stego_cli import __version__
 from stego_cli.commands import (
     correspond,
+    doctor,
     evaluate,
     export_onnx,
     import_checkpoint,
@@ -32,6 +33,7 @@ Examples:
   stego train ./photos --out ./run               train a model to keep
   stego export-onnx ./run                        write stego.onnx, which segment then uses
   stego segment ./more --out ./masks2 --model stego.onnx
+  stego doctor                                   does everything work on this machine?
 """
 
 
@@ -72,6 +74,7 @@ app.command("prepare", help=prepare.HELP)(prepare.command)
 app.command("score", help=score.HELP)(score.command)
 app.command("evaluate", help=evaluate.HELP)(evaluate.command)
 app.command("correspond", help=correspond.HELP)(correspond.command)
+app.command("doctor", help=doctor.HELP)(doctor.command)
 models_app.command("list", help=models.LIST_HELP)(models.list_command)
 models_app.command("pull", help=models.PULL_HELP)(models.pull_command)
 

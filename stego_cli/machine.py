@@ -8,8 +8,7 @@ import os
 from pathlib import Path
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
-_CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
-_UNKNOWN_MEMORY = 8_000_000_000
+_CGROUP_MEMORY = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def calm_threads() -> None:
@@ -31,11 +30,13 @@ def cores() -> int:
     return max(1, available)
 
 
-def memory() -> int:
-    """Return the bytes of memory given to this process: the machine's, or a container's limit where there is one."""
-    available = _UNKNOWN_MEMORY
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # Windows has no sysconf
-        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):
-        available = min(available, int(_CGROUP_MEMORY.read_text()))
-    return available
+def memory() -> int | None:
+    """Return the bytes of memory given to this process: the machine's, or a container's limit; None: unknown."""
+    try:
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
+    for limit in _CGROUP_MEMORY:
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number
+            whole = min(whole, int(limit.read_text()))
+    return whole

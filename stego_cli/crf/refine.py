@@ -108,5 +108,8 @@ def _module(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  # modul
 
 
 def _missing(name: str) -> str | None:
-    reason: str | None = _module(name).missing()
+    try:
+        reason: str | None = _module(name).missing()
+    except (ImportError, OSError) as error:  # torch is not there, or its libraries are not
+        reason = f"it cannot be loaded ({str(error).splitlines()[0]})"
     return reason

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -90,18 +90,17 @@ def is_done(entry: Entry | None, photo: Photo, root: Path, masks: Path) -> bool:
         return False
 
 
-def _read(file: Path) -> list[tuple[str, Entry]]:
-    entries = []
+def _read(file: Path) -> Iterator[tuple[str, Entry]]:
     with file.open("rb") as stream:
         for line in stream:
             try:
                 fields = json.loads(line)
                 if "pixels" in fields:
                     fields["pixels"] = {int(key): value for key, value in fields["pixels"].items()}
-                entries.append((fields["path"], Entry(**fields)))
+                entry = Entry(**fields)
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # a line that was damaged from outside counts as not done
-    return entries
+            yield entry.path, entry
 
 
 def _cut_torn_line(file: Path) -> None:

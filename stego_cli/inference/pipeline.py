@@ -34,6 +34,7 @@ from stego_cli.settings import SegmentSettings
 
 _GPU_BATCH = 16
 _IN_FLIGHT = 2  # batches a GPU: while one is computed the next is copied
+_USUAL_MEMORY = 8_000_000_000  # bytes, where nobody says how many there are
 _MEMORY_A_LANE = 400_000_000  # bytes that a photograph takes on its way through, at the usual sizes
 
 
@@ -56,7 +57,7 @@ class Ready:
 
 def lanes(settings: SegmentSettings) -> int:
     """Return how many photographs are worked on at once on the CPU: one a core, as far as memory allows."""
-    return settings.workers or max(1, min(cores(), int(memory() * 0.5 / _MEMORY_A_LANE)))
+    return settings.workers or max(1, min(cores(), int((memory() or _USUAL_MEMORY) * 0.5 / _MEMORY_A_LANE)))
 
 
 def session_threads(settings: SegmentSettings) -> int:

@@ -42,7 +42,9 @@ def modules_after(*arguments: str, forbid: tuple[str, ...] = (), cwd: Path | Non
     return ended.returncode, set(loaded), ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("command", ["", "segment", "train", "export-onnx", "correspond", "models", "models pull"])
+@pytest.mark.parametrize(
+    "command", ["", "segment", "train", "export-onnx", "correspond", "doctor", "models", "models pull"]
+)
 def test_help_loads_nothing_heavy_and_shows_examples(command: str) -> None:
     code, loaded, said = modules_after(*command.split(), "--help")
     assert code == 0

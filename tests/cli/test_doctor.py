@@ -1,0 +1,209 @@
+"""`stego doctor`: it names what is broken, whatever is broken, and says whether the rest can be used."""
+
+import collections
+import importlib.metadata
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from stego_cli.app import app
+from stego_cli.errors import ModelError
+from stego_cli.inference import doctor as doctor_module
+from stego_cli.inference import self_test
+from stego_cli.inference.gpus import Gpu
+
+
+@pytest.fixture
+def doctor(capfd):
+    """`doctor(*arguments)`: exit code, and the findings by group and name."""
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            app(["doctor", "--json", *arguments], prog_name="stego")
+        report = json.loads(capfd.readouterr().out)
+        assert report["usable"] == (end.value.code == 0)
+        return end.value.code, {(each["group"], each["name"]): each for each in report["findings"]}
+
+    return run
+
+
+def without(*modules, arguments=("--no-self-test",)):
+    """Run the command where these modules cannot be imported; return exit code and what is said."""
+    program = f"import sys; sys.modules.update(dict.fromkeys({modules!r})); sys.argv[0] = 'stego'\n"
+    program += "from stego_cli.__main__ import main; main()"
+    ended = subprocess.run([sys.executable, "-c", program, "doctor", *arguments], capture_output=True, text=True)
+    assert "Traceback" not in ended.stdout + ended.stderr
+    return ended.returncode, ended.stdout
+
+
+def test_a_whole_installation_passes_and_its_figures_are_measured(doctor):
+    code, found = doctor()
+    assert code == 0
+    assert {each["status"] for (group, _), each in found.items() if group == "self-test"} == {"ok"}
+    tested = {name: each["figures"] for (group, name), each in found.items() if group == "self-test"}
+    assert set(tested) == {"decode", "model", "speed", "CRF", "mask"}
+    assert tested["model"]["right"] == 1
+    assert tested["CRF"]["agreement"] >= 0.999
+    assert set(tested["CRF"]["milliseconds"]) == {"cpu", "torch"}
+    assert 1 < tested["speed"]["milliseconds"] < 20_000
+    for name in ("numpy", "torch", "timm"):
+        assert found["versions", name]["figures"]["version"] == importlib.metadata.version(name)
+    assert "CPUExecutionProvider" in found["versions", "onnxruntime"]["figures"]["providers"]
+    assert "baseline" in found["CRF engines", "cpu"]["figures"]["instruction_sets"]
+
+
+def test_people_get_a_line_each_and_a_verdict(capfd):
+    with pytest.raises(SystemExit) as end:
+        app(["doctor", "--no-self-test"], prog_name="stego")
+    said = capfd.readouterr().out
+    assert end.value.code == 0
+    assert f"  ok       numpy: {np.__version__}\n" in said
+    assert "\nCRF engines:\n" in said
+    assert "self-test" not in said
+    assert "\nIt can be used: 0 problems, " in said
+
+
+def test_without_the_native_engine_there_is_a_warning_with_the_remedy(monkeypatch, doctor):
+    monkeypatch.delattr("stego_cli.crf._native", raising=False)
+    monkeypatch.setitem(sys.modules, "stego_cli.crf._native", None)
+    code, found = doctor()
+    assert code == 0
+    engine = found["CRF engines", "cpu"]
+    assert (engine["status"], engine["figures"]["usable"]) == ("warning", False)
+    assert "without its native part" in engine["text"]
+    assert "C++20 compiler" in engine["remedy"]
+    assert set(found["self-test", "CRF"]["figures"]["milliseconds"]) == {"torch"}
+
+
+def test_without_any_engine_or_torch_the_problem_is_named():
+    code, said = without("stego_cli.crf._native", "torch", "timm")
+    assert code == 1
+    assert "  problem  torch: cannot be used: it cannot be loaded" in said
+    assert "Or give --no-crf." in said
+    assert "It cannot be used as it is: 1 problem, " in said
+
+
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch, doctor):
+    def version(name):
+        if name in ("timm", "pillow", "tensorboard"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    code, found = doctor("--no-self-test")
+    assert code == 1
+    assert found["versions", "pillow"]["status"] == "problem"
+    assert found["versions", "timm"]["status"] == "warning"
+    assert found["versions", "timm"]["remedy"] == "`pip install timm`"
+    assert found["optional packages", "tensorboard"]["status"] == "ok"
+    assert found["versions", "onnxruntime"]["status"] == "warning"  # both builds seem to be installed
+
+
+@pytest.mark.parametrize("module", ["onnxruntime", "numpy"])
+def test_a_package_that_cannot_be_loaded_is_a_problem_and_no_traceback(module):
+    code, said = without(module)
+    assert code == 1
+    assert f"  problem  {module}: " in said
+    assert "halted" in said
+
+
+def test_an_onnx_runtime_without_a_provider_for_the_cpu_is_a_problem(monkeypatch, doctor):
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["AzureExecutionProvider"])
+    code, found = doctor("--no-self-test")
+    assert code == 1
+    assert found["versions", "onnxruntime"]["status"] == "problem"
+    assert "CPUExecutionProvider is missing" in found["versions", "onnxruntime"]["text"]
+
+
+def test_a_gpu_that_onnx_runtime_cannot_use_is_a_warning(monkeypatch, doctor):
+    monkeypatch.setattr(doctor_module, "find_gpus", lambda: ([Gpu("Card", 8 * 10**9)], "driver for CUDA 13.0"))
+    for providers, status in (
+        (["CPUExecutionProvider"], "warning"),
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], "ok"),
+    ):
+        monkeypatch.setattr("onnxruntime.get_available_providers", lambda those=providers: those)
+        code, found = doctor("--no-self-test")
+        assert code == 0
+        gpus = found["machine", "GPUs"]
+        assert gpus["status"] == status
+        assert gpus["text"].startswith("Card (8.0 GB); driver for CUDA 13.0")
+        assert gpus["figures"]["gpus"] == [{"name": "Card", "memory": 8 * 10**9}]
+
+
+@pytest.mark.parametrize("folder", ["file.txt/cache", "/proc/cache"])
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch, doctor, folder):
+    (tmp_path / "file.txt").write_text("not a folder")
+    monkeypatch.setenv("STEGO_CACHE", str(tmp_path / folder))
+    code, found = doctor("--no-self-test")
+    assert code == 0
+    assert found["disk", "cache"]["status"] == "warning"
+    assert f"{tmp_path / folder} cannot be written: " in found["disk", "cache"]["text"]
+    assert "STEGO_CACHE" in found["disk", "cache"]["remedy"]
+
+
+def test_a_cache_that_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path, monkeypatch, doctor):
+    monkeypatch.setenv("STEGO_CACHE", str(tmp_path / "some/cache"))
+    code, found = doctor("--no-self-test")
+    assert code == 0
+    assert found["disk", "cache"]["status"] == "ok"
+    assert found["disk", "weights"]["figures"]["backbones"] == []
+    assert "stego models pull" in found["disk", "weights"]["text"]
+    assert not (tmp_path / "some").exists()
+
+
+def test_little_memory_and_a_full_disk_are_warnings(monkeypatch, doctor):
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 5000))
+    monkeypatch.setattr(doctor_module, "memory", lambda: 10**9)
+    code, found = doctor("--no-self-test")
+    assert code == 0
+    assert found["machine", "memory"]["status"] == "warning"
+    assert found["disk", "space in this folder"]["text"] == "only 5.0 kB free"
+    assert found["disk", "space in the cache"]["status"] == "warning"
+
+
+def result_of(name):
+    return next(test for test in self_test.tests() if test.args[1] == name)()
+
+
+def test_a_model_that_runs_on_the_cpu_beside_a_gpu_is_a_warning(monkeypatch):
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    assert result_of("model").status == "ok"
+    monkeypatch.setattr(self_test, "find_gpus", lambda: ([Gpu("Card", 8 * 10**9)], "driver for CUDA 13.0"))
+    assert result_of("model").status == "warning"
+    assert "onnxruntime-gpu[cuda,cudnn]" in result_of("model").remedy
+
+
+def unrefined(image, log_probs, *_):
+    return log_probs
+
+
+def torn(file, content):
+    file.write_bytes(content[:-40])
+
+
+def refused(*_):
+    raise ModelError("the model is not to be had", "Get another.")
+
+
+@pytest.mark.parametrize(
+    ("part", "broken", "name", "said"),
+    [
+        ("refine", unrefined, "CRF", "wrong: "),
+        ("write_bytes", torn, "mask", "failed: "),
+        ("decode_whole", lambda file: np.zeros((480, 640, 3), np.uint8), "decode", "came out wrong"),
+        ("colour_model", lambda: self_test.transformer_model(56, 112, 4), "model", "wrong on cpu"),
+        ("transformer_model", refused, "speed", "failed: the model is not to be had"),
+    ],
+)
+def test_each_part_of_the_self_test_finds_its_own_fault(monkeypatch, part, broken, name, said):
+    monkeypatch.setattr(self_test, part, broken)
+    finding = result_of(name)
+    assert finding.status == "problem"
+    assert said in finding.text
+    assert finding.remedy
