@@ -73,6 +73,12 @@ def test_an_entry_is_on_disk_as_soon_as_it_is_added(tmp_path, entry):
         assert reopened(tmp_path / "journal").entries == {"a.jpg": entry}
 
 
+def test_entries_of_this_run_are_not_held_in_memory(tmp_path, entry):
+    with Journal(tmp_path / "journal") as journal:
+        journal.append(entry)
+        assert journal.entries == {}
+
+
 def test_a_photograph_is_done_only_while_it_and_its_mask_are_what_they_were(tmp_path, photo, entry):
     assert not done(tmp_path, photo)
     with Journal(tmp_path / "journal") as journal:
