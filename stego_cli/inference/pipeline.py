@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ class Pipeline:
     ) -> None:  # fmt: skip
         self._session, self._labellers, self._settings, self._plan = sessions[0], labellers, settings, plan
         self._progress = progress
-        self._batch = settings.batch_size or (1 if self._session.device == "cpu" else _GPU_BATCH)
+        self._batch = self._first_batch = settings.batch_size or (1 if self._session.device == "cpu" else _GPU_BATCH)
+        self._lowering = threading.Lock()
 
     def masks(self, todo: list[Photo], stopped: Callable[[], bool]) -> Iterator[Finished]:
         """Yield every photograph's outcome, in the order in which they are finished; once `stopped`, begin no more.
@@ -205,9 +207,10 @@ class Pipeline:
         if len(batch) == 1:
             return [failed(batch[0].photo, batch[0].stat, _why_not_run(error), batch[0].seconds)]
         half = len(batch) // 2
-        if half < self._batch:
-            self._batch = half
-            self._progress.note(f"Batches of {len(batch)} do not fit; going on with {half}.")
+        with self._lowering:  # several batches are in flight, and all of them may meet it at once
+            if self._batch == self._first_batch:
+                self._progress.note(f"Batches of {len(batch)} do not fit into memory; going on with smaller ones.")
+            self._batch = min(self._batch, half)
         return [*self._label(batch[:half], labeller), *self._label(batch[half:], labeller)]
 
 
