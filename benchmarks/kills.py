@@ -6,7 +6,7 @@
 
 SIGKILL goes to the main process alone; its workers must see for themselves. How many masks a run may finish before it
 is killed is drawn so that the work lasts until the last kill; where that is none, the kill falls on the start of the
-command. After every kill:
+command. A hundred photographs leave enough for the last of twenty kills. After every kill:
 
 - each mask that is there, and each that the journal calls done, has the bytes of the quiet run's;
 - each mask that an earlier run had finished is the very file it was (its time has not changed).
@@ -107,14 +107,17 @@ class Trial:
             time.sleep(0.005)
         try:
             process.wait(pause)
+            killed = False
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            self.kills += 1
-            self.torn += journal.exists() and journal.read_bytes()[-1:] not in (b"", b"\n")
+            killed = True
+        self.torn += journal.exists() and journal.read_bytes()[-1:] not in (b"", b"\n")
         self._look()
-        self.early += len(self.finished) == before
-        print(f"kill {self.kills:3d}: {len(self.finished)} masks finished", flush=True)
+        self.kills += killed
+        self.early += killed and len(self.finished) == before
+        end = f"kill {self.kills:3d}" if killed else "ended by itself"
+        print(f"{end}: {len(self.finished)} masks finished", flush=True)
 
     def finish(self) -> None:
         """Let the command come to its end."""

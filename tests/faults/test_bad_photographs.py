@@ -7,6 +7,9 @@ import zlib
 import pytest
 from PIL import Image
 
+from stego_cli.images import decode
+from stego_cli.images.decode import open_photo
+
 
 @pytest.fixture
 def photos(tmp_path, photos_folder):
@@ -101,6 +104,20 @@ def test_where_nothing_can_be_read_the_reason_is_told(tmp_path, as_ordinary_user
         shut.chmod(0o755)
     assert result.returncode == 4
     assert "shut cannot be read: Permission denied" in result.stderr
+
+
+def test_a_file_that_grows_while_it_is_read_is_reported(photos, segment, photos_folder, monkeypatch):
+    (photos / "growing.jpg").write_bytes((photos_folder / "lake.jpg").read_bytes())
+
+    def open_and_grow(path):
+        image = open_photo(path)
+        if path.name == "growing.jpg":
+            with path.open("ab") as stream:
+                stream.write(b"more")
+        return image
+
+    monkeypatch.setattr(decode, "open_photo", open_and_grow)
+    assert_only_good_is_done(segment(photos, "masks"), photos, "growing.jpg", "it changed while it was read")
 
 
 def test_a_file_removed_or_spoilt_during_the_run_is_reported(many, start, journal, tmp_path):

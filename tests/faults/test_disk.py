@@ -1,5 +1,7 @@
 """Disks that are full, read-only or cut off: the run ends with one sentence, and what is there stays whole."""
 
+import os
+import shutil
 import subprocess
 import sys
 
@@ -62,10 +64,12 @@ def test_a_journal_beyond_the_limit_of_a_files_size_ends_the_run_and_is_taken_up
     assert assert_masks_are_whole(out, journal) == 30
 
 
-# A file system of 100 kB in a name space of its own, which needs no rights on most systems. What the run left on it is
+# A file system of 100 kB in a name space of its own, which needs no rights on most systems. It may be filled before the
+# run, or between a first run and the one that counts, when more photographs have come. What the run left on it is
 # copied out before it vanishes.
 SMALL_DISK = """
 mkdir -p "$0" && mount -t tmpfs -o size=100k none "$0" || exit 77
+if test "$FILLED" = between; then "$@" 2> /dev/null || exit 1; cp "$MORE"/* "$PHOTOS"; fi
 test -n "$FILLED" && cat /dev/zero > "$0/filler" 2> /dev/null
 "$@"
 code=$?
@@ -74,20 +78,25 @@ exit $code
 """
 
 
-def on_small_disk(disk, photos, model, filled=""):
+THREAD = ("--no-crf", "--workers", "1")
+PROCESSES = ("--res", "112", "--crf-engine", "pydensecrf", "--workers", "2", "--overlay")
+
+
+def on_small_disk(disk, photos, model, how=THREAD, filled="", more=""):
     """Run on a small disk; where none may be made, under a limit of a file's size, which is the nearest thing."""
-    command = [sys.executable, "-m", "stego_cli", "segment", photos, "--out", disk / "masks"]
-    command += ["--model", model, "--no-crf", "--workers", "1"]
+    command = [sys.executable, "-m", "stego_cli", "segment", photos, "--out", disk / "masks", "--model", model, *how]
     words = ["unshare", "--map-root-user", "--mount", "sh", "-c", SMALL_DISK, disk, *command]
+    env = {**os.environ, "FILLED": filled, "PHOTOS": str(photos), "MORE": str(more)}
     try:
-        result = subprocess.run(
-            list(map(str, words)), capture_output=True, text=True, timeout=120, env={"FILLED": filled, "PATH": PATH}
-        )
+        result = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=120, env=env)
         if result.returncode != 77 and "unshare" not in result.stderr:
             return result, disk.with_name(disk.name + ".copy") / "masks"
     except FileNotFoundError:
         pass  # a system without unshare
-    prelude = limit(10 if filled else 20_000)
+    if more:
+        subprocess.run(list(map(str, command)), capture_output=True, check=True)
+        shutil.copytree(more, photos, dirs_exist_ok=True)
+    prelude = limit(0 if filled else 20_000)
     start = "import os, sys; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     result = subprocess.run(
         [sys.executable, "-c", f"{prelude}\n{start}", *map(str, command[1:])], capture_output=True, text=True
@@ -95,33 +104,46 @@ def on_small_disk(disk, photos, model, filled=""):
     return result, disk / "masks"
 
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
+@pytest.mark.parametrize("how", [THREAD, PROCESSES], ids=["a thread", "processes and overlays"])
 def test_a_full_disk_ends_the_run_and_the_same_command_goes_on_when_there_is_room(
-    tmp_path, tiny_model, segment, journal
+    tmp_path, tiny_model, run_stego, journal, how
 ):
     folder = tmp_path / "photos"
     folder.mkdir()
     for index in range(8):
         noise(folder / f"{index}.png", 100 if index < 4 else 600, index)
-    result, out = on_small_disk(tmp_path / "disk", folder, tiny_model)
+    result, out = on_small_disk(tmp_path / "disk", folder, tiny_model, how)
     assert result.returncode == 6, result.stderr
     assert "cannot be written: " in result.stderr
     assert "Traceback" not in result.stderr
     done = assert_masks_are_whole(out, journal)
     assert 1 <= done < 8
     kept = {path: path.stat().st_mtime_ns for path in out.glob("*.png")}
-    assert segment(folder, out).returncode == 0
+    assert run_stego("segment", folder, "--out", out, "--model", tiny_model, *how).returncode == 0
     assert assert_masks_are_whole(out, journal) == 8
     assert sum(path.stat().st_mtime_ns == kept[path] for path in kept) >= done
 
 
 def test_a_disk_that_is_full_before_the_start_is_refused_in_one_sentence(tmp_path, tiny_model, photos_folder):
-    result, _ = on_small_disk(tmp_path / "disk", photos_folder, tiny_model, filled="yes")
+    result, _ = on_small_disk(tmp_path / "disk", photos_folder, tiny_model, filled="before")
     assert result.returncode == 6, result.stderr
     assert result.stderr.startswith("Error: ")
     assert "Traceback" not in result.stderr
+
+
+def test_masks_of_an_earlier_run_stay_whole_on_a_disk_that_has_filled_up_since(tmp_path, tiny_model, journal):
+    for index in range(8):
+        folder = tmp_path / ("photos" if index < 4 else "more")
+        folder.mkdir(exist_ok=True)
+        noise(folder / f"{index}.png", 100, index)
+    result, out = on_small_disk(
+        tmp_path / "disk", tmp_path / "photos", tiny_model, filled="between", more=tmp_path / "more"
+    )
+    assert result.returncode == 6, result.stderr
+    assert "cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert assert_masks_are_whole(out, journal) >= 4
+    assert {f"{index}.png" for index in range(4)} <= {path.name for path in out.glob("*.png")}
 
 
 def test_standard_output_on_a_full_disk_ends_the_run_in_one_sentence(tmp_path, photos_folder, tiny_model):
