@@ -16,7 +16,9 @@ from setuptools.command.build_ext import build_ext
 SOURCE = Path("stego_cli/crf/native")
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 MSVC = sys.platform == "win32"
-COMMON = ["/std:c++20", "/O2", "/EHsc"] if MSVC else ["-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math"]
+COMMON = (
+    ["/std:c++20", "/O2", "/EHsc"] if MSVC else ["-std=c++20", "-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
+)
 NO_FUSING = ["/fp:precise"] if MSVC else ["-ffp-contract=off"]
 AVX512 = ["/arch:AVX512"] if MSVC else ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"]
 VARIANTS = {  # flags that one source has beyond the common ones
