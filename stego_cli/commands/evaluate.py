@@ -48,7 +48,7 @@ def command(
     res: Annotated[
         int | None, typer.Option(min=16, help="Shorter side with --protocol full.", show_default="the model's own")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or tensorrt:N.")] = "auto",
     workers: WorkersOption = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write every score as JSON; - for standard output.")

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.errors import ModelError, UsageError
 from stego_cli.images.decode import Rgb
+from stego_cli.inference import providers
 from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT, LINEAR_OUTPUT, METADATA_KEY, ModelInfo, parse_metadata
 from stego_cli.machine import cores
+from stego_cli.model.weights import cache_folder
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 LogProbs = NDArray[np.float32]  # (B, K, H, W)
-_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+# How numpy, torch, ONNX Runtime, CUDA, its libraries and Triton say it; none of them has a type that all share.
+_OUT_OF_MEMORY = ("out of memory", "allocate memory", "memory for requested buffer", "alloc_failed", "bad_alloc",
+                  "bad allocation", "is smaller than requested bytes")  # fmt: skip
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of inference says that memory, the GPU's or the host's, was not enough."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
 class Session:
-    """A loaded model.
+    """A loaded model. Threads may run it at the same time.
 
     Attributes:
         info: its metadata.
-        device: "cpu" or "cuda:N", what it really runs on.
+        device: "cpu", "cuda:N" or "tensorrt:N", what it really runs on.
         why: how "auto" came to that device, in words.
         outputs: names of its outputs.
     """
@@ -32,25 +45,9 @@ class Session:
         import onnxruntime as ort
 
         ort.set_default_logger_severity(4)  # its errors are raised as well, and reported in our words
-        self.device, self.why = _choose(device)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or cores()
-        # Idle threads spinning for work would take the cores from decoding and refining.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Weights in other files would be looked for in the current folder, and no hash would cover them: look nowhere.
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-        try:
-            self._session = ort.InferenceSession(content, options, providers=_providers(self.device))
-        except Exception as error:
-            raise ModelError(f"{name} is not a readable ONNX model: {_first_line(error)}") from error
-        if self.device != "cpu" and _CUDA not in self._session.get_providers():
-            if device == "auto":
-                self.device, self.why = "cpu", "a GPU was found, but CUDA's libraries could not be loaded"
-            else:
-                raise UsageError(
-                    f"ONNX Runtime could not start CUDA for --device {self.device}.",
-                    "Check the driver and `pip install onnxruntime-gpu[cuda,cudnn]`, or give --device cpu.",
-                )
+        self.device, self.why = providers.choose(device)
+        self._options = _options(threads or cores())
+        self._session = self._on_cpu(content, name) if self.device == "cpu" else self._on_gpu(content, name, device)
         inputs = {entry.name: entry for entry in self._session.get_inputs()}
         self.outputs = [entry.name for entry in self._session.get_outputs()]
         if set(inputs) != {INPUT} or inputs[INPUT].type != "tensor(uint8)" or CLUSTER_OUTPUT not in self.outputs:
@@ -59,8 +56,7 @@ class Session:
                 f"(uint8) and {CLUSTER_OUTPUT!r}.",
                 "Make one with `stego export-onnx`.",
             )
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self.info: ModelInfo = parse_metadata(metadata.get(METADATA_KEY), name)
+        self.info = _info(self._session, name)
         shape = next(entry.shape for entry in self._session.get_outputs() if entry.name == CLUSTER_OUTPUT)
         if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != self.info.classes):
             raise ModelError(
@@ -69,18 +65,20 @@ class Session:
             )
 
     @classmethod
-    def from_bytes(cls, content: bytes, device: str, name: str = "the exported model") -> Session:
-        """Load a model from memory; weights kept in other files are thereby out of reach.
-
-        Raises:
-            ModelError: unreadable, or not what the contract says.
-            UsageError: the device cannot be used.
-        """
-        return cls(content, name, device)
+    def from_bytes(
+        cls, content: bytes, device: str, name: str = "the exported model", threads: int | None = None
+    ) -> Session:
+        """Load a model from memory; weights kept in other files are thereby out of reach: see `from_file`."""
+        return cls(content, name, device, threads)
 
     @classmethod
     def from_file(cls, file: Path, device: str, threads: int | None = None) -> Session:
-        """Load a model file, to run a batch on `threads` threads of the CPU (all cores).
+        """Load a model file.
+
+        Args:
+            file: what `stego export-onnx` wrote.
+            device: auto, cpu, cuda, cuda:N or tensorrt:N.
+            threads: of the CPU for one run; None for all cores. With 1 a run stays in the thread that asks for it.
 
         Raises:
             ModelError: missing, unreadable, or not what the contract says.
@@ -93,6 +91,11 @@ class Session:
             raise ModelError(f"The model {file} cannot be read: {error.strerror or error}.", remedy) from error
         return cls(content, str(file), device, threads)
 
+    @property
+    def gpu(self) -> int | None:
+        """The number of the GPU that it runs on, or None."""
+        return None if self.device == "cpu" else int(self.device.partition(":")[2])
+
     def run(self, images: Rgb) -> list[LogProbs]:
         """Return all outputs for `images`, uint8 (B, H, W, 3), H and W multiples of the patch."""
         results: list[LogProbs] = self._session.run(None, {INPUT: images})
@@ -100,61 +103,80 @@ class Session:
 
     def log_probs(self, images: Rgb, probe: str = "cluster") -> LogProbs:
         """Return one probe's log-probabilities, float32 (B, K, H, W)."""
-        output = CLUSTER_OUTPUT if probe == "cluster" else LINEAR_OUTPUT
-        results: list[LogProbs] = self._session.run([output], {INPUT: images})
+        results: list[LogProbs] = self._session.run([_output(probe)], {INPUT: images})
         return results[0]
 
+    def run_in_place(self, images: int, log_probs: int, shape: tuple[int, int, int, int], probe: str) -> None:
+        """Run on memory of the device it is on, and return when the results are there.
 
-def _choose(device: str) -> tuple[str, str]:
+        ONNX Runtime works on a CUDA stream of its own: whatever fills `images`, or still uses the memory of
+        `log_probs`, must have ended before.
+
+        Args:
+            images: address of uint8 (B, H, W, 3).
+            log_probs: address of float32 (B, K, H, W), which is written.
+            shape: B, K, H and W.
+            probe: "cluster" or "linear".
+        """
+        batch, _, height, width = shape
+        place = ("cpu", 0) if self.gpu is None else ("cuda", self.gpu)
+        binding = self._session.io_binding()
+        binding.bind_input(INPUT, *place, np.uint8, (batch, height, width, 3), images)
+        binding.bind_output(_output(probe), *place, np.float32, shape, log_probs)
+        self._session.run_with_iobinding(binding)
+
+    def _on_cpu(self, content: bytes, name: str) -> ort.InferenceSession:
+        try:
+            return self._started(content, [providers.CPU])
+        except Exception as error:
+            raise ModelError(f"{name} is not a readable ONNX model: {_first_line(error)}") from error
+
+    def _on_gpu(self, content: bytes, name: str, asked: str) -> ort.InferenceSession:
+        """Start on a GPU; where that fails, `auto` goes on with the CPU, and anything else is an error."""
+        on_cpu = self._on_cpu(content, name)  # tells a bad model from a bad GPU, and a model's precision
+        kind = self.device.partition(":")[0]
+        half = _info(on_cpu, name).precision == "fp16"
+        cache = cache_folder() / "tensorrt" / hashlib.sha256(content).hexdigest()[:16]
+        providers.preload()
+        said = "no reason given"
+        try:
+            started = self._started(content, providers.options(self.device, half, cache))
+            if providers.PROVIDERS[kind] in started.get_providers():
+                return started
+        except Exception as error:
+            said = _first_line(error)
+        missing = providers.missing_library(kind)
+        trouble, remedy = missing or (f"ONNX Runtime could not start there: {said}", "Check `nvidia-smi`")
+        if asked != "auto":
+            raise UsageError(f"--device {self.device}: {trouble}.", f"{remedy}, or give --device cpu.")
+        self.device, self.why = "cpu", f"a GPU was found, but {trouble}"
+        return on_cpu
+
+    def _started(self, content: bytes, chain: list[Any]) -> ort.InferenceSession:
+        import onnxruntime as ort
+
+        # Without the fallback it would go on with other providers by itself, and print so.
+        return ort.InferenceSession(content, self._options, providers=chain, enable_fallback=0)
+
+
+def _options(threads: int) -> ort.SessionOptions:
     import onnxruntime as ort
 
-    if device == "cpu":
-        return "cpu", "asked for"
-    has_cuda = _CUDA in ort.get_available_providers()
-    gpus = _cuda_devices() if has_cuda else 0
-    if device == "auto":
-        if gpus:
-            return "cuda:0", f"{gpus} GPU{'s' if gpus > 1 else ''} found"
-        return "cpu", "no usable NVIDIA GPU found" if has_cuda else "this onnxruntime has no CUDA"
-    kind, _, number = device.partition(":")
-    if kind != "cuda" or not (number or "0").isdigit():
-        raise UsageError(f"--device is {device!r}; it is auto, cpu, cuda or cuda:N.")
-    if not has_cuda:
-        raise UsageError(
-            f"--device {device}: the installed onnxruntime has no CUDA.",
-            "`pip uninstall onnxruntime && pip install onnxruntime-gpu`, or give --device cpu.",
-        )
-    if int(number or 0) >= gpus:
-        raise UsageError(
-            f"--device {device}: {gpus} NVIDIA GPUs are usable here.", "Check `nvidia-smi`, or --device cpu."
-        )
-    return f"cuda:{int(number or 0)}", "asked for"
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Idle threads spinning for work would take the cores from decoding and refining.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Weights in other files would be looked for in the current folder, and no hash would cover them: look nowhere.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    return options
 
 
-def _cuda_devices() -> int:
-    """Count the GPUs that the CUDA driver offers to this process, without loading torch."""
-    import ctypes
-    import sys
-
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
+def _info(session: ort.InferenceSession, name: str) -> ModelInfo:
+    return parse_metadata(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), name)
 
 
-def _providers(device: str) -> list[Any]:
-    if device == "cpu":
-        return [_CPU]
-    import onnxruntime as ort
-
-    ort.preload_dlls()  # CUDA's libraries out of the nvidia wheels, without any LD_LIBRARY_PATH
-    # Full float32 and one fixed choice of algorithms: results that do not change from run to run.
-    exact = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"}
-    return [(_CUDA, {"device_id": device.partition(":")[2], **exact}), _CPU]
+def _output(probe: str) -> str:
+    return CLUSTER_OUTPUT if probe == "cluster" else LINEAR_OUTPUT
 
 
 def _first_line(error: Exception) -> str:
