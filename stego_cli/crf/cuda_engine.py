@@ -77,7 +77,9 @@ def refine(
 
 
 def refine_on_device(images: Tensor, log_probs: Tensor, settings: CrfSettings) -> Tensor:
-    """Refine photographs on the GPU that holds them, on its current stream (the same for all calls).
+    """Refine photographs on the GPU that holds them, on its current stream.
+
+    Calls share what they build for a size: on another stream a call must not begin before the one before it has ended.
 
     Args:
         images: uint8 (B, H, W, 3), RGB.
@@ -196,7 +198,7 @@ def _filter(grid: Lattice, compat: float) -> _Filter:
     )
 
 
-@lru_cache(maxsize=2)  # a filter holds about 110 bytes a pixel of the GPU's memory
+@lru_cache(maxsize=8)  # sizes times GPUs; a filter holds about 110 bytes a pixel of its GPU's memory
 def _spatial_filter(height: int, width: int, sxy: float, compat: float, device: torch.device) -> _Filter:
     return _filter(lattice.build(lattice.spatial_features(height, width, sxy, device)), compat)
 
