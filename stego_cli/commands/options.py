@@ -30,7 +30,7 @@ ClassesOption = Annotated[
 ]
 
 
-def chosen_engine(name: str, progress: Progress) -> str:
+def chosen_engine(name: str, progress: Progress, on_gpu: bool = False) -> str:
     """Return the CRF engine to use; say so where it is not the fastest.
 
     Raises:
@@ -38,7 +38,7 @@ def chosen_engine(name: str, progress: Progress) -> str:
     """
     from stego_cli.crf import choose_engine
 
-    engine, why = choose_engine(name)
-    if name == "auto" and engine != "cpu":
+    engine, why = choose_engine(name, on_gpu)
+    if name == "auto" and engine != ("cuda" if on_gpu else "cpu"):
         progress.note(f"CRF engine {engine} ({why}).")
     return engine

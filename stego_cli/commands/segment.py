@@ -57,7 +57,7 @@ def command(
     res: Annotated[
         int | None, typer.Option(min=16, help="Shorter side at work, pixels.", show_default="the model's own")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, cuda:0,1 or tensorrt.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="Photographs of one shape run together, or auto.")] = "auto",
     workers: WorkersOption = None,
     overwrite: Annotated[

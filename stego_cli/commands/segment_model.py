@@ -44,9 +44,11 @@ def model_to_use(
     if probe != "cluster":
         raise UsageError("--probe linear needs a model whose linear probe labels trained.", "Give it as --model.")
     from export.discovered import discover_model
+    from stego_cli.inference.providers import parse_devices
     from stego_cli.settings import DEFAULT_RES, TrainSettings
 
-    settings = TrainSettings(classes=classes, res=res or DEFAULT_RES, device=device)
+    trainer = parse_devices(device)[0].replace("tensorrt", "cuda")  # torch knows no other name for it
+    settings = TrainSettings(classes=classes, res=res or DEFAULT_RES, device=trainer)
     discover_model(found, output.discovered, settings, progress, stop)
     return output.discovered
 
@@ -70,13 +72,29 @@ def open_sessions(
     from stego_cli.commands.options import chosen_engine
     from stego_cli.images.atomic import shown
     from stego_cli.inference.pipeline import session_threads
+    from stego_cli.inference.providers import parse_devices
     from stego_cli.inference.session import Session
 
-    session = Session.from_file(model, settings.device, session_threads(settings))
+    names = parse_devices(settings.device)
+    sessions = [Session.from_file(model, name, session_threads(settings)) for name in names]
+    on_gpu = sessions[0].gpu is not None
     settings = replace(settings, model=model)
     if settings.crf is not None:
-        settings = replace(settings, crf_engine=chosen_engine(settings.crf_engine, progress))
-    progress.note(
-        f"Model {shown(model)} ({len(session.info.names(settings.probe))} classes) on {session.device} ({session.why})."
-    )
-    return [session], [], settings
+        settings = replace(settings, crf_engine=chosen_engine(settings.crf_engine, progress, on_gpu))
+    where = ", ".join(session.device for session in sessions)
+    classes = len(sessions[0].info.names(settings.probe))
+    progress.note(f"Model {shown(model)} ({classes} classes) on {where} ({sessions[0].why}).")
+    return sessions, _labellers(sessions, settings, progress) if on_gpu else [], settings
+
+
+def _labellers(sessions: list[Session], settings: SegmentSettings, progress: Progress) -> list[Labeller]:
+    """Return what does everything up to the labels on each GPU, or nothing where the CPU has to do a part of it."""
+    if settings.probabilities or (settings.crf is not None and settings.crf_engine != "cuda"):
+        return []
+    from stego_cli.inference import device
+
+    reason = device.missing(sessions[0], settings.crf)
+    if reason is not None:
+        progress.note(f"Only the network runs on the GPU: {reason}.")
+        return []
+    return [device.DevicePipeline(session, settings.probe, settings.crf) for session in sessions]

@@ -35,19 +35,19 @@ ENGINES = {
     "torch": Engine("torch_engine", True, "Install torch."),
     "pydensecrf": Engine("pydensecrf_engine", False, "`pip install 'stego-cli[pydensecrf]'` on Python 3.11 or 3.12."),
 }
-_AUTO = ("cpu", "torch")  # what "auto" takes, the best first; on a GPU the caller asks for cuda
+_AUTO = ("cpu", "torch")  # what "auto" takes, the best first
 CHOICES = ("auto", *ENGINES)
 
 
-def choose_engine(name: str) -> tuple[str, str]:
-    """Return the engine to use and, in words, why.
+def choose_engine(name: str, on_gpu: bool = False) -> tuple[str, str]:
+    """Return the engine to use and, in words, why; `on_gpu` says that the network runs on an NVIDIA GPU.
 
     Raises:
         UsageError: there is no such engine, or it cannot be used here.
     """
     if name == "auto":
         reasons: list[str] = []
-        for candidate in _AUTO:
+        for candidate in ("cuda", *_AUTO) if on_gpu else _AUTO:
             reason = _missing(candidate)
             if reason is None:
                 return candidate, "; ".join([*reasons, "chosen by itself"])

@@ -25,7 +25,7 @@ from stego_cli.images.decode import Decoded, Rgb, decode
 from stego_cli.images.discover import Photo
 from stego_cli.images.streams import as_finished, by_shape, map_ahead
 from stego_cli.inference.finish import Finished, Job, Plan, failed, finish, reason_of, write_mask
-from stego_cli.inference.session import LogProbs, Session
+from stego_cli.inference.session import LogProbs, Session, is_out_of_memory
 from stego_cli.inference.tiles import in_tiles
 from stego_cli.inference.workers import Workers
 from stego_cli.machine import cores, memory
@@ -216,7 +216,7 @@ class Pipeline:
 
 def _why_not_run(error: Exception) -> str:
     said = (str(error) or type(error).__name__).splitlines()[0]
-    if isinstance(error, MemoryError) or "allocate memory" in said:
+    if is_out_of_memory(error):
         return "not enough memory for the model at this size; give a smaller --res"
     return f"the model could not run on it: {said}"
 

@@ -3,12 +3,16 @@
 import json
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from stego_cli.commands import segment_model
 from stego_cli.inference import segment as engine
+from stego_cli.progress import Quiet
+from stego_cli.settings import CrfSettings, SegmentSettings
 
 
 @pytest.fixture
@@ -155,3 +159,21 @@ def test_a_large_photograph_is_worked_in_tiles(tmp_path, run_stego, tiny_model, 
     colours = np.array(Image.open(tmp_path / "photos/lake.png"), np.float32) * 0.1  # what the tiny model computes
     wanted = np.concatenate([colours, np.full((*colours.shape[:2], 1), 6.0)], 2).argmax(2)
     assert (np.array(Image.open(tmp_path / "tiled/lake.png")) == wanted).mean() > 0.999
+
+
+def test_a_gpu_that_torch_cannot_use_still_runs_the_network_and_says_what_it_does_not(tmp_path, tiny_model):
+    class OnGpu:
+        gpu, device = 99, "cuda:99"
+
+    told = []
+
+    class Told(Quiet):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    settings = SegmentSettings(model=tiny_model, photos=tmp_path, out=tmp_path, crf=None)
+    assert segment_model._labellers([OnGpu()], settings, Told()) == []
+    assert "Only the network runs on the GPU" in told[0]
+    for host in (replace(settings, probabilities=True), replace(settings, crf=CrfSettings(), crf_engine="cpu")):
+        assert segment_model._labellers([OnGpu()], host, Told()) == []
+    assert len(told) == 1

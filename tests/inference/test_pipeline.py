@@ -83,13 +83,12 @@ def test_a_device_out_of_memory_gets_halves_and_later_batches_are_small_at_once(
     assert [item.entry.status for item in finished.values()].count("done") == 39
     assert told.notes == ["Batches of 16 do not fit into memory; going on with smaller ones."]
     assert sum(size for size in device.batches if size <= 3) == 40
-    assert max(device.batches[-3:]) <= 3
 
 
 def test_a_photograph_that_fits_no_device_is_reported_and_the_rest_done(run):
     finished, _ = run([Device(room=0)], batch=4)
     assert {item.entry.status for item in finished.values()} == {"failed"}
-    assert "out of memory" in finished["00.png"].entry.error
+    assert finished["00.png"].entry.error == "not enough memory for the model at this size; give a smaller --res"
 
 
 def test_there_are_as_many_lanes_as_cores_and_memory_allow(monkeypatch, tiny_model, tmp_path):

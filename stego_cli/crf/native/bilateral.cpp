@@ -11,6 +11,7 @@ namespace {
 constexpr int AXES = COLOUR + 1;
 constexpr int SMALL_BLOCK = 512;      // vertices; smaller cells are joined
 constexpr int MOST_PARTS = 8;         // that insert vertices at once; joining them is one thread's work
+constexpr int LARGE_PHOTOGRAPH = 100000;  // pixels, beyond which memory counts for more than the time of fresh pages
 constexpr int MANY_CELLS = 1 << 20;   // beyond this number cells share a place, which costs locality only
 
 // The keys met last, in memory that is always near: most vertices of a pixel are its neighbour's too.
@@ -82,6 +83,20 @@ void BilateralLattice::build(const Kernels& kernels, Shape shape, const std::uin
     });
     turn(shape.pixels(), team);
     normalise(kernels, shape.pixels(), kernel.compatibility, team);
+    if (shape.pixels() > LARGE_PHOTOGRAPH) drop_scratch();
+}
+
+void BilateralLattice::drop_scratch() {
+    Lattice::drop_scratch();
+    tables_.clear();
+    leads_.clear();
+    for (int i = 0; i < 2; i++) {
+        sorted_[i] = {};
+        begin_[i] = {};
+        cells_[i] = {};
+    }
+    next_.release();
+    behind_.release();
 }
 
 // Gives every vertex a number in the order of its first appearance, whatever the number of threads.

@@ -12,6 +12,13 @@ std::size_t Lattice::bytes() const {
            ones_.bytes() + values_.bytes() + counts_.capacity() * sizeof(std::int32_t);
 }
 
+void Lattice::drop_scratch() {
+    norm_.release();
+    ones_.release();
+    values_.release();
+    counts_ = {};
+}
+
 std::int32_t* Lattice::lists(std::int64_t pixels) {
     const std::int64_t count = pixels * corners_, padding = SOON * corners_;
     slice_.ready(count);

@@ -33,6 +33,8 @@ class Lattice {
     void turn(std::int64_t pixels, Team&);
     // Folds 1 / sqrt(filter(1)) on both sides and the compatibility into the weights.
     void normalise(const Kernels&, std::int64_t pixels, float compatibility, Team&);
+    // Gives back what only building needed.
+    void drop_scratch();
 
     int corners_, vertices_ = 0;
     Buffer<std::int32_t> vertex_, first_, pixel_;
@@ -73,6 +75,7 @@ class BilateralLattice : public Lattice {
     void order(Shape, const Packing&, Team&);
     void link(const Packing&, Team&);
     void flatten(int sweep);
+    void drop_scratch();
 
     std::vector<Table> tables_;                      // one for each part of the image; the first becomes that of all
     std::vector<std::vector<std::int32_t>> leads_;   // by part: the first table's id of each of its ids

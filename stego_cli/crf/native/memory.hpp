@@ -32,6 +32,16 @@ template <class T> class Buffer {
         }
         return data_;
     }
+    void release() {
+#if defined(_WIN32)
+        _aligned_free(data_);
+#else
+        std::free(data_);
+#endif
+        data_ = nullptr;
+        capacity_ = 0;
+    }
+
     T* get() { return data_; }
     const T* get() const { return data_; }
     std::size_t bytes() const { return capacity_ * sizeof(T); }
@@ -51,16 +61,6 @@ template <class T> class Buffer {
         return place;
 #endif
     }
-    void release() {
-#if defined(_WIN32)
-        _aligned_free(data_);
-#else
-        std::free(data_);
-#endif
-        data_ = nullptr;
-        capacity_ = 0;
-    }
-
     T* data_ = nullptr;
     std::size_t capacity_ = 0;
 };

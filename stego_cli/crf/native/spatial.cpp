@@ -62,6 +62,7 @@ SpatialLattice::SpatialLattice(const Kernels& kernels, Shape shape, const Kernel
     columns_.low = low_.data();
     turn(pixels, team);
     normalise(kernels, pixels, kernel.compatibility, team);
+    drop_scratch();
 }
 
 void SpatialLattice::filter(const Kernels& kernels, const Layout& layout, const float* pixels, float* values,
