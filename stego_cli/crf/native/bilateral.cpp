@@ -11,7 +11,6 @@ namespace {
 constexpr int AXES = COLOUR + 1;
 constexpr int SMALL_BLOCK = 512;      // vertices; smaller cells are joined
 constexpr int MOST_PARTS = 8;         // that insert vertices at once; joining them is one thread's work
-constexpr int LARGE_PHOTOGRAPH = 100000;  // pixels, beyond which memory counts for more than the time of fresh pages
 constexpr int MANY_CELLS = 1 << 20;   // beyond this number cells share a place, which costs locality only
 
 // The keys met last, in memory that is always near: most vertices of a pixel are its neighbour's too.

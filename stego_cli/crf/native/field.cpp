@@ -126,6 +126,7 @@ void Workspace::refine(const Kernels& kernels, const Request& request, Team& tea
             });
         }
     }
+    if (shape.pixels() > LARGE_PHOTOGRAPH) pixels_.release();  // the result takes its place in memory
     team.each(panels(shape), 1, [&](std::int64_t from, std::int64_t to) {
         for (auto panel = from; panel < to; panel++) {
             kernels.finish(slices.data(), request.iterations > 0 ? count : 0, layout, unary, request.out, shape,

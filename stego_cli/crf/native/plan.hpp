@@ -16,6 +16,7 @@ constexpr int PLANE = 2;    // dimensions of the spatial kernel: x, y
 constexpr int LOOK_AHEAD = 8;  // entries of a list, whose rows are fetched before their turn; lists are padded for it
 constexpr int SOON = 4;        // pixels, likewise
 constexpr int MOST_CLASSES = 256;
+constexpr int LARGE_PHOTOGRAPH = 100000;  // pixels, beyond which memory counts for more than the time of fresh pages
 
 struct Shape {
     int height, width;
