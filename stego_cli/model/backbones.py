@@ -45,7 +45,7 @@ def _hub(name: str, timm_name: str, patch: int, positions: str, about: str, lice
 _DINOV3_LICENCE = "DINOv3 License (not open source: read it first)"
 _ROWS = (
     Backbone(
-        "focus-vits14", "vit_small_patch14_dinov2", 14, 384, 12, block=9, source="wheel", positions="bicubic",
+        "focus-vits14", "vit_small_patch14_dinov2", 14, 384, 12, block=7, source="wheel", positions="bicubic",
         licence="MIT", about="default; DINOv2-shaped, from a PyPI wheel",
     ),
     _hub("dino-vits16", "vit_small_patch16_224.dino", 16, "bicubic+0.1", "DINO"),
