@@ -65,4 +65,5 @@ def labels_at(log_probs: NDArray[np.float32], size: tuple[int, int]) -> NDArray[
             better = values > best[rows]
             labels[rows][better] = index
             np.maximum(best[rows], values, out=best[rows])
+        del plane, values  # before the next is made: each is as large as `best`
     return labels

@@ -87,7 +87,7 @@ def test_all_that_segmenting_needs_is_in_the_one_file(run: Path, tmp_path: Path)
     model = onnx.load(file)
     assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in model.graph.initializer)
     about = json.loads({entry.key: entry.value for entry in model.metadata_props}["stego"])
-    assert (about["classes"], about["patch"], about["res"], about["block"]) == (6, 14, 224, 9)
+    assert (about["classes"], about["patch"], about["res"], about["block"]) == (6, 14, 224, 7)
     assert len(about["palette"]) == len(about["class_names"]) == 6
     assert about["checkpoint_sha256"] == sha256(run / "model.safetensors")
     assert 0 < about["parity"]["difference"] < 1e-4
