@@ -33,7 +33,7 @@ VARIANTS = {  # flags that one source has beyond the common ones
         else {}
     ),
 }
-SHARED = ["kernels_baseline", "lattice", "spatial", "bilateral", "field", "module"]
+SHARED = ["kernels_baseline", "lattice", "pass", "spatial", "bilateral", "field", "module"]
 
 
 class BuildVariants(build_ext):

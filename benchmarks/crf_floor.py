@@ -9,12 +9,12 @@ photograph reads or writes once, as if the caches lost nothing between two uses 
 pass to the next, and divides that by the speed at which one thread copies memory on this machine. A share above 100 %
 means that the arrays stayed in cache.
 
-With P pixels, V and S vertices of the lattices of colours and of positions, and rows of R bytes (the classes, padded
+With P pixels, V vertices of the lattice of colours, and rows of R bytes (the classes, padded
 to whole vectors), bytes are:
 
     in and out              planes to rows and back      2 P classes * 4 + 3 P R
     iteration: softmax      unary in, probabilities out  2 P R
-    iteration: positions    splat P R + S R, slice S R, lists 2 * 3 P * 8
+    iteration: positions    splat P R, lists 2 * 3 P * 8; the columns of vertices stay in cache
     iteration: colours      splat P R + V R, two sweeps of three axes 2 * 2 V R, slice V R, lists 2 * 6 P * 8 + 6 V * 4
 """
 
@@ -65,7 +65,7 @@ def main() -> None:
         print(
             f"{colours / width / height:.2f} vertices a pixel by colour, {positions / width / height:.2f} by position\n"
         )
-        moved = traffic(height * width, chosen.classes, stride, positions, colours)
+        moved = traffic(height * width, chosen.classes, stride, colours)
         print("| stage | MB at least | floor, ms | measured, ms | share |\n|---|---|---|---|---|")
         for name, seconds in stages(scene, chosen.threads, chosen.repeats).items():
             floor = moved.get(name)
@@ -107,12 +107,12 @@ def row_bytes(classes: int) -> int:
     return 4 * lanes * blocks * -(-vectors // blocks)
 
 
-def traffic(pixels: int, classes: int, row: int, positions: int, colours: int) -> dict[str, float]:
+def traffic(pixels: int, classes: int, row: int, colours: int) -> dict[str, float]:
     """Return the bytes of each stage that has a floor."""
     moved = {
         "in and out": 2 * pixels * classes * 4 + 3 * pixels * row,
         "iteration: softmax": 2 * pixels * row,
-        "iteration: positions": pixels * row + 2 * positions * row + 2 * 3 * pixels * 8,
+        "iteration: positions": pixels * row + 2 * 3 * pixels * 8,
         "iteration: colours": pixels * row + 6 * colours * row + 2 * 6 * pixels * 8 + 6 * colours * 4,
     }
     return {**moved, "iteration": sum(size for name, size in moved.items() if name.startswith("iteration"))}

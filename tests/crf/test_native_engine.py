@@ -84,6 +84,28 @@ def test_the_result_depends_neither_on_the_threads_nor_on_what_was_refined_befor
         assert np.array_equal(native_engine.refine(images, log_probs, SETTINGS, threads), np.stack(alone))
 
 
+def refine_with(kernels, image, log_probs, threads):
+    out = np.empty_like(log_probs)
+    _native.refine(image, log_probs, out, (1, *log_probs.shape), kernels, 3, threads, "")
+    return out
+
+
+@pytest.mark.parametrize("deviation", [0.4, 1, 7, 60])
+def test_kernels_of_positions_add_up_with_any_number_of_threads(scene, deviation):
+    image, log_probs = scene("lake", 60, 150, 3)
+    colours = (20.0, 9.0, 4.0)
+    together = refine_with(((deviation, 0.0, 3.0), colours), image, log_probs, 1)
+    for threads in (1, 2, 5):
+        apart = refine_with(((deviation, 0.0, 1.0), colours, (deviation, 0.0, 2.0)), image, log_probs, threads)
+        assert np.abs(np.exp(apart) - np.exp(together)).max() < 1e-5
+
+
+def test_without_kernels_nothing_but_the_scale_changes(scene):
+    image, log_probs = scene("lake", 20, 50, 3)
+    for threads in (1, 2):
+        assert np.abs(refine_with((), image, log_probs + 5, threads) - log_probs).max() < 1e-4
+
+
 def test_several_python_threads_refine_at_once(scene):
     image, log_probs = scene("harbour", 96, 128, 2)
     expected = native_engine.refine(image[None], log_probs[None], SETTINGS, 1)
@@ -131,6 +153,7 @@ def test_arrays_in_another_order_of_memory_are_taken_as_they_are_meant(scene):
         ({"shape": (1, 3, 4, 0)}, "out of range"),
         ({"kernels": ((-1.0, 0.0, 3.0),)}, "positive"),
         ({"kernels": ((1e-9, 1e-9, 3.0),)}, "too small"),
+        ({"kernels": ((1.0, 0.0, 3.0),) * 17}, "17 kernels"),
         ({"instructions": "mmx"}, "no mmx"),
     ],
 )

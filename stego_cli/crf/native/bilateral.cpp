@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lattice.hpp"
+#include "pass.hpp"
 #include "points.hpp"
 
 namespace stego {
@@ -81,7 +82,10 @@ void BilateralLattice::build(const Kernels& kernels, Shape shape, const std::uin
         for (std::int64_t sweep = from; sweep < to; sweep++) flatten(static_cast<int>(sweep));
     });
     turn(shape.pixels(), team);
-    normalise(kernels, shape.pixels(), kernel.compatibility, team);
+    float* heard = ones(shape.pixels());
+    filter(kernels, SINGLE, heard, values_.ready(vertices_), team);
+    Pass(shape, {}, team).run(kernels, SINGLE, {slice(values_.get())}, nullptr, heard, Into::SUM, team);
+    normalise(heard, shape.pixels(), kernel.compatibility, team);
     if (shape.pixels() > LARGE_PHOTOGRAPH) drop_scratch();
 }
 
@@ -96,6 +100,7 @@ void BilateralLattice::drop_scratch() {
     }
     next_.release();
     behind_.release();
+    values_.release();
 }
 
 // Gives every vertex a number in the order of its first appearance, whatever the number of threads.
@@ -147,7 +152,10 @@ void BilateralLattice::insert(const Kernels& kernels, Shape shape, const std::ui
     for (int part = 1; part < shares.parts; part++) {  // all into the first table
         const std::vector<std::int64_t>& keys = tables_[part].keys();
         leads_[part].resize(keys.size());
-        for (std::size_t v = 0; v < keys.size(); v++) leads_[part][v] = tables_[0].insert(keys[v]);
+        for (std::size_t v = 0; v < keys.size(); v++) {
+            if (v + SOON < keys.size()) tables_[0].fetch(keys[v + SOON]);
+            leads_[part][v] = tables_[0].insert(keys[v]);
+        }
     }
     vertices_ = static_cast<int>(tables_[0].keys().size());
 }
@@ -251,7 +259,7 @@ void BilateralLattice::filter(const Kernels& kernels, const Layout& layout, cons
 }
 
 std::size_t BilateralLattice::bytes() const {
-    std::size_t all = Lattice::bytes() + next_.bytes() + behind_.bytes();
+    std::size_t all = Lattice::bytes() + next_.bytes() + behind_.bytes() + values_.bytes();
     for (const Table& table : tables_) all += table.bytes();
     for (int i = 0; i < 2; i++) {
         all += (sorted_[i].capacity() + begin_[i].capacity() + cells_[i].capacity() + chains_[i].vertex.capacity() +

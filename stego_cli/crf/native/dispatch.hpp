@@ -44,32 +44,11 @@ void blur(const Sweep& sweep, const Layout& layout, float* vertices, int from, i
     });
 }
 
-void wave(const Splat& map, const Columns& columns, const Layout& layout, const float* pixels, float* vertices,
-          float* scratch, int from, int to) {
-    if (layout.lanes == 1) return wave_rows<Single>(map, columns, pixels, vertices, scratch, 1, from, to);
+void update(const Update& update, const Layout& layout) {
+    if (layout.lanes == 1) return update_single(update, layout);
     for_layout(layout, [&]<int LANES, int VECTORS>() {
-        for (int k = 0; k < layout.stride(); k += LANES * VECTORS) {
-            wave_rows<Row<LANES, VECTORS>>(map, columns, pixels + k, vertices + k, scratch, layout.stride(), from, to);
-        }
-    });
-}
-
-void slice(const Slice& map, float* pixels, std::int64_t from, std::int64_t to) {
-    for (std::int64_t p = from; p < to; p++) {
-        float sum = 0.0f;
-        for (int r = 0; r < map.corners; r++) {
-            const std::int64_t e = p * map.corners + r;
-            sum += map.weight[e] * map.values[map.vertex[e]];
-        }
-        pixels[p] = sum;
-    }
-}
-
-void update(const Slice* maps, int count, const Layout& layout, const float* unary, float* pixels, std::int64_t from,
-            std::int64_t to) {
-    for_layout(layout, [&]<int LANES, int VECTORS>() {
-        layout.blocks == 1 ? update_rows<LANES, VECTORS, 1>(maps, count, layout, unary, pixels, from, to)
-                           : update_rows<LANES, VECTORS, 0>(maps, count, layout, unary, pixels, from, to);
+        layout.blocks == 1 ? update_rows<LANES, VECTORS, 1>(update, layout)
+                           : update_rows<LANES, VECTORS, 0>(update, layout);
     });
 }
 
@@ -80,18 +59,14 @@ void begin(const Layout& layout, const float* planes, float* unary, float* pixel
     });
 }
 
-void finish(const Slice* maps, int count, const Layout& layout, const float* unary, float* planes, const Shape& shape,
-            int panel) {
-    for_layout(layout, [&]<int LANES, int VECTORS>() {
-        layout.blocks == 1 ? finish_rows<LANES, VECTORS, 1>(maps, count, layout, unary, planes, shape, panel)
-                           : finish_rows<LANES, VECTORS, 0>(maps, count, layout, unary, planes, shape, panel);
-    });
+void finish(const Layout& layout, const float* pixels, float* planes, const Shape& shape, int panel) {
+    finish_rows(layout, pixels, planes, shape, panel);
 }
 
 }  // namespace
 }  // namespace stego
 
-#define STEGO_KERNELS(NAME, TITLE, SIMPLICES)                                                            \
-    namespace stego {                                                                                    \
-    extern const Kernels NAME = {TITLE, STEGO_LANES, SIMPLICES, splat, blur, wave, slice, update, begin, finish};     \
+#define STEGO_KERNELS(NAME, TITLE, SIMPLICES)                                                        \
+    namespace stego {                                                                                \
+    extern const Kernels NAME = {TITLE, STEGO_LANES, SIMPLICES, splat, blur, update, begin, finish}; \
     }

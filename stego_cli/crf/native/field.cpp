@@ -4,6 +4,7 @@
 #include <list>
 #include <mutex>
 
+#include "pass.hpp"
 #include "points.hpp"
 
 namespace stego {
@@ -94,43 +95,46 @@ void Workspace::refine(const Kernels& kernels, const Request& request, Team& tea
     const std::size_t rows = std::size_t(shape.pixels()) * layout.stride();
     float* unary = unary_.ready(rows);
     float* pixels = pixels_.ready(rows);
-    std::vector<std::shared_ptr<const SpatialLattice>> spatial;
-    std::vector<const Lattice*> lattices;
+    std::vector<std::shared_ptr<const SpatialLattice>> kept;
+    std::vector<const SpatialLattice*> spatial;
     std::size_t bilateral = 0;
     for (const Kernel& kernel : request.kernels) {
         if (kernel.colour == 0) {
-            spatial.push_back(spatial_cache().get(kernels, shape, kernel, team));
-            lattices.push_back(spatial.back().get());
+            kept.push_back(spatial_cache().get(kernels, shape, kernel, team));
+            spatial.push_back(kept.back().get());
         } else {
-            if (bilateral == bilateral_.size()) bilateral_.push_back(std::make_unique<BilateralLattice>());
-            bilateral_[bilateral]->build(kernels, shape, request.image, kernel, team);
-            lattices.push_back(bilateral_[bilateral++].get());
+            if (bilateral == bilateral_.size()) {
+                bilateral_.push_back(std::make_unique<BilateralLattice>());
+                values_.push_back(std::make_unique<Buffer<float>>());
+            }
+            bilateral_[bilateral++]->build(kernels, shape, request.image, kernel, team);
         }
     }
     std::vector<Slice> slices;
-    while (values_.size() < lattices.size()) values_.push_back(std::make_unique<Buffer<float>>());
-    for (std::size_t i = 0; i < lattices.size(); i++) {
-        slices.push_back(lattices[i]->slice(values_[i]->ready(std::size_t(lattices[i]->vertices()) * layout.stride())));
+    for (std::size_t i = 0; i < bilateral; i++) {
+        const std::size_t count = std::size_t(bilateral_[i]->vertices()) * layout.stride();
+        slices.push_back(bilateral_[i]->slice(values_[i]->ready(count)));
     }
+    Pass pass(shape, spatial, team);
     team.each(panels(shape), 1, [&](std::int64_t from, std::int64_t to) {
         for (auto panel = from; panel < to; panel++) {
             kernels.begin(layout, request.log_probs, unary, pixels, shape, static_cast<int>(panel));
         }
     });
-    const int count = static_cast<int>(slices.size());
-    for (int iteration = 1; iteration <= request.iterations; iteration++) {
-        for (int i = 0; i < count; i++) lattices[i]->filter(kernels, layout, pixels, values_[i]->get(), team);
-        if (iteration < request.iterations) {
-            team.each(shape.pixels(), std::int64_t(PANEL) * shape.height, [&](std::int64_t from, std::int64_t to) {
-                kernels.update(slices.data(), count, layout, unary, pixels, from, to);
-            });
-        }
+    if (request.iterations == 0) {
+        Pass(shape, {}, team).run(kernels, layout, {}, unary, pixels, Into::LOG_PROBABILITIES, team);
     }
-    if (shape.pixels() > LARGE_PHOTOGRAPH) pixels_.release();  // the result takes its place in memory
+    for (int left = request.iterations; left > 0; left--) {
+        for (std::size_t i = 0; i < bilateral; i++) {
+            bilateral_[i]->filter(kernels, layout, pixels, values_[i]->get(), team);
+        }
+        const Into into = left > 1 ? Into::PROBABILITIES : Into::LOG_PROBABILITIES;
+        pass.run(kernels, layout, slices, unary, pixels, into, team);
+    }
+    if (shape.pixels() > LARGE_PHOTOGRAPH) unary_.release();  // the result takes its place in memory
     team.each(panels(shape), 1, [&](std::int64_t from, std::int64_t to) {
         for (auto panel = from; panel < to; panel++) {
-            kernels.finish(slices.data(), request.iterations > 0 ? count : 0, layout, unary, request.out, shape,
-                           static_cast<int>(panel));
+            kernels.finish(layout, pixels, request.out, shape, static_cast<int>(panel));
         }
     });
 }

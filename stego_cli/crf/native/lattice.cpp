@@ -8,14 +8,12 @@
 namespace stego {
 
 std::size_t Lattice::bytes() const {
-    return vertex_.bytes() + first_.bytes() + pixel_.bytes() + slice_.bytes() + splat_.bytes() + norm_.bytes() +
-           ones_.bytes() + values_.bytes() + counts_.capacity() * sizeof(std::int32_t);
+    return vertex_.bytes() + first_.bytes() + pixel_.bytes() + slice_.bytes() + splat_.bytes() + ones_.bytes() +
+           counts_.capacity() * sizeof(std::int32_t);
 }
 
 void Lattice::drop_scratch() {
-    norm_.release();
     ones_.release();
-    values_.release();
     counts_ = {};
 }
 
@@ -64,23 +62,22 @@ void Lattice::turn(std::int64_t pixels, Team& team) {
     });
 }
 
-void Lattice::normalise(const Kernels& kernels, std::int64_t pixels, float compatibility, Team& team) {
-    const Layout single{1, 1, 1, 1};
-    const float alpha = 1.0f / (1.0f + std::ldexp(1.0f, 1 - corners_));
+float* Lattice::ones(std::int64_t pixels) {
     float* ones = ones_.ready(pixels);
-    float* norm = norm_.ready(pixels);
     std::fill(ones, ones + pixels, 1.0f);
-    float* values = values_.ready(vertices_);
-    filter(kernels, single, ones, values, team);
+    return ones;
+}
+
+void Lattice::normalise(float* heard, std::int64_t pixels, float compatibility, Team& team) {
+    const float alpha = 1.0f / (1.0f + std::ldexp(1.0f, 1 - corners_));
     team.each(pixels, 8192, [&](std::int64_t from, std::int64_t to) {
-        kernels.slice(slice(values), norm, from, to);
         for (std::int64_t p = from; p < to; p++) {
-            norm[p] = 1.0f / std::sqrt(alpha * norm[p] + 1e-20f);
-            for (int r = 0; r < corners_; r++) slice_.get()[p * corners_ + r] *= alpha * compatibility * norm[p];
+            heard[p] = 1.0f / std::sqrt(alpha * heard[p] + 1e-20f);
+            for (int r = 0; r < corners_; r++) slice_.get()[p * corners_ + r] *= alpha * compatibility * heard[p];
         }
     });
     team.each(pixels * corners_, 65536, [&](std::int64_t from, std::int64_t to) {
-        for (std::int64_t e = from; e < to; e++) splat_.get()[e] *= norm[pixel_.get()[e]];
+        for (std::int64_t e = from; e < to; e++) splat_.get()[e] *= heard[pixel_.get()[e]];
     });
 }
 

@@ -17,12 +17,9 @@ struct Kernel {
 // What both kinds of lattice share. Weights carry the symmetric normalisation, slice weights the compatibility too.
 class Lattice {
   public:
-    virtual ~Lattice() = default;
     int vertices() const { return vertices_; }
     Slice slice(const float* values) const { return {vertex_.get(), slice_.get(), values, corners_}; }
-    // Splat and blur: rows of pixels to rows of vertices.
-    virtual void filter(const Kernels&, const Layout&, const float* pixels, float* values, Team&) const = 0;
-    virtual std::size_t bytes() const;
+    std::size_t bytes() const;
 
   protected:
     explicit Lattice(int corners) : corners_(corners) {}
@@ -31,8 +28,10 @@ class Lattice {
     std::int32_t* lists(std::int64_t pixels);
     // Lists each vertex's pixels, from the lists of each pixel's vertices.
     void turn(std::int64_t pixels, Team&);
-    // Folds 1 / sqrt(filter(1)) on both sides and the compatibility into the weights.
-    void normalise(const Kernels&, std::int64_t pixels, float compatibility, Team&);
+    // Memory for a one for each pixel.
+    float* ones(std::int64_t pixels);
+    // Folds the compatibility into the weights and, on both sides, 1 / sqrt of what each pixel hears when all say one.
+    void normalise(float* heard, std::int64_t pixels, float compatibility, Team&);
     // Gives back what only building needed.
     void drop_scratch();
 
@@ -41,7 +40,7 @@ class Lattice {
     Buffer<float> slice_, splat_;
 
   private:
-    Buffer<float> norm_, ones_, values_;
+    Buffer<float> ones_;
     std::vector<std::int32_t> counts_;
 };
 
@@ -49,11 +48,14 @@ class Lattice {
 class SpatialLattice : public Lattice {
   public:
     SpatialLattice(const Kernels&, Shape, const Kernel&, Team&);
-    void filter(const Kernels&, const Layout&, const float* pixels, float* values, Team&) const override;
-    std::size_t bytes() const override;
+    Wave wave() const { return {columns_, splat(), slice(nullptr), nullptr, nullptr}; }
+    std::size_t bytes() const;
 
   private:
-    std::vector<std::int32_t> start_, low_;
+    void lay_columns(std::vector<std::int32_t>& column);
+    void lay_ring(Shape, const std::vector<std::int32_t>& column);
+
+    std::vector<std::int32_t> start_, low_, first_column_, last_column_;
     Columns columns_{};
 };
 
@@ -63,8 +65,9 @@ class BilateralLattice : public Lattice {
     BilateralLattice() : Lattice(COLOUR + 1) {}
     // image: (height, width, 3), RGB. Throws std::range_error where the kernel is too fine for 64-bit keys.
     void build(const Kernels&, Shape, const std::uint8_t* image, const Kernel&, Team&);
-    void filter(const Kernels&, const Layout&, const float* pixels, float* values, Team&) const override;
-    std::size_t bytes() const override;
+    // Splat and blur: rows of pixels to rows of vertices.
+    void filter(const Kernels&, const Layout&, const float* pixels, float* values, Team&) const;
+    std::size_t bytes() const;
 
   private:
     struct Chains {  // see Sweep
@@ -83,6 +86,7 @@ class BilateralLattice : public Lattice {
     std::vector<std::int32_t> cells_[2];             // by sweep: cells; the first then holds vertices' final numbers
     Buffer<std::int32_t> next_;                      // by axis and vertex: the neighbour ahead, or -1
     Buffer<std::uint8_t> behind_;                    // by axis and vertex: whether there is one behind
+    Buffer<float> values_;
     Chains chains_[2];
 };
 

@@ -2,7 +2,8 @@
 #pragma once
 #include <math.h>
 
-#include "rows.hpp"
+#include "transpose.hpp"
+#include "wave.hpp"
 
 namespace stego {
 namespace {
@@ -25,8 +26,9 @@ template <int LANES, int VECTORS, int BLOCKS> struct Pixel {
         for (int b = 0; b < blocks; b++) rows[b].store(to + b * R::width);
     }
 
-    // unary + all slices
-    STEGO_INLINE void gather(const Slice* slices, int count, const float* unary, std::int64_t pixel, int stride) {
+    // unary + all slices; those of the first `near` are in cache, the others are fetched before their turn.
+    STEGO_INLINE void gather(const Slice* slices, int near, int count, const float* unary, std::int64_t pixel,
+                             int stride) {
         for (int b = 0; b < blocks; b++) {
             R row;
             row.load(unary + pixel * stride + b * R::width);
@@ -35,8 +37,7 @@ template <int LANES, int VECTORS, int BLOCKS> struct Pixel {
                 const std::int32_t* vertex = slices[s].vertex + pixel * corners;
                 const float* weight = slices[s].weight + pixel * corners;
                 for (int r = 0; r < corners; r++) {
-                    const float* soon = slices[s].values + std::size_t(vertex[SOON * corners + r]) * stride;
-                    fetch<R>(soon);
+                    if (s >= near) fetch<R>(slices[s].values + std::size_t(vertex[SOON * corners + r]) * stride);
                     row.add(weight[r], slices[s].values + std::size_t(vertex[r]) * stride + b * R::width);
                 }
             }
@@ -64,6 +65,20 @@ template <int LANES, int VECTORS, int BLOCKS> struct Pixel {
         return joined<LANES>(sum, true);
     }
 
+    STEGO_INLINE void log_softmax() {
+        const float most = largest();
+        typename R::V sum{};
+        for (int b = 0; b < blocks; b++) {
+            for (int k = 0; k < VECTORS; k++) sum += exponential<LANES>(rows[b].part[k] - most);
+        }
+        const float shift = most + logf(joined<LANES>(sum, true));
+        for (int b = 0; b < blocks; b++) {
+            for (int k = 0; k < VECTORS; k++) {
+                rows[b].part[k] = larger(rows[b].part[k] - shift, typename R::V{} + LEAST_LOG);
+            }
+        }
+    }
+
     STEGO_INLINE void softmax() {
         const float scale = 1.0f / exponentiate(largest());
         for (int b = 0; b < blocks; b++) {
@@ -72,44 +87,63 @@ template <int LANES, int VECTORS, int BLOCKS> struct Pixel {
     }
 };
 
-template <int LANES, int VECTORS, int BLOCKS>
-void update_rows(const Slice* slices, int count, const Layout& layout, const float* unary, float* pixels,
-                 std::int64_t from, std::int64_t to) {
-    const int stride = layout.stride();
-    for (std::int64_t p = from; p < to; p++) {
-        Pixel<LANES, VECTORS, BLOCKS> pixel(layout);
-        pixel.gather(slices, count, unary, p, stride);
-        pixel.softmax();
-        pixel.store(pixels + p * stride);
-    }
-}
-
 // A panel is 16 columns, or what is left of them; its pixels follow each other row by row.
 STEGO_INLINE int panel_width(const Shape& shape, int panel) {
     const int left = shape.width - panel * PANEL;
     return left < PANEL ? left : PANEL;
 }
 
-template <int LANES, int VECTORS, int BLOCKS>
-void finish_rows(const Slice* slices, int count, const Layout& layout, const float* unary, float* planes,
-                 const Shape& shape, int panel) {
-    const int width = panel_width(shape, panel), stride = layout.stride();
-    std::int64_t p = std::int64_t(panel) * PANEL * shape.height;
-    for (int y = 0; y < shape.height; y++) {
-        float rows[PANEL][MOST_CLASSES + LANES * VECTORS], shift[PANEL];
-        for (int x = 0; x < width; x++, p++) {
-            Pixel<LANES, VECTORS, BLOCKS> pixel(layout);
-            pixel.gather(slices, count, unary, p, stride);
-            pixel.store(rows[x]);
-            const float most = pixel.largest();
-            shift[x] = most + logf(pixel.exponentiate(most));
+// Calls act(slices, pixel) for the pixels of all panels, once their vertices are blurred.
+template <class R, int BLOCKS, class Act> void each_pixel(const Update& update, const Layout& layout, Act act) {
+    Front<R, BLOCKS> fronts[MOST_KERNELS];
+    Slice slices[MOST_KERNELS];
+    float* scratch = update.scratch;
+    for (int w = 0; w < update.wave_count; w++) {
+        fronts[w].start(update.waves[w], update.from, update.pixels, scratch, layout.stride());
+        slices[w] = fronts[w].slice();
+        scratch += wave_scratch(update.waves[w].columns, layout);
+    }
+    for (int s = 0; s < update.slice_count; s++) slices[update.wave_count + s] = update.slices[s];
+    for (int panel = update.from; panel < update.to; panel++) {
+        for (int w = 0; w < update.wave_count; w++) fronts[w].advance(panel);
+        std::int64_t pixel = std::int64_t(panel) * PANEL * update.shape.height;
+        const std::int64_t end = pixel + std::int64_t(panel_width(update.shape, panel)) * update.shape.height;
+        for (; pixel < end; pixel++) act(slices, pixel);
+    }
+}
+
+template <int LANES, int VECTORS, int BLOCKS> void update_rows(const Update& update, const Layout& layout) {
+    const int stride = layout.stride(), near = update.wave_count, count = near + update.slice_count;
+    each_pixel<Row<LANES, VECTORS>, BLOCKS>(update, layout, [&](const Slice* slices, std::int64_t p) {
+        Pixel<LANES, VECTORS, BLOCKS> pixel(layout);
+        pixel.gather(slices, near, count, update.unary, p, stride);
+        update.into == Into::PROBABILITIES ? pixel.softmax() : pixel.log_softmax();
+        pixel.store(update.pixels + p * stride);
+    });
+}
+
+// For rows of a single class: the sum of all slices.
+STEGO_INLINE void update_single(const Update& update, const Layout& layout) {
+    const int count = update.wave_count + update.slice_count;
+    each_pixel<Single, 1>(update, layout, [&](const Slice* slices, std::int64_t p) {
+        float sum = 0.0f;
+        for (int s = 0; s < count; s++) {
+            for (int r = 0; r < slices[s].corners; r++) {
+                const std::int64_t e = p * slices[s].corners + r;
+                sum += slices[s].weight[e] * slices[s].values[slices[s].vertex[e]];
+            }
         }
+        update.pixels[p] = sum;
+    });
+}
+
+STEGO_INLINE void finish_rows(const Layout& layout, const float* pixels, float* planes, const Shape& shape, int panel) {
+    const int width = panel_width(shape, panel), stride = layout.stride();
+    const float* row = pixels + std::size_t(panel) * PANEL * shape.height * stride;
+    for (int y = 0; y < shape.height; y++, row += std::size_t(width) * stride) {
         float* place = planes + std::size_t(y) * shape.width + panel * PANEL;
         for (int k = 0; k < layout.classes; k++, place += shape.pixels()) {
-            for (int x = 0; x < width; x++) {
-                const float log = rows[x][k] - shift[x];
-                place[x] = log < LEAST_LOG ? LEAST_LOG : log;
-            }
+            for (int x = 0; x < width; x++) place[x] = row[x * stride + k];
         }
     }
 }
@@ -117,19 +151,23 @@ void finish_rows(const Slice* slices, int count, const Layout& layout, const flo
 template <int LANES, int VECTORS, int BLOCKS>
 void begin_rows(const Layout& layout, const float* planes, float* unary, float* pixels, const Shape& shape, int panel) {
     const int width = panel_width(shape, panel), stride = layout.stride();
-    std::size_t p = std::size_t(panel) * PANEL * shape.height;
-    for (int y = 0; y < shape.height; y++) {
-        float* first = unary + p * stride;
-        const float* place = planes + std::size_t(y) * shape.width + panel * PANEL;
-        for (int k = 0; k < layout.classes; k++, place += shape.pixels()) {
-            for (int x = 0; x < width; x++) first[x * stride + k] = place[x];
+    const std::size_t begin = std::size_t(panel) * PANEL * shape.height, row = std::size_t(width) * stride;
+    unary += begin * stride;
+    pixels += begin * stride;
+    for (int y = 0; y <= shape.height; y++) {
+        if (y < shape.height) {
+            const float* place = planes + std::size_t(y) * shape.width + panel * PANEL;
+            transpose(place, shape.pixels(), layout.classes, width, unary + y * row, stride);
+            for (int x = 0; x < width; x++) {
+                for (int k = layout.classes; k < stride; k++) unary[y * row + x * stride + k] = NOTHING;
+            }
         }
-        for (int x = 0; x < width; x++, p++) {
-            for (int k = layout.classes; k < stride; k++) first[x * stride + k] = NOTHING;
+        if (y == 0) continue;
+        for (int x = 0; x < width; x++) {  // of the row before: what was written just now cannot be read at once
             Pixel<LANES, VECTORS, BLOCKS> pixel(layout);
-            pixel.load(unary + p * stride);
+            pixel.load(unary + (y - 1) * row + x * stride);
             pixel.softmax();
-            pixel.store(pixels + p * stride);
+            pixel.store(pixels + (y - 1) * row + x * stride);
         }
     }
 }

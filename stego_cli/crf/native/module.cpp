@@ -64,6 +64,10 @@ struct View {
 
 bool read_kernels(PyObject* list, std::vector<stego::Kernel>& kernels) {
     const Py_ssize_t count = PySequence_Size(list);
+    if (count > stego::MOST_KERNELS) {
+        PyErr_Format(PyExc_ValueError, "there are %zd kernels, more than %d", count, stego::MOST_KERNELS);
+        return false;
+    }
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject* item = PySequence_GetItem(list, i);
         if (item == nullptr) return false;

@@ -16,6 +16,7 @@ constexpr int PLANE = 2;    // dimensions of the spatial kernel: x, y
 constexpr int LOOK_AHEAD = 8;  // entries of a list, whose rows are fetched before their turn; lists are padded for it
 constexpr int SOON = 4;        // pixels, likewise
 constexpr int MOST_CLASSES = 256;
+constexpr int MOST_KERNELS = 16;
 constexpr int LARGE_PHOTOGRAPH = 100000;  // pixels, beyond which memory counts for more than the time of fresh pages
 
 struct Shape {
@@ -28,6 +29,8 @@ struct Layout {
     int classes, lanes, vectors, blocks;
     int stride() const { return lanes * vectors * blocks; }
 };
+
+constexpr Layout SINGLE{1, 1, 1, 1};  // a row of one value, to find the normalisation with
 
 // Values of vertices as sums over pixels: vertex v gathers entries first[v] to first[v + 1].
 struct Splat {
@@ -59,6 +62,18 @@ struct Columns {
     const std::int32_t* start;  // id of each column's first vertex, and the end
     const std::int32_t* low;    // second coordinate of each column's first vertex
     int tallest;                // vertices of the tallest column
+    const std::int32_t* first;  // by panel: the first column with a vertex of its pixels
+    const std::int32_t* last;   // and the last
+    int span;                   // columns from one to the other, at most
+};
+
+// A dense lattice on its way over the image: columns are splatted, blurred, sliced and forgotten.
+struct Wave {
+    Columns columns;
+    Splat splat;
+    Slice slice;                // vertices are places in the ring of the `span` columns blurred last; no values
+    const std::int32_t* ready;  // by column: the first row in `sums` if it is splatted already, or -1
+    const float* sums;
 };
 
 // The enclosing simplices of PANEL points: by corner r, the vertex's key and barycentric weight.
@@ -77,6 +92,23 @@ struct Packing {
 typedef void FindSimplices(int dimensions, const float* features, const Packing&, Simplices*);
 FindSimplices simplices_baseline, simplices_avx2;
 
+enum class Into { SUM, PROBABILITIES, LOG_PROBABILITIES };
+
+// pixels = unary + all slices, or the softmax of that; in place. What the waves gather has to be there still: of other
+// updates under way at once they may need only what is `ready`.
+struct Update {
+    const Wave* waves;
+    int wave_count;
+    const Slice* slices;  // of other lattices
+    int slice_count;
+    const float* unary;
+    float* pixels;
+    float* scratch;  // wave_scratch() floats for each wave
+    Shape shape;
+    int from, to;  // panels
+    Into into;
+};
+
 // The inner loops for one instruction set. Ranges are half open; pixels and vertices are rows of the layout.
 struct Kernels {
     const char* name;
@@ -84,23 +116,17 @@ struct Kernels {
     FindSimplices* simplices;
     void (*splat)(const Splat&, const Layout&, const float* pixels, float* vertices, int from, int to);
     void (*blur)(const Sweep&, const Layout&, float* vertices, int from_block, int to_block);
-    // Splat and all blurs of the dense lattice's columns; scratch: wave_scratch() floats.
-    void (*wave)(const Splat&, const Columns&, const Layout&, const float* pixels, float* vertices, float* scratch,
-                 int from_column, int to_column);
-    // What one kernel gives each pixel, for rows of a single class.
-    void (*slice)(const Slice&, float* pixels, std::int64_t from, std::int64_t to);
-    // The mean-field update: pixels = softmax(unary + all slices).
-    void (*update)(const Slice*, int slices, const Layout&, const float* unary, float* pixels, std::int64_t from,
-                   std::int64_t to);
+    // What the pixels of some panels hear, and what becomes of it.
+    void (*update)(const Update&, const Layout&);
     // One panel of log-probability planes (classes, height, width) to rows: unary as it is, and its softmax.
     void (*begin)(const Layout&, const float* planes, float* unary, float* pixels, const Shape&, int panel);
-    // The last update, as log-probability planes; one panel.
-    void (*finish)(const Slice*, int slices, const Layout&, const float* unary, float* planes, const Shape&, int panel);
+    // Rows of pixels to planes; one panel.
+    void (*finish)(const Layout&, const float* pixels, float* planes, const Shape&, int panel);
 };
 
-// Floats that a wave needs: seven columns of one block of classes.
+// Floats that a wave needs: three columns before blurring, three after the first axis, and the ring of blurred ones.
 inline std::size_t wave_scratch(const Columns& columns, const Layout& layout) {
-    return std::size_t(7) * columns.tallest * layout.lanes * layout.vectors;
+    return std::size_t(6 + columns.span) * columns.tallest * layout.stride();
 }
 
 extern const Kernels BASELINE;

@@ -37,10 +37,12 @@ template <int L> Lanes<L> larger(Lanes<L> a, const Lanes<L>& b) { for (int i = 0
 template <int LANES> struct Vector { typedef Lanes<LANES> type; };
 #endif
 
-// The sum, or the largest, of all lanes: the upper half onto the lower half until two are left.
+// The sum, or the largest, of all lanes: the upper half onto the lower half until four are left.
 template <int LANES> STEGO_INLINE float joined(typename Vector<LANES>::type all, bool sum) {
-    if constexpr (LANES == 2) {
-        return sum ? all[0] + all[1] : all[0] > all[1] ? all[0] : all[1];
+    if constexpr (LANES == 4) {
+        if (sum) return (all[0] + all[2]) + (all[1] + all[3]);
+        const float even = all[0] > all[2] ? all[0] : all[2], odd = all[1] > all[3] ? all[1] : all[3];
+        return even > odd ? even : odd;
     } else {
         typename Vector<LANES / 2>::type half[2];
         std::memcpy(half, &all, sizeof half);

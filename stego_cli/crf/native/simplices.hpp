@@ -47,23 +47,27 @@ template <int D> void find_simplices(const float* features, const Packing& packi
             }
         }
     }
-    float weight[D + 2][PANEL] = {};
+    float rest[D + 1][PANEL], ranked[D + 1][PANEL];
     for (int i = 0; i <= D; i++) {
         for (int x = 0; x < PANEL; x++) {  // back into the zero-sum plane
             const std::int32_t moved = rank[i][x] + total[x];
             const std::int32_t wrap = moved < 0 ? D + 1 : moved > D ? -(D + 1) : 0;
             rank[i][x] = moved + wrap;
             nearest[i][x] += static_cast<float>(wrap);
-        }
-        for (int r = 0; r <= D; r++) {
-            for (int x = 0; x < PANEL; x++) {
-                const float part = rank[i][x] == D - r ? (place[i][x] - nearest[i][x]) * DOWN : 0.0f;
-                weight[r][x] += part;
-                weight[r + 1][x] -= part;
-            }
+            rest[i][x] = (place[i][x] - nearest[i][x]) * DOWN;
         }
     }
-    for (int x = 0; x < PANEL; x++) weight[0][x] += 1.0f + weight[D + 1][x];
+    for (int r = 0; r <= D; r++) {
+        for (int x = 0; x < PANEL; x++) {
+            float sum = 0.0f;  // of a single one and zeros
+            for (int i = 0; i <= D; i++) sum += rank[i][x] == r ? rest[i][x] : 0.0f;
+            ranked[r][x] = sum;
+        }
+    }
+    for (int r = 1; r <= D; r++) {
+        for (int x = 0; x < PANEL; x++) out->weight[r][x] = ranked[D - r][x] - ranked[D - r + 1][x];
+    }
+    for (int x = 0; x < PANEL; x++) out->weight[0][x] = ranked[D][x] + (1.0f - ranked[0][x]);
     std::int64_t ones = 0;
     for (int i = 0; i < D; i++) ones += std::int64_t(1) << packing.shift[i];
     for (int x = 0; x < PANEL; x++) {
@@ -75,7 +79,6 @@ template <int D> void find_simplices(const float* features, const Packing& packi
         }
         for (int r = 0; r <= D; r++) {  // corner r: the r highest ranks step back by D + 1, all step on by r
             out->key[r][x] = key;
-            out->weight[r][x] = weight[r][x];
             key += ones;
             if (r < D && coordinate[D - r] < D) key -= std::int64_t(D + 1) << packing.shift[coordinate[D - r]];
         }

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "lattice.hpp"
+#include "pass.hpp"
 #include "points.hpp"
 
 namespace stego {
@@ -12,8 +13,7 @@ SpatialLattice::SpatialLattice(const Kernels& kernels, Shape shape, const Kernel
     const Packing packing = pack(PLANE, most);
     std::int32_t* vertex = lists(pixels);
     float* weight = slice_.get();
-    Buffer<std::int32_t> column;
-    column.ready(pixels * corners_);
+    std::vector<std::int32_t> column(pixels * corners_);
     // Moving along the third axis changes neither coordinate's difference: it tells the column.
     team.each(panels(shape), 1, [&](std::int64_t from, std::int64_t to) {
         each_row(shape, from, to, [&](std::int64_t pixel, int y, int x, int width) {
@@ -26,20 +26,31 @@ SpatialLattice::SpatialLattice(const Kernels& kernels, Shape shape, const Kernel
                     const std::int64_t e = (pixel + i) * corners_ + r, key = found.key[r][i];
                     const std::int64_t second = coordinate(packing, key, 1);
                     vertex[e] = static_cast<std::int32_t>(second);
-                    column.get()[e] = static_cast<std::int32_t>((coordinate(packing, key, 0) - second) / corners_);
+                    column[e] = static_cast<std::int32_t>((coordinate(packing, key, 0) - second) / corners_);
                     weight[e] = found.weight[r][i];
                 }
             }
         });
     });
-    const auto ends = std::minmax_element(column.get(), column.get() + pixels * corners_);
+    lay_columns(column);
+    turn(pixels, team);
+    lay_ring(shape, column);
+    float* heard = ones(pixels);
+    Pass(shape, {this}, team).run(kernels, SINGLE, {}, nullptr, heard, Into::SUM, team);
+    normalise(heard, pixels, kernel.compatibility, team);
+    drop_scratch();
+}
+
+// From rows of vertices to numbers, column by column; `column` begins with 0 then.
+void SpatialLattice::lay_columns(std::vector<std::int32_t>& column) {
+    const auto ends = std::minmax_element(column.begin(), column.end());
     const std::int32_t leftmost = *ends.first, count = *ends.second - leftmost + 1;
     std::vector<std::int32_t> high(count, INT32_MIN);
     low_.assign(count, INT32_MAX);
-    for (std::int64_t e = 0; e < pixels * corners_; e++) {
-        const std::int32_t t = column.get()[e] -= leftmost;
-        low_[t] = std::min(low_[t], vertex[e]);
-        high[t] = std::max(high[t], vertex[e] + 1);
+    for (std::size_t e = 0; e < column.size(); e++) {
+        const std::int32_t t = column[e] -= leftmost;
+        low_[t] = std::min(low_[t], vertex_.get()[e]);
+        high[t] = std::max(high[t], vertex_.get()[e] + 1);
     }
     start_.assign(count + 1, 0);
     std::int64_t total = 0;
@@ -49,35 +60,42 @@ SpatialLattice::SpatialLattice(const Kernels& kernels, Shape shape, const Kernel
         total += high[t] > low_[t] ? height : 0;
         columns_.tallest = std::max(columns_.tallest, height);
         // Kernels much narrower than a pixel leave nearly all of the dense lattice empty.
-        if (total > 16 * pixels + 65536) throw std::range_error("the spatial kernel is too narrow");
+        if (total > 16 * static_cast<std::int64_t>(column.size()) / corners_ + 65536) {
+            throw std::range_error("the spatial kernel is too narrow");
+        }
         start_[t + 1] = static_cast<std::int32_t>(total);
     }
     vertices_ = static_cast<int>(total);
-    for (std::int64_t e = 0; e < pixels * corners_; e++) {
-        const std::int32_t t = column.get()[e];
-        vertex[e] = start_[t] + vertex[e] - low_[t];
+    for (std::size_t e = 0; e < column.size(); e++) {
+        vertex_.get()[e] += start_[column[e]] - low_[column[e]];
     }
     columns_.count = count;
     columns_.start = start_.data();
     columns_.low = low_.data();
-    turn(pixels, team);
-    normalise(kernels, pixels, kernel.compatibility, team);
-    drop_scratch();
 }
 
-void SpatialLattice::filter(const Kernels& kernels, const Layout& layout, const float* pixels, float* values,
-                            Team& team) const {
-    // Each part repeats two columns of its neighbours on both sides, so parts are not made too narrow.
-    const int grain = std::max(64, (columns_.count + 4 * team.size() - 1) / (4 * team.size()));
-    team.each(columns_.count, team.size() == 1 ? columns_.count : grain, [&](std::int64_t from, std::int64_t to) {
-        thread_local Buffer<float> scratch;
-        kernels.wave(splat(), columns_, layout, pixels, values, scratch.ready(wave_scratch(columns_, layout)),
-                     static_cast<int>(from), static_cast<int>(to));
-    });
+// From numbers of vertices to places in the ring of columns that a panel needs at once.
+void SpatialLattice::lay_ring(Shape shape, const std::vector<std::int32_t>& column) {
+    columns_.span = 1;
+    for (int panel = 0; panel < panels(shape); panel++) {
+        const std::int64_t most = std::int64_t(PANEL) * shape.height * corners_, begin = panel * most;
+        const auto end = column.begin() + std::min<std::int64_t>(begin + most, column.size());
+        const auto ends = std::minmax_element(column.begin() + begin, end);
+        first_column_.push_back(*ends.first);
+        last_column_.push_back(*ends.second);
+        columns_.span = std::max(columns_.span, *ends.second - *ends.first + 1);
+    }
+    columns_.first = first_column_.data();
+    columns_.last = last_column_.data();
+    for (std::size_t e = 0; e < column.size(); e++) {
+        const int t = column[e];
+        vertex_.get()[e] += t % columns_.span * columns_.tallest - start_[t];
+    }
 }
 
 std::size_t SpatialLattice::bytes() const {
-    return Lattice::bytes() + (start_.capacity() + low_.capacity()) * sizeof(std::int32_t);
+    return Lattice::bytes() + (start_.capacity() + low_.capacity() + first_column_.capacity() +
+                               last_column_.capacity()) * sizeof(std::int32_t);
 }
 
 }  // namespace stego

@@ -39,19 +39,18 @@ class Team {
             if (count > 0) work(0, count);
             return;
         }
+        work_ = &work;
+        count_ = count;
+        grain_ = grain;
+        next_ = 0;
+        busy_ = static_cast<int>(threads_.size());
         {
             std::lock_guard<std::mutex> hold(mutex_);
-            work_ = &work;
-            count_ = count;
-            grain_ = grain;
-            next_ = 0;
-            busy_ = static_cast<int>(threads_.size());
             round_++;
         }
         wake_.notify_all();
         take();
-        std::unique_lock<std::mutex> hold(mutex_);
-        done_.wait(hold, [this] { return busy_ == 0; });
+        await(done_, [this] { return busy_ == 0; });
         if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     }
 
@@ -70,20 +69,37 @@ class Team {
     }
 
     void stand_by() {
-        std::uint64_t seen = 0;
-        for (;;) {
-            {
-                std::unique_lock<std::mutex> hold(mutex_);
-                wake_.wait(hold, [&] { return leave_ || round_ != seen; });
-                if (leave_) return;
-                seen = round_;
-            }
+        for (std::uint64_t seen = 0;;) {
+            await(wake_, [&] { return leave_ || round_ != seen; });
+            if (leave_) return;
+            seen = round_;  // there is no other before this thread is done
             take();
-            std::lock_guard<std::mutex> hold(mutex_);
-            if (--busy_ == 0) done_.notify_one();
+            if (--busy_ == 0) {
+                std::lock_guard<std::mutex> hold(mutex_);
+                done_.notify_one();
+            }
         }
     }
 
+    // A photograph has some sixty rounds, and a processor that has gone to sleep takes a tenth of a millisecond to wake.
+    template <class Ready> void await(std::condition_variable& call, Ready ready) {
+        for (int i = 0; i < SPINS; i++) {
+            if (ready()) return;
+            rest();
+        }
+        std::unique_lock<std::mutex> hold(mutex_);
+        call.wait(hold, ready);
+    }
+
+    static void rest() {
+#if defined(STEGO_X86) && (defined(__GNUC__) || defined(__clang__))
+        __builtin_ia32_pause();
+#else
+        std::this_thread::yield();
+#endif
+    }
+
+    static constexpr int SPINS = 4000;
     std::vector<std::thread> threads_;
     std::mutex mutex_;
     std::condition_variable wake_, done_;
@@ -91,9 +107,9 @@ class Team {
     const Work* work_ = nullptr;
     std::int64_t count_ = 0, grain_ = 1;
     std::atomic<std::int64_t> next_{0};
-    std::uint64_t round_ = 0;
-    int busy_ = 0;
-    bool leave_ = false;
+    std::atomic<std::uint64_t> round_{0};
+    std::atomic<int> busy_{0};
+    std::atomic<bool> leave_{false};
 };
 
 }  // namespace stego
