@@ -20,7 +20,7 @@ from stego_cli.crf import ENGINES, choose_engine
 from stego_cli.errors import UsageError
 from stego_cli.images.atomic import shown
 from stego_cli.inference.findings import Finding, Status, found, size
-from stego_cli.inference.gpus import find_gpus
+from stego_cli.inference.gpus import Driver, find_driver
 from stego_cli.machine import cores, memory
 from stego_cli.model.backbones import BACKBONES
 from stego_cli.model.weights import cache_folder, local_weights
@@ -104,7 +104,8 @@ def _onnxruntime() -> Finding:
 def _gpus() -> Finding:
     import onnxruntime
 
-    gpus, about = find_gpus()
+    driver = find_driver()
+    gpus, about = driver.gpus if driver else (), _about(driver)
     figures: dict[str, object] = {"gpus": [{"name": gpu.name, "memory": gpu.memory} for gpu in gpus], "about": about}
     finding = partial(Finding, "machine", "GPUs", figures=figures)
     if not gpus:
@@ -114,6 +115,14 @@ def _gpus() -> Finding:
         return finding(text)
     text += "; CUDAExecutionProvider is missing, so the GPU is not used"
     return finding(text, "warning", "`pip uninstall onnxruntime && pip install onnxruntime-gpu`")
+
+
+def _about(driver: Driver | None) -> str:
+    if driver is None:
+        return "no NVIDIA driver"
+    if driver.trouble:
+        return f"the NVIDIA driver does not start ({driver.trouble})"
+    return f"driver for CUDA {driver.version[0]}.{driver.version[1]}" if driver.gpus else "no NVIDIA GPU visible"
 
 
 def _memory() -> Finding:

@@ -1,10 +1,12 @@
-"""The GPUs that the CUDA driver offers to this process, asked without loading torch or any CUDA library."""
+"""What the CUDA driver offers to this process, asked without loading torch or any CUDA library."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 from dataclasses import dataclass
+
+_NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
 
 
 @dataclass(frozen=True)
@@ -15,29 +17,47 @@ class Gpu:
     memory: int
 
 
-def find_gpus() -> tuple[list[Gpu], str]:
-    """Return the NVIDIA GPUs in the driver's order, and the driver's CUDA version or, without a GPU, why there is none.
+@dataclass(frozen=True)
+class Driver:
+    """The NVIDIA driver.
 
-    CUDA_VISIBLE_DEVICES hides GPUs here as it does from CUDA itself.
+    Attributes:
+        gpus: in the driver's order; CUDA_VISIBLE_DEVICES hides GPUs here as it does from CUDA itself.
+        version: the CUDA version that it supports, such as (12, 8).
+        trouble: its own words where it does not start, else empty.
     """
+
+    gpus: tuple[Gpu, ...]
+    version: tuple[int, int]
+    trouble: str = ""
+
+
+def find_driver() -> Driver | None:
+    """Return the driver, or None if there is none that can be loaded."""
+    library = load_library()
+    if library is None:
+        return None
+    count, version, text = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_char_p()
+    code = library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(count))
+    library.cuDriverGetVersion(ctypes.byref(version))
+    cuda = version.value // 1000, version.value % 1000 // 10
+    if code in (0, _NO_DEVICE):
+        return Driver(tuple(_gpu(library, number) for number in range(0 if code else count.value)), cuda)
+    library.cuGetErrorString(code, ctypes.byref(text))
+    return Driver((), cuda, (text.value or b"error %d" % code).decode())
+
+
+def load_library() -> ctypes.CDLL | None:
+    """Return the driver's library, or None."""
     try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
-        return [], "no NVIDIA driver"
-    if code := driver.cuInit(0):
-        return [], "no NVIDIA GPU visible" if code == 100 else f"the NVIDIA driver does not start (error {code})"
-    count, version = ctypes.c_int(0), ctypes.c_int(0)
-    driver.cuDeviceGetCount(ctypes.byref(count))
-    driver.cuDriverGetVersion(ctypes.byref(version))
-    if not count.value:
-        return [], "no NVIDIA GPU visible"
-    about = f"driver for CUDA {version.value // 1000}.{version.value % 1000 // 10}"
-    return [_gpu(driver, number) for number in range(count.value)], about
+        return None
 
 
-def _gpu(driver: ctypes.CDLL, number: int) -> Gpu:
+def _gpu(library: ctypes.CDLL, number: int) -> Gpu:
     device, name, memory = ctypes.c_int(0), ctypes.create_string_buffer(256), ctypes.c_size_t(0)
-    driver.cuDeviceGet(ctypes.byref(device), number)
-    driver.cuDeviceGetName(name, len(name), device)
-    driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device)
+    library.cuDeviceGet(ctypes.byref(device), number)
+    library.cuDeviceGetName(name, len(name), device)
+    library.cuDeviceTotalMem_v2(ctypes.byref(memory), device)
     return Gpu(name.value.decode(errors="replace"), memory.value)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stego_cli.errors import UsageError
+from stego_cli.inference.gpus import find_driver
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 CPU = "CPUExecutionProvider"
@@ -165,48 +166,25 @@ def _missing(kind: str, number: int) -> tuple[str, str] | None:
         name = "CUDA" if kind == "cuda" else "TensorRT"
         both = "`pip uninstall onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu[cuda,cudnn]'`"
         return f"the installed ONNX Runtime is a build without {name}", both
-    driver = _driver()
+    driver = find_driver()
     if driver is None:
         return "there is no NVIDIA driver (libcuda cannot be loaded)", "Install NVIDIA's driver"
-    count, version, trouble = driver
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count, visible = len(driver.gpus), os.environ.get("CUDA_VISIBLE_DEVICES")
     hidden = "" if visible is None else f" (CUDA_VISIBLE_DEVICES is {visible!r})"
-    if trouble:
-        return f"the NVIDIA driver says: {trouble}{hidden}", "Check `nvidia-smi`"
+    if driver.trouble:
+        return f"the NVIDIA driver says: {driver.trouble}{hidden}", "Check `nvidia-smi`"
     if count == 0:
         return f"no GPU is visible{hidden}", "Check `nvidia-smi`"
     if number >= count:
         only = "only GPU 0 is" if count == 1 else f"only GPUs 0 to {count - 1} are"
         return f"{only} visible{hidden}", "Give one of them"
-    if _cuda_version() and version // 1000 < int(_cuda_version().split(".")[0]):
+    if _cuda_version() and driver.version[0] < int(_cuda_version().split(".")[0]):
         return (
-            f"the NVIDIA driver supports CUDA {version // 1000}.{version % 1000 // 10}, "
+            f"the NVIDIA driver supports CUDA {driver.version[0]}.{driver.version[1]}, "
             f"ONNX Runtime {_runtime_version()} is built for CUDA {_cuda_version()}",
             "Update the driver, or install an ONNX Runtime for that CUDA",
         )
     return None
-
-
-def _driver() -> tuple[int, int, str] | None:
-    """Return the GPUs that the driver offers to this process, its CUDA version times 1000, and its error if any."""
-    library = _load_driver()
-    if library is None:
-        return None
-    count, version, text = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_char_p()
-    code = library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(count))
-    library.cuDriverGetVersion(ctypes.byref(version))
-    if code == 100:  # CUDA_ERROR_NO_DEVICE
-        return 0, version.value, ""
-    if code:
-        library.cuGetErrorString(code, ctypes.byref(text))
-    return count.value, version.value, (text.value or b"error %d" % code).decode() if code else ""
-
-
-def _load_driver() -> ctypes.CDLL | None:
-    try:
-        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return None
 
 
 def _cuda_version() -> str:

@@ -23,7 +23,7 @@ from stego_cli.images.atomic import write_bytes
 from stego_cli.images.decode import decode, decode_whole
 from stego_cli.images.masks import encode_mask
 from stego_cli.inference.findings import Finding, found
-from stego_cli.inference.gpus import find_gpus
+from stego_cli.inference.gpus import find_driver
 from stego_cli.inference.sample_models import COLOURS, PATCH, colour_model, transformer_model
 from stego_cli.inference.session import Session
 from stego_cli.palette import palette
@@ -99,7 +99,8 @@ def _model() -> Finding:
     where = f"{session.device} ({session.why})"
     text = f"right on {where}" if same == 1 else f"wrong on {where}: {same:.1%} of pixels right"
     figures: dict[str, object] = {"device": session.device, "right": same}
-    if same == 1 and session.device == "cpu" and find_gpus()[0]:
+    driver = find_driver()
+    if same == 1 and session.device == "cpu" and driver and driver.gpus:
         remedy = "A GPU is there; `pip install 'onnxruntime-gpu[cuda,cudnn]'` brings what it takes to use it."
         return Finding("self-test", "model", text, "warning", remedy, figures)
     return _finding("model", text, same == 1, "Reinstall onnxruntime.", **figures)

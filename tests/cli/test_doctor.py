@@ -14,8 +14,10 @@ from stego_cli.app import app
 from stego_cli.errors import ModelError
 from stego_cli.inference import doctor as doctor_module
 from stego_cli.inference import self_test
-from stego_cli.inference.gpus import Gpu
+from stego_cli.inference.gpus import Driver, Gpu
 from stego_cli.inference.session import Session
+
+DRIVER = Driver((Gpu("Card", 8 * 10**9),), (13, 0))
 
 
 @pytest.fixture
@@ -122,8 +124,21 @@ def test_an_onnx_runtime_without_a_provider_for_the_cpu_is_a_problem(monkeypatch
     assert "CPUExecutionProvider is missing" in found["versions", "onnxruntime"]["text"]
 
 
+@pytest.mark.parametrize(
+    ("driver", "said"),
+    [
+        (None, "no NVIDIA driver"),
+        (Driver((), (13, 0)), "no NVIDIA GPU visible"),
+        (Driver((), (13, 0), "system not yet initialized"), "does not start (system not yet initialized)"),
+    ],
+)
+def test_without_a_gpu_the_reason_is_told(monkeypatch, doctor, driver, said):
+    monkeypatch.setattr(doctor_module, "find_driver", lambda: driver)
+    assert said in doctor("--no-self-test")[1]["machine", "GPUs"]["text"]
+
+
 def test_a_gpu_that_onnx_runtime_cannot_use_is_a_warning(monkeypatch, doctor):
-    monkeypatch.setattr(doctor_module, "find_gpus", lambda: ([Gpu("Card", 8 * 10**9)], "driver for CUDA 13.0"))
+    monkeypatch.setattr(doctor_module, "find_driver", lambda: DRIVER)
     for providers, status in (
         (["CPUExecutionProvider"], "warning"),
         (["CUDAExecutionProvider", "CPUExecutionProvider"], "ok"),
@@ -176,9 +191,9 @@ def result_of(name):
 def test_a_model_that_runs_on_the_cpu_beside_a_gpu_is_a_warning(monkeypatch):
     from_bytes = Session.from_bytes
     monkeypatch.setattr(Session, "from_bytes", lambda content, device, name: from_bytes(content, "cpu", name))
-    monkeypatch.setattr(self_test, "find_gpus", lambda: ([], "no NVIDIA driver"))
+    monkeypatch.setattr(self_test, "find_driver", lambda: None)
     assert result_of("model").status == "ok"
-    monkeypatch.setattr(self_test, "find_gpus", lambda: ([Gpu("Card", 8 * 10**9)], "driver for CUDA 13.0"))
+    monkeypatch.setattr(self_test, "find_driver", lambda: DRIVER)
     assert result_of("model").status == "warning"
     assert "onnxruntime-gpu[cuda,cudnn]" in result_of("model").remedy
 

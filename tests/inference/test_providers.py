@@ -18,39 +18,6 @@ with_cuda = pytest.mark.skipif(
 )
 
 
-class Driver:
-    """As much of libcuda as is asked: what cuInit answers, how many GPUs, and its version."""
-
-    def __init__(self, code=0, gpus=1, version=99000):
-        self.code, self.gpus, self.version = code, gpus, version
-
-    def cuInit(self, flags):  # noqa: N802  (the driver's names)
-        return self.code
-
-    def cuDeviceGetCount(self, count):  # noqa: N802
-        count._obj.value = self.gpus
-        return 0
-
-    def cuDriverGetVersion(self, version):  # noqa: N802
-        version._obj.value = self.version
-        return 0
-
-    def cuGetErrorString(self, code, text):  # noqa: N802
-        text._obj.value = b"system not yet initialized"
-        return 0
-
-
-@pytest.fixture
-def driver(monkeypatch):
-    """`driver(gpus=2)`: the driver that this machine is to have."""
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-
-    def install(present=True, **about):
-        monkeypatch.setattr(providers, "_load_driver", lambda: Driver(**about) if present else None)
-
-    return install
-
-
 @pytest.mark.parametrize(
     ("device", "devices"),
     [

@@ -12,7 +12,6 @@ import torch
 from onnx import TensorProto, helper
 
 from stego_cli.errors import ModelError, UsageError
-from stego_cli.inference import providers
 from stego_cli.inference.session import Session, is_out_of_memory
 
 needs_a_failing_gpu = pytest.mark.skipif(
@@ -22,9 +21,9 @@ needs_a_failing_gpu = pytest.mark.skipif(
 
 
 @pytest.fixture
-def a_gpu_by_name(monkeypatch):
+def a_gpu_by_name(driver):
     """As on a machine whose driver names a GPU that ONNX Runtime cannot start."""
-    monkeypatch.setattr(providers, "_driver", lambda: (1, 99000, ""))
+    driver(gpus=1)
 
 
 def pictures(count=3):
