@@ -7,7 +7,11 @@ import math
 import os
 from pathlib import Path
 
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+# A container's quota and period of CPU time in microseconds: in one file, or in the two of cgroup v1.
+_CGROUP_CPU = (
+    (Path("/sys/fs/cgroup/cpu.max"),),
+    (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")),
+)
 _CGROUP_MEMORY = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -23,10 +27,11 @@ def calm_threads() -> None:
 def cores() -> int:
     """Return the number of cores given to this process: its affinity, and a container's quota where there is one."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = _CGROUP_LIMIT.read_text().split()
-        if quota != "max":
-            available = min(available, math.ceil(int(quota) / int(period)))
+    for files in _CGROUP_CPU:
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number
+            quota, period = (int(value) for file in files for value in file.read_text().split())
+            if quota > 0:  # -1 in v1: no limit
+                available = min(available, math.ceil(quota / period))
     return max(1, available)
 
 

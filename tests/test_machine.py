@@ -11,3 +11,23 @@ def test_memory_is_the_machines_or_the_containers_whichever_is_less(tmp_path, mo
     (tmp_path / "limit").write_text(limit)
     monkeypatch.setattr(machine, "_CGROUP_MEMORY", (tmp_path / "limit",))
     assert machine.memory() == (given or whole)
+
+
+@pytest.mark.parametrize(
+    ("files", "given"),
+    [
+        (["150000 100000\n"], 2),  # cgroup v2
+        (["max 100000\n"], 7),
+        (["250000\n", "100000\n"], 3),  # cgroup v1
+        (["-1\n", "100000\n"], 7),
+        (["900000 100000\n"], 7),
+        ([], 7),
+    ],
+)
+def test_cores_are_the_affinitys_or_the_containers_whichever_is_less(tmp_path, monkeypatch, files, given):
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda process: set(range(7)), raising=False)
+    places = [tmp_path / str(index) for index in range(max(1, len(files)))]
+    for place, text in zip(places, files, strict=False):
+        place.write_text(text)
+    monkeypatch.setattr(machine, "_CGROUP_CPU", (tuple(places),))
+    assert machine.cores() == given
