@@ -6,6 +6,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGTERM
 
 import torch
 
@@ -28,7 +29,7 @@ from stego_cli.model.vit import FrozenViT, build
 from stego_cli.model.weights import pull
 from stego_cli.progress import Progress, Quiet
 from stego_cli.settings import TrainSettings
-from stego_cli.stop import Stop
+from stego_cli.stop import EXIT_CODES, Stop
 from stego_cli.training.blocks import best_block, block_dimensions
 from stego_cli.training.calibration import whitening
 from stego_cli.training.compactness import EVERY, SAMPLE, best_step, compactness
@@ -167,9 +168,9 @@ def _train(
         save_checkpoint(checkpoint, run)
     watch.finish(checkpoint)
     ranks.wait()
-    if fit.step < settings.steps and stop.requested is not None:
+    if fit.step < settings.steps:
         raise Stopped(
-            stop.requested,
+            stop.requested or EXIT_CODES[SIGTERM],  # the signal may have come to another process alone
             f"Stopped after step {fit.step} of {settings.steps}; {shown(run)} holds a whole checkpoint of it.",
             "Give the same command with --resume to do the remaining steps.",
         )
