@@ -31,6 +31,8 @@ from stego_cli.progress import Quiet
 from stego_cli.stop import Stop
 from stego_cli.training.features import FeatureCache, compute_features
 from stego_cli.training.kmeans import cosine_kmeans
+from stego_cli.training.stream import survey
+from stego_cli.training.views import Cut
 
 
 def stego(*arguments: object) -> None:
@@ -57,7 +59,8 @@ def raw_features(data: Path, like: Path) -> FeatureCache:
     vit = build(checkpoint.backbone, pull(checkpoint.backbone, Quiet()), checkpoint.block, checkpoint.token)
     found = find_photos(data / "imgs" / "train")
     paths = [found.root / photo.path for photo in found.photos]
-    return compute_features(vit, paths, checkpoint.res, torch.device("cpu"), Quiet(), Stop(), 2**40, like)
+    cut = Cut(checkpoint.res, vit.row.patch)
+    return compute_features(vit, survey(paths, cut), cut, torch.device("cpu"), Quiet(), Stop(), 2**40, like)
 
 
 def raw_run(cache: FeatureCache, like: Path, seed: int, classes: int, folder: Path) -> None:

@@ -31,6 +31,7 @@ from stego_cli.training.features import FeatureCache, compute_features
 from stego_cli.training.fit import Fit
 from stego_cli.training.neighbours import nearest_neighbours
 from stego_cli.training.presets import preset_settings
+from stego_cli.training.stream import survey
 from stego_cli.training.train import torch_device
 from stego_cli.training.views import Cut, pixels_of, views_of
 
@@ -40,7 +41,7 @@ RES = 224
 def cached(vit: FrozenViT, paths: list[Path], cut: Cut, device: torch.device) -> FeatureCache:
     """Compute all features once."""
     with tempfile.TemporaryDirectory() as scratch:
-        return compute_features(vit, paths, RES, device, Quiet(), Stop(), 2**40, Path(scratch), cut=cut)
+        return compute_features(vit, survey(paths, cut), cut, device, Quiet(), Stop(), 2**40, Path(scratch))
 
 
 def steps_of(fit: Fit, count: int, before: list[float]) -> list[float]:

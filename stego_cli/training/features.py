@@ -10,11 +10,12 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,53 +28,18 @@ from stego_cli.model.vit import FrozenViT
 from stego_cli.progress import Progress
 from stego_cli.stop import Stop
 from stego_cli.training.ranks import ALONE, Ranks
-from stego_cli.training.stream import Survey, stream, survey
+from stego_cli.training.stream import Survey, stream
 from stego_cli.training.views import Cut
 
 _GROUP = 64  # views that are looked at together when all are
 
 
-class Features(Protocol):
+@dataclass(kw_only=True)
+class Features(ABC):
     """What training needs of the features of N views, wherever they come from.
 
-    Attributes: those of `FeatureCache` of the same names.
-    """
-
-    grids: Tensor
-    pooled: Tensor
-    paths: list[Path]
-    failed: list[tuple[Path, str]]
-    photos: Tensor
-    shares: Tensor
-
-    def __len__(self) -> int:
-        """Return N."""
-
-    @property
-    def width(self) -> int:
-        """Features of a patch, C."""
-
-    def random_tokens(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return at most `count` patch features drawn at random from all views, float32 (n, C)."""
-
-    def grid(self, view: int) -> Tensor:
-        """Return all features of a view, float32 (h, w, C)."""
-
-    def groups(self) -> Iterator[tuple[Tensor, FeatureCache]]:
-        """Yield all views a few at a time: their indices, int64 (b,), and their features."""
-
-    def follow(self, plan: Callable[[int], Tensor], steps: range) -> Iterator[tuple[FeatureCache, Tensor]]:
-        """Yield, for each step, a cache and the row in it of each view that `plan` says the step needs, int64 (b,)."""
-
-
-@dataclass
-class FeatureCache:
-    """Features of N views.
-
     Attributes:
-        tokens: (T, C) float16, on the CPU.
-        starts: (N,) int64, each view's first row.
-        grids: (N, 2) int64, its height and width in patches.
+        grids: (N, 2) int64, each view's height and width in patches.
         pooled: (N, C) float32, its mean feature.
         paths: its photograph's path.
         failed: photographs that could not be decoded: path and reason.
@@ -81,8 +47,6 @@ class FeatureCache:
         shares: (N, 4) float32, the part of the photograph that it shows: left, top, right, bottom, 0 to 1.
     """
 
-    tokens: Tensor
-    starts: Tensor
     grids: Tensor
     pooled: Tensor
     paths: list[Path]
@@ -102,12 +66,45 @@ class FeatureCache:
     @property
     def width(self) -> int:
         """Features of a patch, C."""
-        return self.tokens.shape[1]
+        return self.pooled.shape[1]
+
+    def said_of(self, views: Tensor) -> dict[str, Any]:
+        """Return the attributes of those views alone, int64 (n,), as arguments for a cache of them."""
+        parts = {name: getattr(self, name)[views] for name in ("grids", "pooled", "photos", "shares")}
+        return {"paths": [self.paths[index] for index in views.tolist()], **parts}
+
+    @abstractmethod
+    def random_tokens(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return at most `count` patch features drawn at random from all views, float32 (n, C)."""
+
+    @abstractmethod
+    def grid(self, view: int) -> Tensor:
+        """Return all features of a view, float32 (h, w, C)."""
+
+    @abstractmethod
+    def groups(self) -> Iterator[tuple[Tensor, FeatureCache]]:
+        """Yield all views a few at a time: their indices, int64 (b,), and their features."""
+
+    @abstractmethod
+    def follow(self, plan: Callable[[int], Tensor], steps: range) -> Iterator[tuple[FeatureCache, Tensor]]:
+        """Yield, for each step, a cache and the row in it of each view that `plan` says the step needs, int64 (b,)."""
+
+
+@dataclass(kw_only=True)
+class FeatureCache(Features):
+    """Features that are kept.
+
+    Attributes:
+        tokens: (T, C) float16, on the CPU.
+        starts: (N,) int64, each view's first row.
+    """
+
+    tokens: Tensor
+    starts: Tensor
 
     def only(self, kept: Tensor) -> FeatureCache:
         """Return the cache with those views alone, int64 (n,); the tokens are shared."""
-        parts = {name: getattr(self, name)[kept] for name in ("starts", "grids", "pooled", "photos", "shares")}
-        return replace(self, paths=[self.paths[int(index)] for index in kept], **parts)
+        return replace(self, starts=self.starts[kept], **self.said_of(kept))
 
     def groups(self) -> Iterator[tuple[Tensor, FeatureCache]]:
         """Yield all views a few at a time: their indices, int64 (b,), and their features."""
@@ -173,32 +170,28 @@ def drawn_patches(grids: Tensor, count: int, generator: torch.Generator) -> tupl
 
 def compute_features(
     backbone: FrozenViT,
-    paths: list[Path],
-    res: int,
+    found: Survey,
+    cut: Cut,
     device: torch.device,
     progress: Progress,
     stop: Stop,
     memory_limit: int,
     scratch: Path,
     batch: int = 8,
-    cut: Cut | None = None,
-    found: Survey | None = None,
     ranks: Ranks = ALONE,
 ) -> FeatureCache:
     """Run the backbone over photographs, once.
 
     Args:
         backbone: moved to `device` by this function.
-        paths: photographs.
-        res: shorter side, pixels.
+        found: what the photographs' headers say.
+        cut: how photographs become views.
         device: where the backbone runs.
         progress: shown a stage.
         stop: asked between batches.
         memory_limit: bytes; features beyond this go to a file in `scratch` that vanishes with the process.
         scratch: folder for that file.
         batch: views of one shape run together.
-        cut: how photographs become views; None: they are taken whole.
-        found: what their headers say, if it is known.
         ranks: processes that share the work and, in a file in `scratch`, its result.
 
     Raises:
@@ -206,27 +199,24 @@ def compute_features(
         OutputError: the file does not fit on the disk.
         Stopped: the user asked for it.
     """
-    cut = cut or Cut(res, backbone.row.patch)
-    width = backbone.row.width
     backbone.to(device)
-    with ThreadPoolExecutor(cores()) as pool:
-        found = found or survey(paths, cut, pool)
-        failed = list(found.failed)
-        starts = list(itertools.accumulate((rows * columns for rows, columns in found.grids), initial=0))
-        tokens = allocate(starts[-1], width, memory_limit, scratch, progress, ranks)
-        pooled = torch.zeros(len(found.views), width)
-        good = torch.zeros(len(found.views))
-        mine = list(range(len(found.views)))[ranks.rows(len(found.views))]
-        with progress.stage("Computing features", len(mine), unit="photographs") as stage:
-            for group in stream(backbone, found.views, mine, cut, device, stop, pool, batch):
-                stage.advance(len(group))
-                for done in group:
-                    if done.features is None or done.mean is None:
-                        failed.append((found.views[done.index].path, done.reason))
-                        continue
-                    tokens[starts[done.index] : starts[done.index + 1]] = done.features
-                    pooled[done.index] = done.mean
-                    good[done.index] = 1
+    total, width, failed = len(found.views), backbone.row.width, list(found.failed)
+    starts = list(itertools.accumulate((rows * columns for rows, columns in found.grids), initial=0))
+    tokens = allocate(starts[-1], width, memory_limit, scratch, ranks)
+    pooled, good = torch.zeros(total, width), torch.zeros(total)
+    mine = list(range(total))[ranks.rows(total)]
+    with (
+        ThreadPoolExecutor(cores()) as pool,
+        progress.stage("Computing features", len(mine), unit="photographs") as stage,
+    ):
+        for group in stream(backbone, found.views, mine, cut, device, stop, pool, batch):
+            stage.advance(len(group))
+            for done in group:
+                if done.features is None or done.mean is None:
+                    failed.append((found.views[done.index].path, done.reason))
+                    continue
+                tokens[starts[done.index] : starts[done.index + 1]] = done.features
+                pooled[done.index], good[done.index] = done.mean, 1
     share_between(ranks, device, pooled, good)
     return FeatureCache(
         tokens=tokens,
@@ -265,7 +255,7 @@ def described(found: Survey, good: Tensor, failed: list[tuple[Path, str]], cut: 
     }
 
 
-def allocate(rows: int, width: int, limit: int, scratch: Path, progress: Progress, ranks: Ranks = ALONE) -> Tensor:
+def allocate(rows: int, width: int, limit: int, scratch: Path, ranks: Ranks = ALONE) -> Tensor:
     """Return float16 (rows, width), in memory up to `limit` bytes, else in a file in `scratch` that is gone at the end.
 
     Several processes always share a file.

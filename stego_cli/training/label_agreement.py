@@ -31,6 +31,8 @@ from stego_cli.training.labels import LabelledPoints, read_labels
 from stego_cli.training.linear_probe import sample_as_upsampled
 from stego_cli.training.neighbours import nearest_neighbours
 from stego_cli.training.pairs import derangement
+from stego_cli.training.stream import survey
+from stego_cli.training.views import Cut
 
 PAIRINGS = ("within", "neighbour", "other")
 ALL = "all"  # the three together
@@ -100,10 +102,9 @@ def label_agreement(
     if not labelled_photos:
         raise NoInputError(f"No photograph in {shown(folders.photos)} has a label in {shown(folders.labels or '')}.")
     drawn = torch.randperm(len(labelled_photos), generator=generator)[:limit].sort().values.tolist()
-    cache = compute_features(
-        describer.backbone, [labelled_photos[index] for index in drawn], describer.res, describer.device, progress,
-        stop, _MEMORY, scratch,
-    )  # fmt: skip
+    cut = Cut(describer.res, describer.backbone.row.patch)
+    found = survey([labelled_photos[index] for index in drawn], cut)
+    cache = compute_features(describer.backbone, found, cut, describer.device, progress, stop, _MEMORY, scratch)
     labelled = read_labels(cache.paths, folders, generator, progress)
     if labelled is None:
         raise NoInputError(f"No pixel of the labels in {shown(folders.labels or '')} has a class.")

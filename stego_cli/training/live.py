@@ -40,10 +40,11 @@ _PREFETCHED = 2  # steps that each decoding process is ahead
 
 
 @dataclass
-class LiveFeatures:
-    """Features of N views, computed when they are asked for; see `FeatureCache` for the attributes that it shares.
+class LiveFeatures(Features):
+    """Features that are computed when they are asked for.
 
     Attributes:
+        views: what is to be decoded for each.
         sample: float32 (n, C), patch features drawn at random from all views.
     """
 
@@ -54,20 +55,6 @@ class LiveFeatures:
     ranks: Ranks
     views: list[View]
     sample: Tensor
-    grids: Tensor
-    pooled: Tensor
-    paths: list[Path]
-    failed: list[tuple[Path, str]]
-    photos: Tensor
-    shares: Tensor
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    @property
-    def width(self) -> int:
-        """Features of a patch, C."""
-        return self.pooled.shape[1]
 
     def random_tokens(self, count: int, generator: torch.Generator) -> Tensor:
         """Return at most `count` patch features of the sample, float32 (n, C)."""
@@ -132,12 +119,8 @@ class LiveFeatures:
         return FeatureCache(
             tokens=torch.cat(blocks) if blocks else torch.zeros(0, self.width, dtype=torch.float16),
             starts=sizes.cumsum(0) - sizes,
-            grids=self.grids[indices],
-            pooled=self.pooled[indices],
-            paths=[self.paths[index] for index in indices.tolist()],
             failed=[],
-            photos=self.photos[indices],
-            shares=self.shares[indices],
+            **self.said_of(indices),
         )
 
     def _joined(self, own: FeatureCache, needed: Tensor) -> FeatureCache:
@@ -227,8 +210,7 @@ def prepare_features(
         Stopped: the user asked for it.
     """
     cut = cut_of(settings, backbone.row.patch)
-    with ThreadPoolExecutor(cores()) as pool:
-        found = survey(paths, cut, pool)
+    found = survey(paths, cut)
     size, memory = found.bytes(backbone.row.width), settings.cache_memory_mb * 1_000_000
     views = f"{len(found.views)} {'photographs' if settings.crops == 'none' else 'crops'}"
     if size > settings.max_cache_gb * 1e9:
@@ -239,6 +221,4 @@ def prepare_features(
         return live_features(backbone, found, cut, device, progress, stop, ranks)
     place = "in memory" if size <= memory and ranks.count == 1 else f"in a file in {shown(run)}"
     progress.note(f"Features of {views} take {size / 1e6:.0f} MB, kept {place}.")
-    return compute_features(
-        backbone, paths, settings.res, device, progress, stop, memory, run, cut=cut, found=found, ranks=ranks
-    )
+    return compute_features(backbone, found, cut, device, progress, stop, memory, run, ranks=ranks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from stego_cli.images.decode import Rgb
 from stego_cli.images.streams import by_shape, map_ahead
+from stego_cli.machine import cores
 from stego_cli.model.vit import FrozenViT
 from stego_cli.stop import Stop
 from stego_cli.training.views import Cut, View, pixels_of, views_of
@@ -41,16 +42,17 @@ class Survey:
         return sum(rows * columns for rows, columns in self.grids) * width * 2
 
 
-def survey(paths: list[Path], cut: Cut, pool: Executor) -> Survey:
+def survey(paths: list[Path], cut: Cut) -> Survey:
     """Read every photograph's header."""
     found: list[View] = []
     failed: list[tuple[Path, str]] = []
-    headers = pool.map(lambda item: views_of(item[0], item[1], cut), enumerate(paths))
-    for path, views in zip(paths, headers, strict=True):
-        if isinstance(views, str):
-            failed.append((path, views))
-        else:
-            found += views
+    with ThreadPoolExecutor(cores()) as pool:
+        headers = pool.map(lambda item: views_of(item[0], item[1], cut), enumerate(paths))
+        for path, views in zip(paths, headers, strict=True):
+            if isinstance(views, str):
+                failed.append((path, views))
+            else:
+                found += views
     return Survey(found, [cut.grid(view.box) for view in found], failed)
 
 

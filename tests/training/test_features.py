@@ -11,6 +11,8 @@ from stego_cli.model.vit import FrozenViT, build
 from stego_cli.progress import Quiet
 from stego_cli.stop import Stop
 from stego_cli.training.features import FeatureCache, compute_features
+from stego_cli.training.stream import survey
+from stego_cli.training.views import Cut
 
 CPU = torch.device("cpu")
 
@@ -22,8 +24,11 @@ def small_vit() -> FrozenViT:
     return build(backbone("timm:vit_tiny_patch16_224"), None, block=1)
 
 
-def computed(vit: FrozenViT, paths: list[Path], scratch: Path, limit: int = 10**9, batch: int = 8) -> FeatureCache:
-    return compute_features(vit, paths, 64, CPU, Quiet(), Stop(), limit, scratch, batch)
+def computed(
+    vit: FrozenViT, paths: list[Path], scratch: Path, limit: int = 10**9, stop: Stop | None = None
+) -> FeatureCache:
+    cut = Cut(64, vit.row.patch)
+    return compute_features(vit, survey(paths, cut), cut, CPU, Quiet(), stop or Stop(), limit, scratch)
 
 
 def test_sampling_is_bilinear_as_grid_sample_has_it() -> None:
@@ -105,4 +110,4 @@ def test_a_signal_stops_between_batches(small_vit: FrozenViT, photos_folder: Pat
     stop = Stop()
     stop.requested = 130
     with pytest.raises(Stopped):
-        compute_features(small_vit, [photos_folder / "cat.jpg"], 64, CPU, Quiet(), stop, 10**9, tmp_path)
+        computed(small_vit, [photos_folder / "cat.jpg"], tmp_path, stop=stop)

@@ -1,6 +1,5 @@
 """Features that are computed anew whenever they are needed, against those that are kept."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -68,8 +67,7 @@ def test_beyond_the_limit_features_are_computed_for_each_step_and_are_the_same(
 
 def test_the_size_is_what_the_features_take(small_vit: FrozenViT, photos_folder: Path) -> None:
     cut = Cut(res=64, patch=16, crops="five")
-    with ThreadPoolExecutor(1) as pool:
-        found = survey([photos_folder / "cat.jpg"], cut, pool)
+    found = survey([photos_folder / "cat.jpg"], cut)
     assert len(found.views) == 5
     assert found.bytes(192) == sum(rows * columns for rows, columns in found.grids) * 192 * 2
 
