@@ -5,8 +5,9 @@
 for example `-- --preset paper-cocostuff27-vits8 --backbone focus-vits14`.
 
 DATA has the layout NAME/imgs/{train,val} and NAME/labels/{train,val}. Each seed trains on the photographs of train
-(their labels are never read), exports, segments val and scores it: Hungarian matching, 255 ignored. The peer is the
-same k-means on the backbone's features, through the same export and the same scoring, in the same run.
+(their labels are never read), exports, segments val and scores it: Hungarian matching, 255 ignored. With --crf val is
+segmented a second time, with the CRF. The peer is the same k-means on the backbone's features, through the same export
+and the same scoring, in the same run.
 """
 
 from __future__ import annotations
@@ -41,14 +42,12 @@ def stego(*arguments: object) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def scored(run: Path, data: Path, classes: int, crf: bool) -> tuple[float, float]:
-    """Export, segment, score; return mIoU and accuracy in percent."""
-    stego("export-onnx", run, "--out", run / "model.onnx")
-    options = ["--crf" if crf else "--no-crf", "--model", run / "model.onnx"]
-    stego("segment", data / "imgs" / "val", "--out", run / "masks", *options)
-    result = run / "score.json"
+def scored(run: Path, data: Path, classes: int, crf: str) -> tuple[float, float]:
+    """Segment with an exported run and "crf" or "no-crf", and score; return mIoU and accuracy in percent."""
+    masks, result = run / f"masks-{crf}", run / f"{crf}.json"
+    stego("segment", data / "imgs" / "val", "--out", masks, f"--{crf}", "--model", run / "model.onnx")
     options = ["--gt", data / "labels" / "val", "--classes", classes, "--json", result]
-    stego("score", "--pred", run / "masks", *options)
+    stego("score", "--pred", masks, *options)
     figures = json.loads(result.read_text())
     return figures["miou"], figures["accuracy"]
 
@@ -85,12 +84,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--classes", type=int, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--crf", action="store_true")
+    parser.add_argument("--crf", action="store_true", help="score with the CRF too")
     given = sys.argv[1:]
     end = given.index("--") if "--" in given else len(given)
     training = given[end + 1 :]  # for `stego train`
     options = parser.parse_args(given[:end])
-    rows = []
+    ways = ["no-crf", "crf"] if options.crf else ["no-crf"]
+    rows = []  # a seed's, each [way][stego, raw][mIoU, accuracy]
     with tempfile.TemporaryDirectory() as scratch:
         cache = None
         for seed in range(options.seeds):
@@ -103,17 +103,20 @@ def main() -> None:
             seconds = time.perf_counter() - began
             cache = cache or raw_features(options.data, run)
             raw_run(cache, run, seed, options.classes, raw)
-            rows.append([scored(each, options.data, options.classes, options.crf) for each in (run, raw)])
-            (ours, accuracy), (theirs, raw_accuracy) = rows[-1]
-            print(
-                f"seed {seed}: stego {ours:.1f} mIoU {accuracy:.1f} accuracy (trained in {seconds:.0f} s); "
-                f"k-means on raw features {theirs:.1f} mIoU {raw_accuracy:.1f} accuracy",
-                flush=True,
-            )
+            for each in (run, raw):
+                stego("export-onnx", each, "--out", each / "model.onnx")
+            rows.append([[scored(each, options.data, options.classes, way) for each in (run, raw)] for way in ways])
+            print(f"seed {seed}, trained in {seconds:.0f} s; mIoU / accuracy")
+            for way, ((ours, accuracy), (theirs, raw_accuracy)) in zip(ways, rows[-1], strict=True):
+                print(
+                    f"  {way}: stego {ours:.1f} / {accuracy:.1f}; "
+                    f"k-means on raw features {theirs:.1f} / {raw_accuracy:.1f}",
+                    flush=True,
+                )
     mean, spread = np.mean(rows, axis=0), np.ptp(rows, axis=0)
-    for name, index in (("stego", 0), ("raw", 1)):
-        (miou, accuracy), (range_miou, range_accuracy) = mean[index], spread[index]
-        print(f"{name}: mean {miou:.1f} / {accuracy:.1f}, range over seeds {range_miou:.1f} / {range_accuracy:.1f}")
+    for way, means, ranges in zip(ways, mean, spread, strict=True):
+        for name, value, width in zip(("stego", "raw"), means, ranges, strict=True):
+            print(f"{name}, {way}: mean {value[0]:.1f} / {value[1]:.1f}, range {width[0]:.1f} / {width[1]:.1f}")
 
 
 if __name__ == "__main__":
