@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from stego_cli.classes import ClassTable
 from stego_cli.errors import PhotoError
 from stego_cli.images.decode import decode_whole
 from stego_cli.images.ids import read_ids, resize_ids
+from stego_cli.machine import cores
 
 FILE = "contact.jpg"
 _ACROSS, _SIDE, _GAP, _LINE = 8, 160, 8, 22  # pictures a row; pixels
@@ -34,14 +37,16 @@ def contact_sheet(root: Path, photos: dict[str, list[str]], table: ClassTable | 
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     top = _GAP
-    for split, those in photos.items():
-        draw.text((_GAP, top), split, _INK, font)
-        for column, photo in enumerate(those[:_ACROSS]):
-            left = _GAP + column * (_SIDE + _GAP)
-            _paste(sheet, _photograph(root / photo), left, top + _LINE)
-            if table:
-                _paste(sheet, _label(root, photo, table), left, top + _LINE + _SIDE + _GAP)
-        top += block
+    with ThreadPoolExecutor(cores()) as pool:
+        pictures = pool.map(lambda photo: _pair(root, photo, table), itertools.chain(*photos.values()))
+        for split, those in photos.items():
+            draw.text((_GAP, top), split, _INK, font)
+            for column, (photograph, label) in enumerate(itertools.islice(pictures, len(those))):
+                left = _GAP + column * (_SIDE + _GAP)
+                _paste(sheet, photograph, left, top + _LINE)
+                if table:
+                    _paste(sheet, label, left, top + _LINE + _SIDE + _GAP)
+            top += block
     for (left, down), (name, colour) in zip(legend, _entries(table), strict=True):
         draw.rectangle((left, top + down + 3, left + 12, top + down + 15), colour, _INK)
         draw.text((left + 18, top + down), name, _INK, font)
@@ -66,6 +71,10 @@ def _legend_places(
         places.append((left, down))
         left += wide
     return places
+
+
+def _pair(root: Path, photo: str, table: ClassTable | None) -> tuple[Image.Image | None, Image.Image | None]:
+    return _photograph(root / photo), _label(root, photo, table) if table else None
 
 
 def _photograph(file: Path) -> Image.Image | None:

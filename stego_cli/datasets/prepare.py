@@ -17,7 +17,7 @@ from pathlib import Path
 from stego_cli.datasets.about import FILE, About, read_about
 from stego_cli.datasets.contact import FILE as CONTACT
 from stego_cli.datasets.contact import contact_sheet
-from stego_cli.datasets.example import SIDES, Example, Plan, PrepareSettings, chosen, rank
+from stego_cli.datasets.example import SIDES, Example, Plan, PrepareSettings, chosen
 from stego_cli.datasets.journal import JOURNAL, LOCK, Journal
 from stego_cli.datasets.layout import LABELS, PHOTOS
 from stego_cli.datasets.source import Files, identity
@@ -142,26 +142,28 @@ def _build(settings: PrepareSettings, partial: Path, progress: Progress, stop: S
         stop.check()
         plan = plan_of(settings, files, progress)
         stop.check()
-        journal = Journal(partial, _digest(settings))
+        sources = _sources(settings, files.looked_through)
+        journal = Journal(partial, _digest(settings, sources))
         total = Totals(plan)
         if journal.done:
             progress.note(f"Going on: {len(journal.done)} of {len(plan.examples)} were done before.")
         writer = Writer(files, plan, settings, partial)
         with progress.stage("Preparing", len(plan.examples), unit="photographs") as stage, journal:
-            for written in _written(plan.examples, writer, journal, stop):
-                total.add(written)
-                stage.advance()
+            for chunk in _written(plan.examples, writer, journal, stop):
+                for written in chunk:
+                    total.add(written)
+                stage.advance(len(chunk))
         stop.check()
     if not any(total.photos.values()):
         raise NoInputError(f"No photograph could be used; {total.failures[0][0]}: {total.failures[0][1]}.")
-    about = total.about(settings.name, {**_options(settings), "sources": _sources(settings)})
+    about = total.about(settings.name, {**_options(settings), "sources": sources})
     _finish(partial, plan, about, total, resumed=bool(journal.done))
     _put_in_place(partial, settings.out)
     return Prepared(about, failures=tuple(total.failures))
 
 
-def _written(examples: list[Example], writer: Writer, journal: Journal, stop: Stop) -> Iterator[Written]:
-    """Yield what became of each example, in their order, whether now or in a run before."""
+def _written(examples: list[Example], writer: Writer, journal: Journal, stop: Stop) -> Iterator[list[Written]]:
+    """Yield what became of the examples, in their order, whether now or in a run before; some at once."""
 
     def work(chunk: list[Example]) -> list[tuple[Written, bool]]:
         done = []
@@ -175,10 +177,10 @@ def _written(examples: list[Example], writer: Writer, journal: Journal, stop: St
     # Copying a photograph takes less time than handing it to a thread, so they are handed over in chunks.
     size = max(1, min(_CHUNK, len(examples) // (4 * cores())))
     chunks = (examples[at : at + size] for at in range(0, len(examples), size))
-    with ThreadPoolExecutor(cores() + 1) as pool:  # one waits for the disk
+    with ThreadPoolExecutor(max(2, cores())) as pool:  # also where there is one core, one may wait for the disk
         for done in map_ahead(pool, work, chunks, 4 * cores(), lambda: stop.requested is not None):
             journal.add([written for written, anew in done if anew])
-            yield from (written for written, _ in done)
+            yield [written for written, _ in done]
 
 
 def _finish(partial: Path, plan: Plan, about: About, total: Totals, resumed: bool) -> None:
@@ -190,7 +192,7 @@ def _finish(partial: Path, plan: Plan, about: About, total: Totals, resumed: boo
     if plan.sides:
         write_bytes(partial / SIDES, (json.dumps(dict(sorted(plan.sides.items())), indent=0) + "\n").encode())
     drawn = {
-        split: sorted(photos, key=lambda photo: rank(0, photo))[:_SHOWN]
+        split: [photos[len(photos) * index // _SHOWN] for index in range(_SHOWN)] if len(photos) > _SHOWN else photos
         for split, photos in total.photos.items()
         if photos
     }
@@ -241,12 +243,15 @@ def _options(settings: PrepareSettings) -> dict[str, object]:
     return options
 
 
-def _sources(settings: PrepareSettings) -> list[dict[str, object]]:
-    return [identity(source, settings.out) for _, source in settings.mounts()]
+def _sources(
+    settings: PrepareSettings, looked_through: dict[Path, dict[str, int]] | None = None
+) -> list[dict[str, object]]:
+    sizes = looked_through or {}
+    return [identity(source, settings.out, sizes.get(source)) for _, source in settings.mounts()]
 
 
-def _digest(settings: PrepareSettings) -> str:
-    content = json.dumps([_options(settings), _sources(settings), settings.link], sort_keys=True)
+def _digest(settings: PrepareSettings, sources: list[dict[str, object]]) -> str:
+    content = json.dumps([_options(settings), sources, settings.link], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 
-from stego_cli.datasets.archive import Archive, is_archive, open_archive
+from stego_cli.datasets.archive import PIECE, Archive, is_archive, open_archive
 from stego_cli.errors import OutputError, SourceError
-from stego_cli.images.atomic import shown
+from stego_cli.images.atomic import shown, write_new
 
 _TEXT = 64 << 20  # bytes; a list of names is smaller
 
@@ -27,10 +28,17 @@ class _Folder:
         self.sizes = dict(walk(root, skip))
 
     def read(self, name: str) -> bytes:
+        return b"".join(self.pieces(name))
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        path = f"{self.root}/{name}"
+        size = min(self.sizes[name] + 1, PIECE)  # room that is not needed takes time too
         try:
-            return (self.root / name).read_bytes()
+            with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  (see Files.put)
+                while piece := stream.read(size):
+                    yield piece
         except OSError as error:
-            raise SourceError(f"{shown(self.root / name)} cannot be read: {error.strerror or error}.") from error
+            raise SourceError(f"{shown(path)} cannot be read: {error.strerror or error}.") from error
 
     def close(self) -> None:
         pass
@@ -53,6 +61,7 @@ class Files:
         self, sources: Iterable[tuple[str, Path]], scratch: Path, within: bool, skip: Path | None = None
     ) -> None:
         self._skip = skip
+        self.looked_through: dict[Path, dict[str, int]] = {}  # sizes by name in each source that is a folder
         self._stores: list[Archive] = []
         self._where: dict[str, tuple[int, str]] = {}
         try:
@@ -69,16 +78,17 @@ class Files:
             self._index(open_archive(source, scratch), below)
             return
         folder = _Folder(source, self._skip)
+        self.looked_through[source] = folder.sizes
         self._index(folder, below)
-        for name in sorted(folder.sizes) if within else ():
-            if is_archive(source / name):
-                self._index(open_archive(source / name, scratch), f"{below}/{name}".strip("/").rpartition("/")[0])
+        for name in sorted(filter(is_archive, folder.sizes)) if within else ():
+            self._index(open_archive(source / name, scratch), f"{below}/{name}".strip("/").rpartition("/")[0])
 
     def _index(self, store: Archive, below: str) -> None:
         self._stores.append(store)
         for name in store.sizes:
             plain = name.removeprefix("./")
-            if not any(part.startswith(".") or part == "__MACOSX" for part in plain.split("/")):
+            whole = f"/{plain}/"
+            if "/." not in whole and "/__MACOSX/" not in whole:
                 self._where.setdefault(f"{below}/{plain}" if below else plain, (len(self._stores) - 1, name))
 
     def __enter__(self) -> Files:
@@ -130,26 +140,16 @@ class Files:
         """
         store, own = self._where[name]
         found = self._stores[store]
-        content = None if isinstance(found, _Folder) else found.read(own)
-        path = f"{found.root}/{own}" if isinstance(found, _Folder) else ""
+        if link and isinstance(found, _Folder):
+            return _link(f"{found.root}/{own}", target)
+        pieces = found.pieces(own)
+        start = next(pieces, b"")
         try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(target)  # noqa: PTH108  (a link that an earlier run made would be written through)
-            if content is not None:
-                with open(target, "wb") as stream:  # noqa: PTH123
-                    stream.write(content)
-                return len(content), content[:8]
-            if link:
-                os.link(os.path.realpath(path), target)
-            else:
-                shutil.copyfile(path, target)
-            with open(target, "rb") as stream:  # noqa: PTH123
-                return os.fstat(stream.fileno()).st_size, stream.read(8)
+            return write_new(target, itertools.chain((start,), pieces)), start[:8]
         except OSError as error:
-            if path and not Path(path).is_file():
-                raise SourceError(f"{shown(path)} cannot be read: {error.strerror or error}.") from error
-            remedy = "Leave out --link: hard links need one file system." if link else "Free some space."
-            raise OutputError(f"{shown(target)} cannot be written: {error.strerror or error}.", remedy) from error
+            raise OutputError(
+                f"{shown(target)} cannot be written: {error.strerror or error}.", "Free some space."
+            ) from error
 
     def root_of(self, tail: str, prefer: str = "") -> str | None:
         """Return what stands before `tail` in the one name that ends with it ("" or "a/b/"); None if none does.
@@ -167,6 +167,23 @@ class Files:
         return roots[0] if roots else None
 
 
+def _link(path: str, target: str) -> tuple[int, bytes]:
+    """Make a hard link to the file that `path` is or leads to, and return its size and its first 8 bytes."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(target)  # noqa: PTH108
+        os.link(os.path.realpath(path) if os.path.islink(path) else path, target)  # noqa: PTH114
+        with open(target, "rb", buffering=0) as stream:  # noqa: PTH123
+            return os.fstat(stream.fileno()).st_size, stream.read(8)
+    except OSError as error:
+        if not Path(path).is_file():
+            raise SourceError(f"{shown(path)} cannot be read: {error.strerror or error}.") from error
+        raise OutputError(
+            f"{shown(target)} cannot be written: {error.strerror or error}.",
+            "Leave out --link: hard links need one file system.",
+        ) from error
+
+
 def walk(root: Path, skip: Path | None) -> Iterator[tuple[str, int]]:
     """Yield relative name and size of each file below a folder, but not below `skip`, in a fixed order.
 
@@ -178,7 +195,7 @@ def walk(root: Path, skip: Path | None) -> Iterator[tuple[str, int]]:
     while waiting:
         below = waiting.pop()
         try:
-            entries = sorted(os.scandir(root / below), key=lambda entry: entry.name)
+            entries = sorted(os.scandir(root / below), key=attrgetter("name"))
         except OSError as error:
             raise SourceError(f"The folder {shown(root / below)} cannot be read: {error.strerror or error}.") from error
         for entry in entries:
@@ -195,15 +212,19 @@ def walk(root: Path, skip: Path | None) -> Iterator[tuple[str, int]]:
                 continue  # a link to itself, or a file that has just gone
 
 
-def identity(source: Path, skip: Path) -> dict[str, object]:
-    """Return what tells whether a source is the one it was: sizes and names, not times, which copying changes."""
+def identity(source: Path, skip: Path, sizes: dict[str, int] | None = None) -> dict[str, object]:
+    """Return what tells whether a source is the one it was: sizes and names, not times, which copying changes.
+
+    Args:
+        source: a folder or an archive.
+        skip: a folder not to look into.
+        sizes: of the files in the folder, if it has been looked through already.
+    """
     if not source.is_dir():
         return {"name": source.name, "bytes": source.stat().st_size if source.exists() else -1}
-    digest, count = hashlib.sha256(), 0
-    for name, size in sorted(walk(source, skip)):
-        digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
-        count += 1
-    return {"name": source.name, "files": count, "sha256": digest.hexdigest()}
+    files = sorted(walk(source, skip) if sizes is None else sizes.items())
+    content = "".join(f"{name}\0{size}\0" for name, size in files).encode("utf-8", "surrogateescape")
+    return {"name": source.name, "files": len(files), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def after(pattern: str, files: Iterable[str]) -> Iterator[tuple[str, re.Match[str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from stego_cli.datasets.crops import at_random, five
 from stego_cli.datasets.example import Example, Labels, Piece, Plan, PrepareSettings, open_picture, rank, rgb_of
 from stego_cli.datasets.source import Files
 from stego_cli.errors import OutputError, PhotoError, SourceError
-from stego_cli.images.atomic import shown
+from stego_cli.images.atomic import shown, write_new
 from stego_cli.images.decode import photo_size
 from stego_cli.images.ids import resize_ids
 from stego_cli.images.masks import encode_mask
@@ -72,6 +73,7 @@ class Writer:
     def __init__(self, files: Files, plan: Plan, settings: PrepareSettings, root: Path) -> None:
         self._files, self._plan, self._settings, self._root = files, plan, settings, root
         self._colours = mask_colours(plan)
+        self._own_colours = bytes(itertools.chain(*plan.table.colours)) if plan.table else b""
         self._made: set[str] = set()
 
     def write(self, example: Example) -> Written:
@@ -107,15 +109,14 @@ class Writer:
 
     def _mask(self, example: Example) -> tuple[bytes, Image.Image] | None:
         """Return a label file and its picture if it is already what would be written: the classes and their colours."""
-        table = self._plan.table
-        if table is None or not self._plan.as_is or not example.labels:
+        if self._plan.table is None or not self._plan.as_is or not example.labels:
             return None
         content = self._files.read(example.labels[0])
         image = open_picture(content)
         if image.format != "PNG" or image.mode != "P" or image.palette is None:
             return None
         _, colours = image.palette.getdata()
-        if not bytes(colours).startswith(bytes(channel for colour in table.colours for channel in colour)):
+        if not bytes(colours).startswith(self._own_colours):
             return None
         try:
             image.load()
@@ -211,12 +212,11 @@ class Writer:
     def _put(self, name: str, content: bytes, written: Written, photo: bool = True) -> None:
         target = self._target(name)
         try:
-            Path(target).write_bytes(content)
+            written.files[name] = write_new(target, (content,))
         except OSError as error:
             raise OutputError(
                 f"{shown(target)} cannot be written: {error.strerror or error}.", "Free some space."
             ) from error
-        written.files[name] = len(content)
         if photo:
             written.photos.append(name)
 

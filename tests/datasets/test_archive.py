@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from stego_cli.datasets import archive
+from stego_cli.datasets import archive, source
 from stego_cli.datasets.archive import open_archive
 from stego_cli.datasets.source import Files
 from stego_cli.errors import SourceError
@@ -128,6 +128,60 @@ def test_damage_inside_a_zip_is_noticed_when_it_is_read(official, tmp_path) -> N
     with pytest.raises(SourceError, match=r"damaged at a\.png"):
         opened.read("a.png")
     opened.close()
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("common", [{}, {"path": "renamed.png"}])
+def test_a_tar_is_read_as_the_standard_library_reads_it(tmp_path, form, common) -> None:
+    """Plain members are recognised without it, all others by it: after each other in every order."""
+    names = ["a.png", "b/" * 55 + "long.png", "c.png", "d.png", "é.png", "e.png", "f.png", "folder", "g.png", "a.png"]
+    with tarfile.open(tmp_path / "a.tar", "w", format=form, pax_headers=common) as tar:
+        for index, name in enumerate(names):
+            member = tarfile.TarInfo(name)
+            member.size = 0 if name == "c.png" else 500 + 12 * index
+            member.mtime = 1.5 if name == "d.png" else 1
+            if name in ("f.png", "folder"):
+                member.type, member.size = (tarfile.SYMTYPE, 0) if name == "f.png" else (tarfile.DIRTYPE, 0)
+                member.linkname = "a.png" if name == "f.png" else ""
+            tar.addfile(member, io.BytesIO(bytes([index]) * member.size))
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        expected = {member.name: tar.extractfile(member).read() for member in tar if member.isreg()}
+    opened = open_archive(tmp_path / "a.tar", tmp_path)
+    assert {name: opened.read(name) for name in opened.sizes} == expected
+    assert {name: len(content) for name, content in expected.items()} == opened.sizes
+    opened.close()
+
+
+def test_a_damaged_header_between_plain_ones_is_noticed(official, tmp_path) -> None:
+    file = official.as_tar({name: bytes(700) for name in ("a.png", "b.png", "c.png")}, tmp_path / "a.tar")
+    whole = file.read_bytes()
+    for at in (0, 124, 150, 156, 257, 300, 511):  # in the header of b.png: its name, size, checksum and so on
+        content = bytearray(whole)
+        content[512 + 1024 + at] ^= 1
+        file.write_bytes(content)
+        with pytest.raises(SourceError, match=r"a\.tar is cut short"):
+            open_archive(file, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip", "folder"])
+def test_files_larger_than_a_piece_are_copied_whole(official, tmp_path, monkeypatch, kind) -> None:
+    for module in (archive, source):
+        monkeypatch.setattr(module, "PIECE", 1000)
+    given = {"a.bin": bytes(range(250)) * 4, "b.bin": bytes(range(256)) * 17, "c.bin": b""}
+    make = {"tar": official.as_tar, "zip": official.as_zip, "folder": official.as_folder}[kind]
+    with Files([("", make(given, tmp_path / f"given.{kind}"))], tmp_path, within=False) as files:
+        for name, content in given.items():
+            assert files.put(name, f"{tmp_path}/{name}", link=False) == (len(content), content[:8])
+            assert (tmp_path / name).read_bytes() == content == files.read(name)
+
+
+def test_a_file_that_has_gone_is_named_as_the_source(official, tmp_path) -> None:
+    with Files([("", official.as_folder({"a.jpg": b"a"}, tmp_path / "x"))], tmp_path, within=False) as files:
+        (tmp_path / "x/a.jpg").unlink()
+        for link in (False, True):
+            with pytest.raises(SourceError, match=r"x/a\.jpg cannot be read"):
+                files.put("a.jpg", f"{tmp_path}/b.jpg", link)
+    assert not (tmp_path / "b.jpg").exists()
 
 
 def test_what_is_no_archive_is_refused(tmp_path) -> None:

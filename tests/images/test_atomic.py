@@ -3,7 +3,7 @@ import os
 import pytest
 
 from stego_cli.errors import OutputError
-from stego_cli.images.atomic import remove_leftovers, require_writable, sha256, shown, write_bytes
+from stego_cli.images.atomic import remove_leftovers, require_writable, sha256, shown, write_bytes, write_new
 
 
 def test_a_file_is_written_whole_in_a_folder_that_is_made(tmp_path):
@@ -21,6 +21,13 @@ def test_a_link_is_replaced_and_what_it_leads_to_is_left_alone(tmp_path):
     write_bytes(tmp_path / "a.png", b"mask")
     assert (tmp_path / "original").read_bytes() == b"original"
     assert (tmp_path / "a.png").read_bytes() == b"mask"
+
+
+def test_a_new_file_takes_the_place_of_a_hard_link_and_is_not_written_through(tmp_path):
+    assert write_new(f"{tmp_path}/a", (b"ori", b"", b"ginal")) == 8
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    assert write_new(f"{tmp_path}/b", ()) == 0
+    assert ((tmp_path / "a").read_bytes(), (tmp_path / "b").read_bytes()) == (b"original", b"")
 
 
 def test_what_cannot_be_written_is_an_output_error_and_leaves_nothing(tmp_path):
