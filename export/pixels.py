@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stego_cli.model.probes import TEMPERATURE
 from stego_cli.model.segmenter import Segmenter
 
 # A squared length below this share of the cells' own is rounding, not length: opposite codes cancelled in between.
@@ -38,7 +37,7 @@ class PixelGraph(nn.Module):
         model, patch = self.model, self.model.backbone.row.patch
         code = model.code(image).float().permute(0, 2, 3, 1)  # (B, h, w, D)
         down, across = bilinear(code.shape[1], patch), bilinear(code.shape[2], patch)
-        products = F.linear(code, TEMPERATURE * F.normalize(model.centroids, dim=1))  # (B, h, w, K)
+        products = F.linear(code, model.temperature * F.normalize(model.centroids, dim=1))  # (B, h, w, K)
         length = squared_length(code, down, across).sqrt()[:, None]  # (B, 1, H, W)
         outputs: tuple[Tensor, ...] = (_log_softmax(_enlarge(products, down, across) * length.reciprocal()),)
         if model.has_linear:

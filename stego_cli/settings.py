@@ -12,6 +12,8 @@ from stego_cli.errors import UsageError
 
 DEFAULT_BACKBONE = "focus-vits14"
 DEFAULT_RES = 320  # shorter side in pixels, the resolution of the paper's evaluation
+DEFAULT_STEPS = 250  # of training: short on purpose (docs/training.md)
+PAPER_TEMPERATURE = 2.0  # of the cluster probe's softmax in the published evaluation
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class TrainSettings:
     crop_ratio: float = 0.5  # a crop's share of the photograph's width and height
     classes: int | None = None  # clusters K; None: as many as are found again and again
     code: int = 70  # width of the code
-    steps: int = 250  # updates of the head
+    steps: int = DEFAULT_STEPS  # updates of the head
     batch: int = 32  # photographs an update
     points: int = 11  # sampled points a side, as in the paper
     neighbours: int = 7  # an image's positives are drawn from this many nearest
@@ -55,6 +57,7 @@ class TrainSettings:
     shifts: tuple[float, float, float] | None = None  # b itself, in the same order; None: from the quantiles
     whiten: int = 32  # F is computed on this many whitened principal components; 0: raw features
     restarts: int = 10  # of k-means
+    temperature: float = 5.0  # of the cluster probe's softmax: the more, the less a CRF changes
     seed: int = 0
     device: str = "auto"
     cache_memory_mb: int = 1024  # features beyond this go to a memory-mapped file

@@ -26,7 +26,7 @@ from stego_cli.model.vit import build
 from stego_cli.model.weights import pull
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
-from stego_cli.settings import TrainSettings
+from stego_cli.settings import PAPER_TEMPERATURE, TrainSettings
 
 FORMAT = 1
 MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.json", "metrics.jsonl"
@@ -118,7 +118,7 @@ def load_checkpoint(run: Path) -> Checkpoint:
             raise ValueError(f"{MODEL_FILE} is not the one that {CONFIG_FILE} was written for")
         with safe_open(run / MODEL_FILE, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-        settings = TrainSettings(**_tuples(config["settings"]))
+        settings = TrainSettings(**{"temperature": PAPER_TEMPERATURE, **_tuples(config["settings"])})
         row = Backbone(**_tuples(config["backbone"]))
         head = Head(row.width, settings.code, nonlinear="head.cluster2.0.weight" in tensors)
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
@@ -179,7 +179,8 @@ def segmenter(checkpoint: Checkpoint, flip: bool, progress: Progress) -> Segment
         )
     vit = build(row, weights, checkpoint.block, checkpoint.token)
     with torch.no_grad():
-        return Segmenter(vit, checkpoint.head, checkpoint.centroids.clone(), checkpoint.linear, flip=flip)
+        centroids, temperature = checkpoint.centroids.clone(), checkpoint.settings.temperature
+        return Segmenter(vit, checkpoint.head, centroids, checkpoint.linear, flip, temperature)
 
 
 def _own_backbone(checkpoint: Checkpoint) -> Path:

@@ -26,7 +26,7 @@ from stego_cli.model.archive import Record, StoredTensor, TorchArchive
 from stego_cli.model.backbones import BACKBONES, Backbone
 from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, Checkpoint, save_checkpoint
 from stego_cli.model.head import Head
-from stego_cli.settings import DEFAULT_RES, TrainSettings
+from stego_cli.settings import DEFAULT_RES, PAPER_TEMPERATURE, TrainSettings
 
 _BACKBONES = {
     ("vit_small", 16): "dino-vits16",
@@ -66,7 +66,14 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
     require_writable(run)
     write_bytes(run / BACKBONE_FILE, save(weights))
     block, token = row.blocks - 1, source.token()
-    code = head.cluster1.out_features
+    settings = TrainSettings(
+        backbone=row.name,
+        block=block,
+        token=token,
+        classes=len(centroids),
+        code=head.cluster1.out_features,
+        temperature=PAPER_TEMPERATURE,
+    )
     checkpoint = Checkpoint(
         head=head,
         centroids=centroids,
@@ -76,7 +83,7 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
         token=token,
         weights_sha256=sha256(run / BACKBONE_FILE),
         res=DEFAULT_RES,
-        settings=TrainSettings(backbone=row.name, block=block, token=token, classes=len(centroids), code=code),
+        settings=settings,
         facts={"imported": {"file": shown(file.name), "sha256": digest, "configuration": source.config}},
         linear=linear,
         linear_names=names.names if names else (),

@@ -5,21 +5,22 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-TEMPERATURE = 2.0  # of the cluster probe's softmax, as in the published evaluation
+from stego_cli.settings import PAPER_TEMPERATURE
 
 
-def cluster_log_probs(code: Tensor, centroids: Tensor) -> Tensor:
-    """Return log_softmax(2 cos(code, centroid)).
+def cluster_log_probs(code: Tensor, centroids: Tensor, temperature: float = PAPER_TEMPERATURE) -> Tensor:
+    """Return log_softmax(temperature * cos(code, centroid)).
 
     Args:
         code: (B, D, H, W).
         centroids: (K, D), of any length.
+        temperature: the more, the less a CRF changes; the likeliest class stays the same.
 
     Returns:
         (B, K, H, W), log-probabilities.
     """
     cosine = F.conv2d(F.normalize(code, dim=1), F.normalize(centroids, dim=1)[:, :, None, None])
-    return F.log_softmax(TEMPERATURE * cosine, dim=1)
+    return F.log_softmax(temperature * cosine, dim=1)
 
 
 def linear_log_probs(code: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

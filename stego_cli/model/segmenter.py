@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from stego_cli.model.head import Head
 from stego_cli.model.probes import cluster_log_probs, linear_log_probs
 from stego_cli.model.vit import FrozenViT
+from stego_cli.settings import PAPER_TEMPERATURE
 
 
 class Segmenter(nn.Module):
@@ -20,6 +21,7 @@ class Segmenter(nn.Module):
         centroids: (K, D) of the cluster probe.
         linear: weight (C, D) and bias (C,) of a linear probe, if labels trained one.
         flip: average the code with the mirrored code of the mirrored photograph.
+        temperature: of the cluster probe; see `cluster_log_probs`.
     """
 
     def __init__(
@@ -29,9 +31,10 @@ class Segmenter(nn.Module):
         centroids: Tensor,
         linear: tuple[Tensor, Tensor] | None = None,
         flip: bool = False,
+        temperature: float = PAPER_TEMPERATURE,
     ) -> None:
         super().__init__()
-        self.backbone, self.head, self.flip = backbone, head, flip
+        self.backbone, self.head, self.flip, self.temperature = backbone, head, flip, temperature
         self.centroids: Tensor
         self.linear_weight: Tensor
         self.linear_bias: Tensor
@@ -60,7 +63,7 @@ class Segmenter(nn.Module):
         patch = self.backbone.row.patch
         size = (code.shape[2] * patch, code.shape[3] * patch)
         code = F.interpolate(code, size=size, mode="bilinear", align_corners=False)
-        outputs: tuple[Tensor, ...] = (cluster_log_probs(code, self.centroids),)
+        outputs: tuple[Tensor, ...] = (cluster_log_probs(code, self.centroids, self.temperature),)
         if self.has_linear:
             outputs += (linear_log_probs(code, self.linear_weight, self.linear_bias),)
         return outputs

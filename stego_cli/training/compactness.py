@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from stego_cli.model.head import Head
-from stego_cli.settings import TrainSettings
+from stego_cli.settings import DEFAULT_STEPS
 from stego_cli.training.kmeans import cosine_kmeans
 
 EVERY = 50  # steps between looks
 SAMPLE = 4000  # patches
 _CLUSTERS = 10  # where nobody has said how many
-_SETTLED = TrainSettings.steps  # what is seen before this step says nothing
+_SETTLED = DEFAULT_STEPS  # what is seen before this step says nothing
 _LOST = 0.02  # share of the best compactness since, whose loss is too much: twice what looks differ by chance
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from stego_cli.errors import UsageError
-from stego_cli.settings import TrainSettings
+from stego_cli.settings import PAPER_TEMPERATURE, TrainSettings
 
 Row = dict[str, Any]
 
@@ -31,6 +31,7 @@ _PAPER: Row = {
     "clamp": True,
     "centring": True,
     "whiten": 0,
+    "temperature": PAPER_TEMPERATURE,
 }
 _SMALL: Row = {"backbone": "dino-vits8", "steps": 5000, "batch": 16, "code": 70, "weights": (0.63, 0.25, 0.67)}
 _BASE: Row = {"backbone": "dino-vitb8", "steps": 7000, "batch": 32}

@@ -108,7 +108,7 @@ def test_every_kind_of_backbone_exports_with_every_size_open(name: str) -> None:
     torch.manual_seed(0)
     vit = build(backbone(name), None, block=1)
     head = Head(vit.row.width, 8)
-    model = Segmenter(vit, head, torch.randn(3, 8), (torch.randn(5, 8), torch.randn(5)))
+    model = Segmenter(vit, head, torch.randn(3, 8), (torch.randn(5, 8), torch.randn(5)), temperature=7.0)
     graph = trace(model)
     onnx.helper.set_model_props(graph, {"stego": _metadata(vit.row.patch)})
     session = Session.from_bytes(graph.SerializeToString(), "cpu")

@@ -31,8 +31,8 @@ def test_a_paper_preset_has_the_published_settings(name: str) -> None:
     assert (s.preset, s.scheme, s.res, s.crop_ratio, s.points, s.neighbours, s.permutations) == (
         name, "paper", 224, 0.5, 11, 7, 5,
     )  # fmt: skip
-    assert (s.lr, s.probe_lr, s.dropout, s.clamp, s.whiten, s.token, s.block) == (
-        5e-4, 5e-3, 0.1, True, 0, "feat", None,
+    assert (s.lr, s.probe_lr, s.dropout, s.clamp, s.whiten, s.token, s.block, s.temperature) == (
+        5e-4, 5e-3, 0.1, True, 0, "feat", None, 2,
     )  # fmt: skip
 
 
