@@ -1,4 +1,4 @@
-// From planes of classes to rows of classes, and back.
+// From planes of classes to rows of classes.
 #pragma once
 #include "rows.hpp"
 
