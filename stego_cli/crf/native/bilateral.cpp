@@ -71,11 +71,14 @@ void sort_by_cell(const std::vector<std::int64_t>& keys, const Packing& packing,
 }  // namespace
 
 void BilateralLattice::build(const Kernels& kernels, Shape shape, const std::uint8_t* image, const Kernel& kernel,
-                             Team& team) {
+                             const Meanwhile& meanwhile, Team& team) {
     const double wide = shape.width / kernel.space, tall = shape.height / kernel.space, deep = 255 / kernel.colour;
     const double most[COLOUR] = {wide, tall, deep, deep, deep};
     const Packing packing = pack(COLOUR, most);
     insert(kernels, shape, image, kernel, packing, team);
+    team.each(1 + meanwhile.count, 1, [&](std::int64_t from, std::int64_t to) {
+        for (std::int64_t i = from; i < to; i++) i == 0 ? join() : meanwhile.work(i - 1, i);
+    });
     order(shape, packing, team);
     link(packing, team);
     team.each(2, 1, [&](std::int64_t from, std::int64_t to) {
@@ -103,7 +106,7 @@ void BilateralLattice::drop_scratch() {
     values_.release();
 }
 
-// Gives every vertex a number in the order of its first appearance, whatever the number of threads.
+// Gives every vertex a number in the order of its first appearance, in tables of parts of the image.
 void BilateralLattice::insert(const Kernels& kernels, Shape shape, const std::uint8_t* image, const Kernel& kernel,
                               const Packing& packing, Team& team) {
     const Shares shares = shared(shape, team);
@@ -149,7 +152,11 @@ void BilateralLattice::insert(const Kernels& kernels, Shape shape, const std::ui
         });
     });
     leads_.resize(shares.parts);
-    for (int part = 1; part < shares.parts; part++) {  // all into the first table
+}
+
+// Puts the keys of all parts into the first one's table.
+void BilateralLattice::join() {
+    for (std::size_t part = 1; part < leads_.size(); part++) {
         const std::vector<std::int64_t>& keys = tables_[part].keys();
         leads_[part].resize(keys.size());
         for (std::size_t v = 0; v < keys.size(); v++) {

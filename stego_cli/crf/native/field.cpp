@@ -92,9 +92,14 @@ WorkspacePool& workspaces() {
 void Workspace::refine(const Kernels& kernels, const Request& request, Team& team) {
     const Shape shape = request.shape;
     const Layout layout = layout_of(kernels, request.classes);
-    const std::size_t rows = std::size_t(shape.pixels()) * layout.stride();
-    float* unary = unary_.ready(rows);
-    float* pixels = pixels_.ready(rows);
+    const std::size_t size = std::size_t(shape.pixels()) * layout.stride();
+    float* unary = unary_.ready(size);
+    float* pixels = pixels_.ready(size);
+    Meanwhile rows{panels(shape), [&](std::int64_t from, std::int64_t to) {
+        for (auto panel = from; panel < to; panel++) {
+            kernels.begin(layout, request.log_probs, unary, pixels, shape, static_cast<int>(panel));
+        }
+    }};
     std::vector<std::shared_ptr<const SpatialLattice>> kept;
     std::vector<const SpatialLattice*> spatial;
     std::size_t bilateral = 0;
@@ -107,7 +112,8 @@ void Workspace::refine(const Kernels& kernels, const Request& request, Team& tea
                 bilateral_.push_back(std::make_unique<BilateralLattice>());
                 values_.push_back(std::make_unique<Buffer<float>>());
             }
-            bilateral_[bilateral++]->build(kernels, shape, request.image, kernel, team);
+            bilateral_[bilateral++]->build(kernels, shape, request.image, kernel, rows, team);
+            rows.count = 0;
         }
     }
     std::vector<Slice> slices;
@@ -116,11 +122,7 @@ void Workspace::refine(const Kernels& kernels, const Request& request, Team& tea
         slices.push_back(bilateral_[i]->slice(values_[i]->ready(count)));
     }
     Pass pass(shape, spatial, team);
-    team.each(panels(shape), 1, [&](std::int64_t from, std::int64_t to) {
-        for (auto panel = from; panel < to; panel++) {
-            kernels.begin(layout, request.log_probs, unary, pixels, shape, static_cast<int>(panel));
-        }
-    });
+    if (rows.count > 0) team.each(rows.count, 1, rows.work);
     if (request.iterations == 0) {
         Pass(shape, {}, team).run(kernels, layout, {}, unary, pixels, Into::LOG_PROBABILITIES, team);
     }

@@ -59,12 +59,18 @@ class SpatialLattice : public Lattice {
     Columns columns_{};
 };
 
+// Work that no lattice is needed for: the other threads do it while one does what cannot be shared.
+struct Meanwhile {
+    std::int64_t count;
+    Team::Work work;
+};
+
 // The kernel over positions and colours. Built again for each photograph, in the memory of the one before.
 class BilateralLattice : public Lattice {
   public:
     BilateralLattice() : Lattice(COLOUR + 1) {}
     // image: (height, width, 3), RGB. Throws std::range_error where the kernel is too fine for 64-bit keys.
-    void build(const Kernels&, Shape, const std::uint8_t* image, const Kernel&, Team&);
+    void build(const Kernels&, Shape, const std::uint8_t* image, const Kernel&, const Meanwhile&, Team&);
     // Splat and blur: rows of pixels to rows of vertices.
     void filter(const Kernels&, const Layout&, const float* pixels, float* values, Team&) const;
     std::size_t bytes() const;
@@ -75,6 +81,7 @@ class BilateralLattice : public Lattice {
     };
 
     void insert(const Kernels&, Shape, const std::uint8_t* image, const Kernel&, const Packing&, Team&);
+    void join();
     void order(Shape, const Packing&, Team&);
     void link(const Packing&, Team&);
     void flatten(int sweep);
