@@ -9,8 +9,8 @@ photograph reads or writes once, as if the caches lost nothing between two uses 
 pass to the next, and divides that by the speed at which one thread copies memory on this machine. A share above 100 %
 means that the arrays stayed in cache.
 
-With P pixels, V vertices of the lattice of colours, and rows of R bytes (the classes, padded
-to whole vectors), bytes are:
+With P pixels, V vertices of the lattice of colours, and rows of R bytes (the classes, padded to whole vectors), bytes
+are:
 
     in and out              planes to rows and back      2 P classes * 4 + 3 P R
     iteration: softmax      unary in, probabilities out  2 P R

@@ -144,12 +144,7 @@ class Files:
             return _link(f"{found.root}/{own}", target)
         pieces = found.pieces(own)
         start = next(pieces, b"")
-        try:
-            return write_new(target, itertools.chain((start,), pieces)), start[:8]
-        except OSError as error:
-            raise OutputError(
-                f"{shown(target)} cannot be written: {error.strerror or error}.", "Free some space."
-            ) from error
+        return write_new(target, itertools.chain((start,), pieces)), start[:8]
 
     def root_of(self, tail: str, prefer: str = "") -> str | None:
         """Return what stands before `tail` in the one name that ends with it ("" or "a/b/"); None if none does.

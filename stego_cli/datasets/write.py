@@ -210,13 +210,7 @@ class Writer:
         self._put(f"labels/{example.split}/{example.name}{suffix}.png", content, written, photo=False)
 
     def _put(self, name: str, content: bytes, written: Written, photo: bool = True) -> None:
-        target = self._target(name)
-        try:
-            written.files[name] = write_new(target, (content,))
-        except OSError as error:
-            raise OutputError(
-                f"{shown(target)} cannot be written: {error.strerror or error}.", "Free some space."
-            ) from error
+        written.files[name] = write_new(self._target(name), (content,))
         if photo:
             written.photos.append(name)
 

@@ -56,22 +56,27 @@ def write_new(target: str, pieces: Iterable[bytes]) -> int:
         Its size in bytes.
 
     Raises:
-        OSError: it cannot be written.
+        OutputError: it cannot be written.
     """
     try:
-        descriptor = os.open(target, _NEW, 0o666)
-    except FileExistsError:
-        os.unlink(target)  # noqa: PTH108
-        descriptor = os.open(target, _NEW, 0o666)
-    try:
-        size = 0
-        for piece in pieces:
-            size += len(piece)
-            while piece:
-                piece = piece[os.write(descriptor, piece) :]
-        return size
-    finally:
-        os.close(descriptor)
+        try:
+            descriptor = os.open(target, _NEW, 0o666)
+        except FileExistsError:
+            os.unlink(target)  # noqa: PTH108
+            descriptor = os.open(target, _NEW, 0o666)
+        try:
+            size = 0
+            for piece in pieces:
+                size += len(piece)
+                while piece:
+                    piece = piece[os.write(descriptor, piece) :]
+            return size
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise OutputError(
+            f"{shown(target)} cannot be written: {error.strerror or error}.", "Free some space."
+        ) from error
 
 
 def append_line(target: Path, line: str) -> None:

@@ -160,7 +160,7 @@ void BilateralLattice::join() {
         const std::vector<std::int64_t>& keys = tables_[part].keys();
         leads_[part].resize(keys.size());
         for (std::size_t v = 0; v < keys.size(); v++) {
-            if (v + SOON < keys.size()) tables_[0].fetch(keys[v + SOON]);
+            if (v + LOOK_AHEAD < keys.size()) tables_[0].fetch(keys[v + LOOK_AHEAD]);
             leads_[part][v] = tables_[0].insert(keys[v]);
         }
     }
@@ -206,9 +206,8 @@ void BilateralLattice::link(const Packing& packing, Team& team) {
     team.each(count, 4096, [&](std::int64_t from, std::int64_t to) {
         const std::int64_t* keys = table.keys().data();
         for (std::int64_t v = from; v < to; v++) {
-            constexpr int SOON = 8;
-            if (v + SOON < to) {
-                for (int j = 0; j < AXES; j++) table.fetch(keys[v + SOON] + step[j]);
+            if (v + LOOK_AHEAD < to) {
+                for (int j = 0; j < AXES; j++) table.fetch(keys[v + LOOK_AHEAD] + step[j]);
             }
             for (int j = 0; j < AXES; j++) {
                 const std::int32_t found = table.find(keys[v] + step[j]);

@@ -93,7 +93,7 @@ class BilateralLattice : public Lattice {
     std::vector<std::int32_t> cells_[2];             // by sweep: cells; the first then holds vertices' final numbers
     Buffer<std::int32_t> next_;                      // by axis and vertex: the neighbour ahead, or -1
     Buffer<std::uint8_t> behind_;                    // by axis and vertex: whether there is one behind
-    Buffer<float> values_;
+    Buffer<float> values_;                           // by vertex: what it hears when all pixels say one
     Chains chains_[2];
 };
 

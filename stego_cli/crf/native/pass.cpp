@@ -49,9 +49,8 @@ void Pass::run(const Kernels& kernels, const Layout& layout, const std::vector<S
         team.each(static_cast<std::int64_t>(shared.columns.size()), 1, [&](std::int64_t from, std::int64_t to) {
             for (std::int64_t c = from; c < to; c++) {
                 const int t = shared.columns[c], start = wave.columns.start[t];
-                const Splat splat{wave.splat.first + start, wave.splat.pixel, wave.splat.weight};
                 float* rows = sums + std::size_t(shared.ready[t]) * layout.stride();
-                kernels.splat(splat, layout, pixels, rows, 0, wave.columns.start[t + 1] - start);
+                kernels.splat(wave.splat.from(start), layout, pixels, rows, 0, wave.columns.start[t + 1] - start);
             }
         });
     }

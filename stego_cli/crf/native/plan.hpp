@@ -13,8 +13,8 @@ namespace stego {
 constexpr int PANEL = 16;   // columns of pixels in a panel
 constexpr int COLOUR = 5;   // dimensions of the bilateral kernel: x, y, blue, green, red
 constexpr int PLANE = 2;    // dimensions of the spatial kernel: x, y
-constexpr int LOOK_AHEAD = 8;  // entries of a list, whose rows are fetched before their turn; lists are padded for it
-constexpr int SOON = 4;        // pixels, likewise
+constexpr int LOOK_AHEAD = 8;  // entries of a list, whose rows or slots are fetched before their turn
+constexpr int SOON = 4;        // pixels, likewise; lists that rows are read by are padded for both
 constexpr int MOST_CLASSES = 256;
 constexpr int MOST_KERNELS = 16;
 constexpr int LARGE_PHOTOGRAPH = 100000;  // pixels, beyond which memory counts for more than the time of fresh pages
@@ -37,6 +37,8 @@ struct Splat {
     const std::int32_t* first;
     const std::int32_t* pixel;
     const float* weight;
+    // The same without the vertices before one.
+    Splat from(int vertex) const { return {first + vertex, pixel, weight}; }
 };
 
 // Values of pixels as sums over the `corners` vertices of their simplices.

@@ -1,6 +1,6 @@
 // The dense lattice of positions: splat and all its blurs in a wave of columns, of which only a few exist at a time.
 #pragma once
-#include "rows.hpp"
+#include "filter.hpp"
 
 namespace stego {
 namespace {
@@ -62,15 +62,13 @@ template <class R, int BLOCKS> class Front {
     }
 
     Column splatted(int t) const {
-        const bool inside = t >= 0 && t < wave_->columns.count;
-        if (inside && wave_->ready[t] >= 0) return column(t, wave_->sums + at(wave_->ready[t]));
+        const Columns& columns = wave_->columns;
         float* into = place(slot(t));
-        for (int v = inside ? wave_->columns.start[t] : 0; inside && v < wave_->columns.start[t + 1]; v++) {
-            for (int k = 0; k < stride(); k += R::width) {
-                R sum;
-                gather(sum, wave_->splat, v, pixels_ + k, stride());
-                sum.store(into + at(v - wave_->columns.start[t]) + k);
-            }
+        if (t < 0 || t >= columns.count) return column(t, into);
+        if (wave_->ready[t] >= 0) return column(t, wave_->sums + at(wave_->ready[t]));
+        const Splat splat = wave_->splat.from(columns.start[t]);
+        for (int k = 0; k < stride(); k += R::width) {
+            splat_rows<R>(splat, pixels_ + k, into + k, stride(), 0, columns.start[t + 1] - columns.start[t]);
         }
         return column(t, into);
     }
