@@ -30,7 +30,7 @@ from PIL import Image, ImageOps
 from stego_cli.errors import UsageError
 from stego_cli.images.decode import decode
 from stego_cli.images.discover import find_photos
-from stego_cli.inference import providers
+from stego_cli.inference.devices import providers
 from stego_cli.inference.session import Session
 from stego_cli.settings import CrfSettings
 
@@ -133,7 +133,7 @@ def watched(command: tuple[object, ...]) -> tuple[float, list[float], list[float
 
 def agreement(photos: list[Path], models: Path) -> float:
     """Return the share of pixels at work size whose class is the same in both precisions, without the CRF."""
-    from stego_cli.inference.device import DevicePipeline
+    from stego_cli.inference.devices.gpu_pipeline import DevicePipeline
 
     sessions = [Session.from_file(models / f"{precision}.onnx", "cuda") for precision in ("fp32", "fp16")]
     pipelines = [DevicePipeline(session, "cluster", None) for session in sessions]

@@ -26,7 +26,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stego_cli.inference.sample_models import colour_model
+from stego_cli.doctor.sample_models import colour_model
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from stego_cli.inference.sample_models import colour_model
+from stego_cli.doctor.sample_models import colour_model
 
 FIRST = 1000  # photographs after which memory should have stopped growing
 

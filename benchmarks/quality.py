@@ -97,9 +97,7 @@ def main() -> None:
             run, raw = Path(scratch) / f"run{seed}", Path(scratch) / f"raw{seed}"
             began = time.perf_counter()
             photos = options.data / "imgs" / "train"
-            stego(
-                "train", photos, "--classes", options.classes, "--out", run, "--seed", seed, *training
-            )  # fmt: skip
+            stego("train", photos, "--classes", options.classes, "--out", run, "--seed", seed, *training)
             seconds = time.perf_counter() - began
             cache = cache or raw_features(options.data, run)
             raw_run(cache, run, seed, options.classes, raw)

@@ -30,9 +30,14 @@ def quantized(graph: onnx.ModelProto) -> onnx.ModelProto:
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / "quantized.onnx"
             quantize_dynamic(
-                graph, file, op_types_to_quantize=["MatMul"], nodes_to_quantize=products, per_channel=True,
-                weight_type=QuantType.QInt8, extra_options={"MatMulConstBOnly": True},
-            )  # fmt: skip
+                graph,
+                file,
+                op_types_to_quantize=["MatMul"],
+                nodes_to_quantize=products,
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                extra_options={"MatMulConstBOnly": True},
+            )
             return onnx.load(file)
     finally:
         logging.disable(disabled)

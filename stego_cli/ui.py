@@ -80,9 +80,13 @@ class Ui:
         from rich.table import Table
 
         table = Table(
-            title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0),
+            title=title or None,
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+            padding=(0, 2, 0, 0),
             show_header=any(columns),
-        )  # fmt: skip
+        )
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
         for row in rows:
@@ -128,9 +132,13 @@ def _bars(console: Console, unit: str) -> RichProgress:
         else [progress.MofNCompleteColumn(), progress.TextColumn("{task.fields[rate]}")]
     )
     return progress.Progress(
-        progress.TextColumn("{task.description}"), progress.BarColumn(24), *middle, progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[figures]}"), console=console,
-    )  # fmt: skip
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(24),
+        *middle,
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[figures]}"),
+        console=console,
+    )
 
 
 def _console(stderr: bool) -> Console:

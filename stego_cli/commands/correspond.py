@@ -10,7 +10,7 @@ import typer
 from stego_cli.settings import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
-    from stego_cli.training.described import Describer
+    from stego_cli.correspond.describer import Describer
     from stego_cli.ui import Ui
 
 HELP = """Look at correspondences: what a point of a photograph has in common with others, and whether labels agree.
@@ -72,7 +72,7 @@ def command(
         raise UsageError(f"A picture has at most {_MOST_ROWS} rows: points times photographs.")
     require_writable_files(out, json_file)
 
-    from stego_cli.training.described import open_describer
+    from stego_cli.correspond.describer import open_describer
     from stego_cli.training.train import torch_device
 
     ui = Ui()
@@ -103,9 +103,9 @@ def _point(text: str) -> tuple[float, float]:
 def _maps(
     describer: Describer, photos: list[Path], points: list[tuple[float, float]], ui: Ui
 ) -> tuple[bytes, dict[str, Any], int]:
-    from stego_cli.images.atomic import shown
-    from stego_cli.training.correspond_figures import draw_maps
-    from stego_cli.training.point_maps import point_maps
+    from stego_cli.correspond.pictures import draw_maps
+    from stego_cli.correspond.point_maps import point_maps
+    from stego_cli.text import shown
 
     found, failed = point_maps(describer, photos, points, ui)
     for path, reason in failed:
@@ -126,12 +126,12 @@ def _maps(
 def _curves(
     describer: Describer, data: Path, split: str, limit: int, seed: int, scratch: Path, ui: Ui, out: bool
 ) -> tuple[bytes, dict[str, Any], int]:
+    from stego_cli.correspond.label_agreement import as_json, label_agreement
+    from stego_cli.correspond.pictures import TITLES, draw_curves
     from stego_cli.datasets.layout import split_folders
-    from stego_cli.images.atomic import shown
     from stego_cli.images.discover import find_photos
     from stego_cli.stop import Stop
-    from stego_cli.training.correspond_figures import TITLES, draw_curves
-    from stego_cli.training.label_agreement import as_json, label_agreement
+    from stego_cli.text import shown
 
     folders = split_folders(data, split)
     found = find_photos(folders.photos)

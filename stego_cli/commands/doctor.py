@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from stego_cli.inference.findings import Finding
+    from stego_cli.doctor.findings import Finding
     from stego_cli.ui import Ui
 
 HELP = """Say what is installed, what it may use, and whether it works.
@@ -54,14 +54,14 @@ def command(
 
 
 def _findings(self_test: bool, ui: Ui) -> Iterator[Finding]:
-    from stego_cli.inference.findings import Finding
+    from stego_cli.doctor.findings import Finding
 
     try:
-        from stego_cli.inference.doctor import examine
+        from stego_cli.doctor.examine import examine
 
         yield from examine()
         if self_test:
-            from stego_cli.inference.self_test import tests
+            from stego_cli.doctor.self_test import tests
 
             with ui.stage("Self-test", len(tests()), unit="parts") as stage:
                 for test in tests():

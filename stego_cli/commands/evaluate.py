@@ -70,10 +70,15 @@ def command(
         crf_engine = chosen_engine(crf_engine, ui)
     about = read_about(data)
     settings = EvaluateSettings(
-        data=data, split=split, protocol=protocol,
+        data=data,
+        split=split,
+        protocol=protocol,
         table=parse_classes(classes) if classes else about.table if about else None,
-        crf=CrfSettings() if crf else None, crf_engine=crf_engine, res=res, workers=workers,
-    )  # fmt: skip
+        crf=CrfSettings() if crf else None,
+        crf_engine=crf_engine,
+        res=res,
+        workers=workers,
+    )
     require_writable_files(json_file)
     pairs = find_pairs(settings)  # before the model: exporting a run takes a while
     with Stop() as stop, _model_file(model or _default_model(data, ui, stop), protocol == "stego", ui) as file:
@@ -93,8 +98,8 @@ def command(
 def _default_model(data: Path, ui: Ui, stop: Stop) -> Path:
     """Return the model to evaluate where none was named, training one if there is none."""
     from stego_cli.errors import UsageError
-    from stego_cli.images.atomic import shown
     from stego_cli.model.checkpoint import newest_run
+    from stego_cli.text import shown
 
     try:
         model = newest_run(Path())
@@ -112,9 +117,10 @@ def _trained(data: Path, ui: Ui, stop: Stop) -> Path:
 
     from stego_cli.datasets.layout import training_folders
     from stego_cli.errors import OutputError, Stopped
-    from stego_cli.images.atomic import DISCOVERY, shown
+    from stego_cli.images.atomic import DISCOVERY
     from stego_cli.images.discover import find_photos
     from stego_cli.settings import TrainSettings
+    from stego_cli.text import shown
     from stego_cli.training.train import train
 
     run = Path(f"{data.absolute().name}-run")
@@ -163,11 +169,14 @@ def _show(result: Evaluation, name: str, backbone: str, ui: Ui, out: bool) -> No
     ]
     rows += [
         (
-            f"{row.method}{f' ({row.backbone})' if row.backbone else ''}, published", row.probe, "as published",
-            "" if row.accuracy is None else f"{row.accuracy:.1f}", f"{row.miou:.1f}",
+            f"{row.method}{f' ({row.backbone})' if row.backbone else ''}, published",
+            row.probe,
+            "as published",
+            "" if row.accuracy is None else f"{row.accuracy:.1f}",
+            f"{row.miou:.1f}",
         )
         for row in PUBLISHED.get(name, ())
-    ]  # fmt: skip
+    ]
     first = next(iter(result.scores.values()))
     ui.table(f"{first.images} photographs", ("", "probe", "CRF", "accuracy", "mIoU"), rows, out=out)
     if first.unmatched_pixels:

@@ -33,8 +33,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
 ) -> None:
     """Export a checkpoint."""
-    from stego_cli.images.atomic import shown
     from stego_cli.settings import ExportSettings
+    from stego_cli.text import shown
     from stego_cli.ui import Ui
 
     settings = ExportSettings(precision, flip)

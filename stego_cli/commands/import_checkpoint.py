@@ -27,7 +27,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
 ) -> None:
     """Import a checkpoint of the original STEGO."""
-    from stego_cli.images.atomic import shown
+    from stego_cli.text import shown
     from stego_cli.ui import Ui
 
     ui = Ui(as_json)
@@ -38,9 +38,14 @@ def command(
     classes = len(run.linear[1]) if run.linear else 0
     linear = f"a linear probe of {classes} classes" if classes else "no linear probe"
     ui.event(
-        "imported", run=shown(out), backbone=run.backbone.name, token=run.token, code=run.settings.code,
-        clusters=len(run.centroids), linear_classes=classes,
-    )  # fmt: skip
+        "imported",
+        run=shown(out),
+        backbone=run.backbone.name,
+        token=run.token,
+        code=run.settings.code,
+        clusters=len(run.centroids),
+        linear_classes=classes,
+    )
     ui.note(
         f"{shown(out)}: {run.backbone.name} ({run.token}), code of width {run.settings.code}, "
         f"{len(run.centroids)} clusters, {linear}."

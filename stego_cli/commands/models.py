@@ -58,9 +58,9 @@ def pull_command(
 ) -> None:
     """Fetch one backbone's weights."""
     from stego_cli.errors import UsageError
-    from stego_cli.images.atomic import shown
     from stego_cli.model.backbones import backbone
     from stego_cli.model.weights import pull
+    from stego_cli.text import shown
     from stego_cli.ui import Ui
 
     row = backbone(name)

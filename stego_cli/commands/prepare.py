@@ -88,10 +88,25 @@ def command(
         raise UsageError("--mirror is for --download.", "Give --download too.")
     keep = _download_folder(name, source or []) if download else None
     settings = _settings(
-        name, source or [], keep, out, classes, lists=lists, labels=labels, palette=palette, val=val, limit=limit,
-        fraction=fraction, seed=seed, crops=crops, ratio=ratio, resize=resize, link=link, unlabelled=unlabelled,
+        name,
+        source or [],
+        keep,
+        out,
+        classes,
+        lists=lists,
+        labels=labels,
+        palette=palette,
+        val=val,
+        limit=limit,
+        fraction=fraction,
+        seed=seed,
+        crops=crops,
+        ratio=ratio,
+        resize=resize,
+        link=link,
+        unlabelled=unlabelled,
         overwrite=overwrite,
-    )  # fmt: skip
+    )
     ui = Ui(as_json)
     with Stop() as stop:
         if dry_run:
@@ -139,7 +154,7 @@ def _dry_run(settings: PrepareSettings, keep: Path | None, mirrors: list[str], u
     from stego_cli.datasets.prepare import open_files, plan_of
     from stego_cli.datasets.table import DATASETS
     from stego_cli.errors import UsageError
-    from stego_cli.images.atomic import shown
+    from stego_cli.text import shown
 
     if keep is not None:
         rows, total = [], 0
@@ -168,20 +183,24 @@ def _dry_run(settings: PrepareSettings, keep: Path | None, mirrors: list[str], u
 
 def _show(prepared: Prepared, settings: PrepareSettings, ui: Ui) -> None:
     """Show counts by split and class, what was left out, and what to do next."""
-    from stego_cli.images.atomic import shown
+    from stego_cli.text import shown
 
     about, out = prepared.about, shown(settings.out)
     ui.event(
-        "prepared", out=out, kept=prepared.kept, failed=len(prepared.failures),
+        "prepared",
+        out=out,
+        kept=prepared.kept,
+        failed=len(prepared.failures),
         splits={name: {"photographs": each.photographs, "labels": each.labels} for name, each in about.splits.items()},
-    )  # fmt: skip
+    )
     if prepared.kept:
         ui.note(f"{out} is prepared already; nothing to do.")
         return
     ui.table(
-        "", ("split", "photographs", "labels"),
+        "",
+        ("split", "photographs", "labels"),
         [(name, str(each.photographs), str(each.labels)) for name, each in about.splits.items()],
-    )  # fmt: skip
+    )
     _show_classes(about, ui)
     for path, reason in prepared.failures[:20]:
         ui.line(f"left out: {shown(path)}: {shown(reason)}", style="red")

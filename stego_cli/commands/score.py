@@ -77,11 +77,18 @@ def command(
     table = parse_classes(classes) if classes is not None else about.table if about and remap is None else None
     photos = photos or beside
     settings = ScoreSettings(
-        pred=pred, gt=gt, table=table, match=match, mode=mode, strict=strict, boundary=boundary, workers=workers,
+        pred=pred,
+        gt=gt,
+        table=table,
+        match=match,
+        mode=mode,
+        strict=strict,
+        boundary=boundary,
+        workers=workers,
         ignore=parse_ignore(ignore) if ignore is not None else table.void if table else VOID,
         remap=None if remap is None else read_remap(remap),
         extremes=0 if report is None else _EXTREMES,
-    )  # fmt: skip
+    )
     ui = Ui()
     require_writable_files(json_file, report)
     with Stop() as stop:
@@ -94,7 +101,7 @@ def command(
 
 def _show(score: Score, ui: Ui, to_stdout: bool) -> None:
     """Show the figures, which were asked for, and say what was left out of them or went wrong."""
-    from stego_cli.images.atomic import shown
+    from stego_cli.text import shown
     from stego_cli.ui import figure
 
     pixels = score.pixels
@@ -144,8 +151,9 @@ def _show(score: Score, ui: Ui, to_stdout: bool) -> None:
 def _write(
     score: Score, settings: ScoreSettings, json_file: Path | None, report: Path | None, photos: Path | None, ui: Ui
 ) -> None:
-    from stego_cli.images.atomic import shown, write_bytes
+    from stego_cli.images.atomic import write_bytes
     from stego_cli.scoring.result import as_json
+    from stego_cli.text import shown
 
     if json_file is not None and str(json_file) == "-":
         from stego_cli.ui import write_line
@@ -154,8 +162,8 @@ def _write(
     elif json_file is not None:
         write_bytes(json_file, as_json(score).encode())
     if report is not None:
-        from stego_cli.scoring.report import report_page
-        from stego_cli.scoring.samples import load_samples
+        from stego_cli.scoring.report_pictures import load_samples
+        from stego_cli.scoring.score_report import report_page
 
         page = report_page(score, load_samples(score, settings, photos))
         write_bytes(report, page.encode())

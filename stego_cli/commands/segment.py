@@ -74,8 +74,7 @@ def command(
     ] = "",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Only photographs that failed before.")] = False,
     keep_probabilities: Annotated[
-        bool,
-        typer.Option("--keep-probabilities", help="Also write x.probs.npz: log-probabilities in 8 bits."),
+        bool, typer.Option("--keep-probabilities", help="Also write x.probs.npz: log-probabilities in 8 bits.")
     ] = False,
     min_free: Annotated[
         float, typer.Option(metavar="GB", min=0, help="End the run when less disk space than this is free.")
@@ -87,12 +86,12 @@ def command(
     from stego_cli.commands.segment_show import show_passed_over, show_summary
     from stego_cli.datasets.layout import photographs_of
     from stego_cli.errors import UsageError
-    from stego_cli.images.atomic import shown
     from stego_cli.images.discover import find_photos
     from stego_cli.inference.output import OutputFolder
     from stego_cli.inference.select import Shard, chosen, parse_since
     from stego_cli.settings import CrfSettings, SegmentSettings
     from stego_cli.stop import Stop
+    from stego_cli.text import shown
     from stego_cli.ui import Ui
 
     if probe not in ("cluster", "linear"):
@@ -109,10 +108,23 @@ def command(
         )
     found = find_photos(photos, exclude=out)
     settings = SegmentSettings(
-        model=model or Path(), photos=photos, out=out, res=res, crf=CrfSettings() if crf else None, probe=probe,
-        crf_engine=crf_engine, overlay=overlay, probabilities=keep_probabilities, device=device, batch_size=batch,
-        workers=workers, overwrite=overwrite, retry_failed=retry_failed, min_free=min_free, shard=shard,
-    )  # fmt: skip
+        model=model or Path(),
+        photos=photos,
+        out=out,
+        res=res,
+        crf=CrfSettings() if crf else None,
+        probe=probe,
+        crf_engine=crf_engine,
+        overlay=overlay,
+        probabilities=keep_probabilities,
+        device=device,
+        batch_size=batch,
+        workers=workers,
+        overwrite=overwrite,
+        retry_failed=retry_failed,
+        min_free=min_free,
+        shard=shard,
+    )
     there = model_that_is_there(model, out, overwrite)
     if dry_run:
         found.photos = chosen(found, part, changed)

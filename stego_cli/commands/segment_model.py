@@ -18,12 +18,20 @@ _DEFAULT_MODEL = Path("stego.onnx")
 
 
 def model_to_use(
-    model: Path | None, classes: int | None, probe: str, res: int | None, device: str, overwrite: bool,
-    found: Found, output: OutputFolder, progress: Progress, stop: Stop,
-) -> Path:  # fmt: skip
+    model: Path | None,
+    classes: int | None,
+    probe: str,
+    res: int | None,
+    device: str,
+    overwrite: bool,
+    found: Found,
+    output: OutputFolder,
+    progress: Progress,
+    stop: Stop,
+) -> Path:
     """Return the model to use, discovering one if there is none."""
     from stego_cli.errors import UsageError
-    from stego_cli.images.atomic import shown
+    from stego_cli.text import shown
 
     if model is None and _DEFAULT_MODEL.is_file() and (overwrite or not output.discovered.is_file()):
         model = _DEFAULT_MODEL
@@ -44,7 +52,7 @@ def model_to_use(
     if probe != "cluster":
         raise UsageError("--probe linear needs a model whose linear probe labels trained.", "Give it as --model.")
     from export.discovered import discover_model
-    from stego_cli.inference.providers import parse_devices
+    from stego_cli.inference.devices.providers import parse_devices
     from stego_cli.settings import DEFAULT_RES, TrainSettings
 
     trainer = parse_devices(device)[0].replace("tensorrt", "cuda")  # torch knows no other name for it
@@ -70,10 +78,10 @@ def open_sessions(
     from dataclasses import replace
 
     from stego_cli.commands.options import chosen_engine
-    from stego_cli.images.atomic import shown
+    from stego_cli.inference.devices.providers import parse_devices
     from stego_cli.inference.pipeline import session_threads
-    from stego_cli.inference.providers import parse_devices
     from stego_cli.inference.session import Session
+    from stego_cli.text import shown
 
     names = parse_devices(settings.device)
     sessions = [Session.from_file(model, name, session_threads(settings)) for name in names]
@@ -91,10 +99,10 @@ def _labellers(sessions: list[Session], settings: SegmentSettings, progress: Pro
     """Return what does everything up to the labels on each GPU, or nothing where the CPU has to do a part of it."""
     if settings.probabilities or (settings.crf is not None and settings.crf_engine != "cuda"):
         return []
-    from stego_cli.inference import device
+    from stego_cli.inference.devices import gpu_pipeline
 
-    reason = device.missing(sessions[0], settings.crf)
+    reason = gpu_pipeline.missing(sessions[0], settings.crf)
     if reason is not None:
         progress.note(f"Only the network runs on the GPU: {reason}.")
         return []
-    return [device.DevicePipeline(session, settings.probe, settings.crf) for session in sessions]
+    return [gpu_pipeline.DevicePipeline(session, settings.probe, settings.crf) for session in sessions]

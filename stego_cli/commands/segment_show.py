@@ -19,9 +19,15 @@ def show_summary(summary: Summary, names: tuple[str, ...], ui: Ui) -> None:
     total = summary.pixels.total() or 1
     shares = {names[index]: count / total for index, count in sorted(summary.pixels.items())}
     ui.event(
-        "summary", photographs=summary.photographs, done=summary.done, kept=summary.kept, failed=len(summary.failed),
-        seconds=seconds, limit=summary.limit, shares={name: round(share, 4) for name, share in shares.items()},
-    )  # fmt: skip
+        "summary",
+        photographs=summary.photographs,
+        done=summary.done,
+        kept=summary.kept,
+        failed=len(summary.failed),
+        seconds=seconds,
+        limit=summary.limit,
+        shares={name: round(share, 4) for name, share in shares.items()},
+    )
     wall = summary.seconds["total"]
     rows = [
         ("photographs", str(summary.photographs)),
@@ -46,7 +52,7 @@ def show_summary(summary: Summary, names: tuple[str, ...], ui: Ui) -> None:
 
 def show_passed_over(found: Found, ui: Ui) -> None:
     """Tell of files and folders that are no photographs."""
-    from stego_cli.images.atomic import shown
+    from stego_cli.text import shown
 
     if found.others:
         ui.note(f"{found.others} other file{'s' if found.others > 1 else ''} passed over.")

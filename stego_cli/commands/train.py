@@ -100,18 +100,28 @@ def command(
 ) -> None:
     """Train a head and a cluster probe."""
     from stego_cli.datasets.layout import training_folders
-    from stego_cli.images.atomic import shown
     from stego_cli.images.discover import find_photos
     from stego_cli.stop import Stop
+    from stego_cli.text import shown
     from stego_cli.ui import Ui
 
     folders = training_folders(photos, labels)
     if classes is None and folders.table is not None and len(folders.table.names) > 1:
         classes = len(folders.table.names)
     settings = preset_settings(
-        preset, backbone=backbone, block=_block(block), token=token, res=res, crops=crops, classes=classes, steps=steps,
-        seed=seed, device=device, cache_memory_mb=cache_memory, max_cache_gb=max_cache,
-    )  # fmt: skip
+        preset,
+        backbone=backbone,
+        block=_block(block),
+        token=token,
+        res=res,
+        crops=crops,
+        classes=classes,
+        steps=steps,
+        seed=seed,
+        device=device,
+        cache_memory_mb=cache_memory,
+        max_cache_gb=max_cache,
+    )
     ui = Ui(as_json)
     found = find_photos(photos if photos.is_file() else folders.photos, exclude=out)
     for path, reason in found.unreadable:

@@ -242,7 +242,20 @@ class _MeanField:
         corners = (0, 0) if values is None else (len(spatial.grid.vertices), len(bilateral.grid.vertices))
         spatial_values, bilateral_values = values or (self.unary, self.unary)
         _kernels().update[(-(-pixels // block["ROWS"]), self.photographs)](
-            self.unary, spatial_values, spatial.grid.vertices, spatial.slice_weights, spatial.grid.count,
-            bilateral_values, bilateral.grid.vertices, bilateral.slice_weights, bilateral.grid.vertices.shape[1],
-            result, pixels, classes, SPATIAL=corners[0], BILATERAL=corners[1], OUTPUT=output, **block,
-        )  # fmt: skip
+            self.unary,
+            spatial_values,
+            spatial.grid.vertices,
+            spatial.slice_weights,
+            spatial.grid.count,
+            bilateral_values,
+            bilateral.grid.vertices,
+            bilateral.slice_weights,
+            bilateral.grid.vertices.shape[1],
+            result,
+            pixels,
+            classes,
+            SPATIAL=corners[0],
+            BILATERAL=corners[1],
+            OUTPUT=output,
+            **block,
+        )

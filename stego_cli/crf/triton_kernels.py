@@ -39,9 +39,18 @@ def store_rows(base, rows, valid, cols, values, WIDTH: tl.constexpr):
 
 @triton.jit(do_not_specialize=["pixels", "count"])
 def splat(
-    probs, pixel, weight, first, values, pixels, count,
-    SHORT: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr,
-):  # fmt: skip
+    probs,
+    pixel,
+    weight,
+    first,
+    values,
+    pixels,
+    count,
+    SHORT: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLS: tl.constexpr,
+):
     """Gather into each vertex the weighted rows of its pixels; vertices with more than SHORT are `splat_long`'s."""
     photograph = tl.program_id(1).to(tl.int64)
     probs += photograph * pixels * WIDTH
@@ -63,9 +72,18 @@ def splat(
 
 @triton.jit(do_not_specialize=["pixels", "count"])
 def splat_long(
-    probs, pixel, weight, first, values, long, pixels, count,
-    WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr,
-):  # fmt: skip
+    probs,
+    pixel,
+    weight,
+    first,
+    values,
+    long,
+    pixels,
+    count,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLS: tl.constexpr,
+):
     """Gather the vertices listed in `long`, a program each: a flat region puts thousands of pixels on one vertex."""
     photograph = tl.program_id(1).to(tl.int64)
     probs += photograph * pixels * WIDTH
@@ -98,9 +116,17 @@ def blurred(values, neighbours, pitch, rows, count, cols, WIDTH: tl.constexpr):
 
 @triton.jit(do_not_specialize=["count", "pitch"])
 def blur(
-    values, result, neighbours, second, count, pitch,
-    PAIR: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr,
-):  # fmt: skip
+    values,
+    result,
+    neighbours,
+    second,
+    count,
+    pitch,
+    PAIR: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLS: tl.constexpr,
+):
     """Blur along one axis, or with PAIR along that of `neighbours` and then that of `second`."""
     photograph = tl.program_id(1).to(tl.int64)
     values += photograph * count * WIDTH
@@ -131,11 +157,25 @@ def sliced(values, vertices, weights, pitch, pixels, valid, cols, CORNERS: tl.co
 
 @triton.jit(do_not_specialize=["classes", "spatial_count"])  # planes that begin aligned are read in wider loads
 def update(
-    unary, spatial_values, spatial_vertices, spatial_weights, spatial_count,
-    bilateral_values, bilateral_vertices, bilateral_weights, pitch, result, pixels, classes,
-    SPATIAL: tl.constexpr, BILATERAL: tl.constexpr, OUTPUT: tl.constexpr,
-    WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr,
-):  # fmt: skip
+    unary,
+    spatial_values,
+    spatial_vertices,
+    spatial_weights,
+    spatial_count,
+    bilateral_values,
+    bilateral_vertices,
+    bilateral_weights,
+    pitch,
+    result,
+    pixels,
+    classes,
+    SPATIAL: tl.constexpr,
+    BILATERAL: tl.constexpr,
+    OUTPUT: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLS: tl.constexpr,
+):
     """Slice both kernels, add the unary planes, and write softmax, its logarithm, or the likeliest class.
 
     SPATIAL and BILATERAL are the kernels' numbers of corners; 0 leaves a kernel out (the first softmax has none). The

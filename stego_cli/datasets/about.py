@@ -19,7 +19,7 @@ from pathlib import Path
 
 from stego_cli.classes import VOID, ClassTable
 from stego_cli.errors import UsageError
-from stego_cli.images.atomic import shown
+from stego_cli.text import shown
 
 FILE = "dataset.json"
 VERSION = 1

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from stego_cli.errors import OutputError, SourceError
-from stego_cli.images.atomic import shown
+from stego_cli.text import shown
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _LARGEST = 1 << 30  # bytes of one member; the largest picture of any known data set has a seventh of it
@@ -33,9 +33,17 @@ _LONGEST_TARGET = 4096  # bytes of a link's target
 _BLOCK = 512  # bytes, the unit of a tar
 PIECE = 1 << 20  # bytes of a file that are in memory at once where it is only copied
 _DAMAGED = (
-    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError,
-    NotImplementedError, ValueError, MemoryError,
-)  # fmt: skip  # what readers of archives raise at damaged ones
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    MemoryError,
+)  # what readers of archives raise at damaged ones
 
 
 class Archive(Protocol):

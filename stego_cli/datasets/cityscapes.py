@@ -9,8 +9,8 @@ from stego_cli.classes import TABLES
 from stego_cli.datasets.example import Example, Labels, Plan, PrepareSettings, ids_in, mapping_of
 from stego_cli.datasets.source import Files, after
 from stego_cli.errors import SourceError
-from stego_cli.images.atomic import shown
 from stego_cli.progress import Progress
+from stego_cli.text import shown
 
 _FIRST = 7  # label id of the first class
 _MAPPING = mapping_of({_FIRST + index: index for index in range(len(TABLES["cityscapes"].names))})

@@ -12,8 +12,8 @@ from stego_cli.classes import TABLES
 from stego_cli.datasets.example import UNLABELLED, Example, Labels, Plan, PrepareSettings, ids_in, mapping_of
 from stego_cli.datasets.source import Files, after
 from stego_cli.errors import SourceError
-from stego_cli.images.atomic import shown
 from stego_cli.progress import Progress
+from stego_cli.text import shown
 
 _LISTS = {"train": "Coco164kFull_Stuff_Coarse.txt", "val": "Coco164kFull_Stuff_Coarse_7.txt"}
 # Values of the label maps, in the order of the classes: the groups of COCO-Stuff's own hierarchy.

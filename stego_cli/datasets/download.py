@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stego_cli.errors import OutputError, SourceError
-from stego_cli.images.atomic import require_writable, shown
+from stego_cli.images.atomic import require_writable
 from stego_cli.progress import Progress, Stage
 from stego_cli.stop import Stop
+from stego_cli.text import shown
 
 _BLOCK = 1 << 20  # bytes
 _TIMEOUT = 60  # seconds without a byte

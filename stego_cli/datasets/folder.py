@@ -39,12 +39,12 @@ from stego_cli.datasets.example import (
 from stego_cli.datasets.near import alike, fingerprint
 from stego_cli.datasets.source import Files
 from stego_cli.errors import PhotoError, SourceError, UsageError
-from stego_cli.images.atomic import shown
 from stego_cli.images.discover import DECODED, UNDECODED, with_masks
 from stego_cli.images.streams import map_ahead
 from stego_cli.machine import cores
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
+from stego_cli.text import shown
 
 _PHOTOS, _LABELS = ("imgs", "images"), ("labels", "masks", "annotations")
 _SPLITS = ("train", "val")

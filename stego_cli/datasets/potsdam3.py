@@ -19,8 +19,8 @@ from stego_cli.classes import TABLES, VOID
 from stego_cli.datasets.example import UNLABELLED, Example, Labels, Piece, Plan, PrepareSettings, mapping_of, rgb_of
 from stego_cli.datasets.source import Files, after
 from stego_cli.errors import PhotoError, SourceError
-from stego_cli.images.atomic import shown
 from stego_cli.progress import Progress
+from stego_cli.text import shown
 
 _MAPPING = mapping_of({0: 0, 4: 0, 1: 1, 5: 1, 2: 2, 3: 2})
 _LISTS = {"train": "labelled_train.txt", "val": "labelled_test.txt", UNLABELLED: "unlabelled_train.txt"}

@@ -18,19 +18,20 @@ from stego_cli.datasets.about import FILE, About, read_about
 from stego_cli.datasets.contact import FILE as CONTACT
 from stego_cli.datasets.contact import contact_sheet
 from stego_cli.datasets.example import SIDES, Example, Plan, PrepareSettings, chosen
-from stego_cli.datasets.journal import JOURNAL, LOCK, Journal
+from stego_cli.datasets.examples_done import JOURNAL, LOCK, Journal
 from stego_cli.datasets.layout import LABELS, PHOTOS
 from stego_cli.datasets.source import Files, identity
 from stego_cli.datasets.table import DATASETS
 from stego_cli.datasets.totals import Totals
 from stego_cli.datasets.write import Writer, Written, key_of
 from stego_cli.errors import NoInputError, OutputError, SourceError, Stopped, UsageError
-from stego_cli.images.atomic import shown, write_bytes
+from stego_cli.images.atomic import write_bytes
 from stego_cli.images.lock import hold
 from stego_cli.images.streams import map_ahead
 from stego_cli.machine import cores
 from stego_cli.progress import Progress
 from stego_cli.stop import Stop
+from stego_cli.text import shown
 
 _CHUNK = 16  # photographs
 _SHOWN = 8  # photographs of a split on the contact sheet

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from stego_cli.datasets.archive import PIECE, Archive, is_archive, open_archive
 from stego_cli.errors import OutputError, SourceError
-from stego_cli.images.atomic import shown, write_new
+from stego_cli.images.atomic import write_new
+from stego_cli.text import shown
 
 _TEXT = 64 << 20  # bytes; a list of names is smaller
 

@@ -9,8 +9,8 @@ from stego_cli.classes import TABLES
 from stego_cli.datasets.example import UNLABELLED, Example, Labels, Plan, PrepareSettings, ids_in
 from stego_cli.datasets.source import Files
 from stego_cli.errors import SourceError
-from stego_cli.images.atomic import shown
 from stego_cli.progress import Progress
+from stego_cli.text import shown
 
 _LISTS = "ImageSets/Segmentation"
 

@@ -17,11 +17,12 @@ from stego_cli.datasets.crops import at_random, five
 from stego_cli.datasets.example import Example, Labels, Piece, Plan, PrepareSettings, open_picture, rank, rgb_of
 from stego_cli.datasets.source import Files
 from stego_cli.errors import OutputError, PhotoError, SourceError
-from stego_cli.images.atomic import shown, write_new
+from stego_cli.images.atomic import write_new
 from stego_cli.images.decode import photo_size
 from stego_cli.images.ids import resize_ids
 from stego_cli.images.masks import encode_mask
 from stego_cli.palette import Colour, palette
+from stego_cli.text import shown
 
 _QUALITY = 95  # of photographs that had to be encoded again, without loss of colour resolution
 _STARTS = {".jpg": b"\xff\xd8", ".jpeg": b"\xff\xd8", ".png": b"\x89PNG\r\n\x1a\n"}

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from stego_cli.errors import OutputError
+from stego_cli.text import shown
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # the last on Windows
 DISCOVERY = ".stego-discover-"  # how the name of a discovery's scratch folder begins: ours beyond doubt
@@ -132,8 +133,3 @@ def sha256(file: Path) -> str:
     """Return the sha256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def shown(path: Path | str) -> str:
-    """Return a path as text that any terminal and any JSON reader takes: other bytes than UTF-8 are escaped."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

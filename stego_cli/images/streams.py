@@ -65,10 +65,7 @@ def as_finished(
 
 
 def by_shape(
-    items: Iterable[Item],
-    shape: Callable[[Item], tuple[int, ...] | None],
-    batch: Callable[[], int],
-    held: int,
+    items: Iterable[Item], shape: Callable[[Item], tuple[int, ...] | None], batch: Callable[[], int], held: int
 ) -> Iterator[list[Item]]:
     """Group items of one shape into batches.
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from stego_cli.crf import refine
 from stego_cli.errors import PhotoError
-from stego_cli.images.atomic import shown
 from stego_cli.images.decode import decode
 from stego_cli.images.discover import Found
 from stego_cli.images.journal import read_entries
@@ -19,6 +18,7 @@ from stego_cli.inference.segment import Summary, to_do
 from stego_cli.inference.session import Session
 from stego_cli.inference.tiles import in_tiles
 from stego_cli.settings import SegmentSettings
+from stego_cli.text import shown
 
 _SAMPLE = 3  # photographs that are worked through to estimate the time of all
 

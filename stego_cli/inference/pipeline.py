@@ -40,7 +40,7 @@ _MEMORY_A_LANE = 400_000_000  # bytes that a photograph takes on its way through
 
 
 class Labeller(Protocol):
-    """What turns a batch into labels on a device of its own (`stego_cli.inference.device.DevicePipeline`)."""
+    """Turns a batch into labels on a device of its own: `gpu_pipeline.DevicePipeline`."""
 
     def labels(self, images: Rgb, sizes: list[tuple[int, int]]) -> list[NDArray[np.uint8] | PhotoError]:
         """Return labels, uint8 (H, W) of each size, for images uint8 (B, H, W, 3)."""
@@ -72,9 +72,13 @@ class Pipeline:
     """One run's way from photographs to masks."""
 
     def __init__(
-        self, sessions: Sequence[Session], labellers: Sequence[Labeller], settings: SegmentSettings, plan: Plan,
+        self,
+        sessions: Sequence[Session],
+        labellers: Sequence[Labeller],
+        settings: SegmentSettings,
+        plan: Plan,
         progress: Progress,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._session, self._labellers, self._settings, self._plan = sessions[0], labellers, settings, plan
         self._progress = progress
         self._batch = self._first_batch = settings.batch_size or (1 if self._session.device == "cpu" else _GPU_BATCH)

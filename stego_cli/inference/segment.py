@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stego_cli.errors import OutputError, Stopped
-from stego_cli.images.atomic import sha256, shown
+from stego_cli.images.atomic import sha256
 from stego_cli.images.discover import Found, Photo
 from stego_cli.images.journal import Entry, is_done
 from stego_cli.inference.finish import OVERLAY, PROBABILITIES, Finished, Plan, companion
@@ -20,6 +20,7 @@ from stego_cli.inference.session import Session
 from stego_cli.progress import Progress, Stage
 from stego_cli.settings import SegmentSettings
 from stego_cli.stop import Stop
+from stego_cli.text import shown
 
 STAGES = ("decode", "infer", "refine", "encode", "write")
 
@@ -82,9 +83,15 @@ def segment(
     settings = replace(settings, res=settings.res or info.res)
     summary = Summary(len(found.photos), failed=[(shown(path), reason) for path, reason in found.unreadable])
     plan = Plan(
-        root=found.root, out=output.root, scratch=output.scratch, crf=settings.crf, crf_engine=settings.crf_engine,
-        colours=info.colours(settings.probe), overlay=settings.overlay, probabilities=settings.probabilities,
-    )  # fmt: skip
+        root=found.root,
+        out=output.root,
+        scratch=output.scratch,
+        crf=settings.crf,
+        crf_engine=settings.crf_engine,
+        colours=info.colours(settings.probe),
+        overlay=settings.overlay,
+        probabilities=settings.probabilities,
+    )
     with output.open_journal(settings, sha256(settings.model)) as journal:
         todo = to_do(found, output.root, journal.entries, settings, summary)
         if summary.kept:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from stego_cli.errors import ModelError, UsageError
 from stego_cli.images.decode import Rgb
-from stego_cli.inference import providers
 from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT, LINEAR_OUTPUT, METADATA_KEY, ModelInfo, parse_metadata
+from stego_cli.inference.devices import providers
 from stego_cli.machine import cores
 from stego_cli.model.weights import cache_folder
 
@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 
 LogProbs = NDArray[np.float32]  # (B, K, H, W)
 # How numpy, torch, ONNX Runtime, CUDA, its libraries and Triton say it; none of them has a type that all share.
-_OUT_OF_MEMORY = ("out of memory", "allocate memory", "memory for requested buffer", "alloc_failed", "bad_alloc",
-                  "bad allocation", "is smaller than requested bytes")  # fmt: skip
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "allocate memory",
+    "memory for requested buffer",
+    "alloc_failed",
+    "bad_alloc",
+    "bad allocation",
+    "is smaller than requested bytes",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -45,8 +45,16 @@ def _hub(name: str, timm_name: str, patch: int, positions: str, about: str, lice
 _DINOV3_LICENCE = "DINOv3 License (not open source: read it first)"
 _ROWS = (
     Backbone(
-        "focus-vits14", "vit_small_patch14_dinov2", 14, 384, 12, block=7, source="wheel", positions="bicubic",
-        licence="MIT", about="default; DINOv2-shaped, from a PyPI wheel",
+        "focus-vits14",
+        "vit_small_patch14_dinov2",
+        14,
+        384,
+        12,
+        block=7,
+        source="wheel",
+        positions="bicubic",
+        licence="MIT",
+        about="default; DINOv2-shaped, from a PyPI wheel",
     ),
     _hub("dino-vits16", "vit_small_patch16_224.dino", 16, "bicubic+0.1", "DINO"),
     _hub("dino-vits8", "vit_small_patch8_224.dino", 8, "bicubic+0.1", "DINO, one of the paper's"),
@@ -58,7 +66,7 @@ _ROWS = (
     _hub("dinov2-vitb14-reg", "vit_base_patch14_reg4_dinov2.lvd142m", 14, "antialias", "DINOv2, 4 registers"),
     _hub("dinov3-vits16", "vit_small_patch16_dinov3.lvd1689m", 16, "none", "DINOv3, rotary", _DINOV3_LICENCE),
     _hub("dinov3-vitb16", "vit_base_patch16_dinov3.lvd1689m", 16, "none", "DINOv3, rotary", _DINOV3_LICENCE),
-)  # fmt: skip
+)
 BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}
 
 _ANY = Backbone("timm:NAME", "", 0, 0, 0, licence="see the model's page", about="any vision transformer of timm")

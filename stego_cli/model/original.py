@@ -21,12 +21,13 @@ from torch import Tensor
 
 from stego_cli.classes import TABLES, ClassTable
 from stego_cli.errors import ModelError, UsageError
-from stego_cli.images.atomic import require_writable, sha256, shown, write_bytes
-from stego_cli.model.archive import Record, StoredTensor, TorchArchive
+from stego_cli.images.atomic import require_writable, sha256, write_bytes
 from stego_cli.model.backbones import BACKBONES, Backbone
 from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, Checkpoint, save_checkpoint
 from stego_cli.model.head import Head
+from stego_cli.model.torch_file import Record, StoredTensor, TorchArchive
 from stego_cli.settings import DEFAULT_RES, PAPER_TEMPERATURE, TrainSettings
+from stego_cli.text import shown
 
 _BACKBONES = {
     ("vit_small", 16): "dino-vits16",

@@ -129,9 +129,12 @@ def build(row: Backbone, weights: Path | None, block: int | None = None, token: 
     overlay = {"file": str(weights), "custom_load": False} if weights and row.source == "hub" else None
     try:
         vit: Any = timm.create_model(
-            architecture, pretrained=overlay is not None, pretrained_cfg_overlay=overlay, num_classes=0,
+            architecture,
+            pretrained=overlay is not None,
+            pretrained_cfg_overlay=overlay,
+            num_classes=0,
             dynamic_img_size=True,
-        )  # fmt: skip
+        )
         if weights and row.source != "hub":
             from safetensors.torch import load_file
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from stego_cli.classes import VOID, ClassTable
 from stego_cli.datasets.layout import split_folders
 from stego_cli.errors import NoInputError, PhotoError, StegoError, UsageError
-from stego_cli.images.atomic import shown
 from stego_cli.images.discover import find_photos
 from stego_cli.images.streams import map_ahead
 from stego_cli.inference.session import Session
@@ -29,6 +28,7 @@ from stego_cli.scoring.settings import ScoreSettings
 from stego_cli.scoring.tally import Sums
 from stego_cli.settings import CrfSettings
 from stego_cli.stop import Stop
+from stego_cli.text import shown
 
 Pair = tuple[Path, Path]  # a photograph and the place of its label
 
@@ -115,9 +115,13 @@ def find_pairs(settings: EvaluateSettings) -> list[Pair]:
 
 
 def _counted(
-    session: Session, settings: EvaluateSettings, pairs: list[Pair], grid: Grid,
-    failures: list[tuple[str, str]], stop: Stop,
-) -> Iterator[Counted]:  # fmt: skip
+    session: Session,
+    settings: EvaluateSettings,
+    pairs: list[Pair],
+    grid: Grid,
+    failures: list[tuple[str, str]],
+    stop: Stop,
+) -> Iterator[Counted]:
     res = settings.res or session.info.res
 
     def load(pair: Pair) -> tuple[str, Example | str]:

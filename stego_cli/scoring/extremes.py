@@ -14,9 +14,9 @@ from dataclasses import astuple
 
 from stego_cli.errors import OutputError
 from stego_cli.scoring.confusion import Grid
-from stego_cli.scoring.figures import accuracy, class_iou, mean_iou
+from stego_cli.scoring.mask_pairs import Pair
 from stego_cli.scoring.matching import matched_confusion
-from stego_cli.scoring.pairs import Pair
+from stego_cli.scoring.metrics import accuracy, class_iou, mean_iou
 from stego_cli.scoring.result import Extreme, Score
 from stego_cli.scoring.tally import Sums
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stego_cli.images.atomic import shown
 from stego_cli.page import data_uri
 from stego_cli.palette import Colour
 from stego_cli.scoring.confusion import Counts
-from stego_cli.scoring.figures import Totals
+from stego_cli.scoring.metrics import Totals
+from stego_cli.text import shown
 
 _SIDE = 340.0  # of the cells, in the units of the SVG
 _LEAST_MARGIN = 74.0  # on the left and above; room for what the axes are

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.classes import ClassTable, numbered
-from stego_cli.images.atomic import shown
 from stego_cli.scoring.borders import f_score
 from stego_cli.scoring.confusion import Counts
-from stego_cli.scoring.figures import Percents, Totals, accuracy, class_iou, frequency_weighted_iou, mean_iou
 from stego_cli.scoring.information import adjusted_mutual_information
+from stego_cli.scoring.mask_pairs import Pair
 from stego_cli.scoring.matching import UNMATCHED, assign, matched_confusion
-from stego_cli.scoring.pairs import Pair
+from stego_cli.scoring.metrics import Percents, Totals, accuracy, class_iou, frequency_weighted_iou, mean_iou
 from stego_cli.scoring.settings import ScoreSettings
 from stego_cli.scoring.tally import Sums
+from stego_cli.text import shown
 
 
 @dataclass(frozen=True)
@@ -108,16 +108,25 @@ def make_score(sums: Sums, settings: ScoreSettings) -> Score:
         assignment[classes:] = UNMATCHED  # an empty column may have been given a class that no other wanted
     ious = class_iou(confusion, unmatched)
     return Score(
-        table=table, match=settings.match, mode=settings.mode, assignment=assignment, confusion=confusion,
-        unmatched=unmatched, dropped=dropped, ious=ious,
+        table=table,
+        match=settings.match,
+        mode=settings.mode,
+        assignment=assignment,
+        confusion=confusion,
+        unmatched=unmatched,
+        dropped=dropped,
+        ious=ious,
         miou=mean_iou(ious),
         accuracy=accuracy(confusion, unmatched),
         fwiou=frequency_weighted_iou(ious, confusion.sum(axis=1) + unmatched),
         boundary_f=f_score(sums.borders) if settings.boundary else None,
         ami=adjusted_mutual_information(np.column_stack([counts, beyond])),
-        images=sums.images, resized=sums.resized, void=sums.void,
-        ignored_pixels=int(sums.counts[classes:].sum()), failures=sums.failures,
-    )  # fmt: skip
+        images=sums.images,
+        resized=sums.resized,
+        void=sums.void,
+        ignored_pixels=int(sums.counts[classes:].sum()),
+        failures=sums.failures,
+    )
 
 
 def as_json(score: Score) -> str:

@@ -19,7 +19,7 @@ from stego_cli.processes import process_pool
 from stego_cli.progress import Progress
 from stego_cli.scoring.confusion import UNKNOWN_CLASSES, make_grid
 from stego_cli.scoring.extremes import Apart
-from stego_cli.scoring.pairs import Pair, count_pairs, walk_pairs
+from stego_cli.scoring.mask_pairs import Pair, count_pairs, walk_pairs
 from stego_cli.scoring.result import Score, make_score
 from stego_cli.scoring.settings import ScoreSettings
 from stego_cli.scoring.tally import Plan, Sums, begin, keep_memory, tally, tally_here
@@ -47,10 +47,7 @@ def score(settings: ScoreSettings, progress: Progress, stop: Stop) -> Score:
     workers = 1 if whole <= _FEW else settings.workers or cores()
     chunks = _chunks(walk_pairs(settings.pred, settings.gt))
     totals = Sums(grid.empty())
-    with (
-        progress.stage("Scoring", whole, "pairs") as stage,
-        Apart() if plan.apart else nullcontext() as apart,
-    ):
+    with progress.stage("Scoring", whole, "pairs") as stage, Apart() if plan.apart else nullcontext() as apart:
         for sums in _tallied(chunks, plan, workers, stop):
             totals.add(sums)
             if apart is not None:

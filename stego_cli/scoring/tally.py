@@ -17,7 +17,7 @@ from stego_cli.images.ids import Ids, read_ids, resize_ids
 from stego_cli.processes import begin_worker
 from stego_cli.scoring.borders import border_counts
 from stego_cli.scoring.confusion import Counts, Grid, changes_across, count
-from stego_cli.scoring.pairs import Pair
+from stego_cli.scoring.mask_pairs import Pair
 
 _LARGEST_KEPT = 16 << 20  # bytes
 

@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 
 from stego_cli.errors import NoInputError, OutputError
-from stego_cli.images.atomic import shown
 from stego_cli.machine import cores
 from stego_cli.model.vit import FrozenViT
 from stego_cli.progress import Progress
 from stego_cli.stop import Stop
+from stego_cli.text import shown
 from stego_cli.training.ranks import ALONE, Ranks
 from stego_cli.training.stream import Survey, stream
 from stego_cli.training.views import Cut

@@ -72,9 +72,14 @@ class Fit:
     """
 
     def __init__(
-        self, features: Features, neighbours: Tensor, whitening: Whitening | None, settings: TrainSettings,
-        device: torch.device, ranks: Ranks = ALONE,
-    ) -> None:  # fmt: skip
+        self,
+        features: Features,
+        neighbours: Tensor,
+        whitening: Whitening | None,
+        settings: TrainSettings,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+    ) -> None:
         self._features, self._neighbours, self._settings, self._device = features, neighbours, settings, device
         self._whitening = whitening and Whitening(whitening.mean.to(device), whitening.projection.to(device))
         self._ranks = ranks

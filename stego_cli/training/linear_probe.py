@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stego_cli.model.head import Head
 from stego_cli.training.features import FeatureCache, Features
-from stego_cli.training.labels import LabelledPoints
+from stego_cli.training.probe_labels import LabelledPoints
 
 _BATCH = 4096  # points a step
 _STEPS = 1500

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from stego_cli.images.atomic import shown
 from stego_cli.images.decode import Rgb
 from stego_cli.machine import cores
 from stego_cli.model.vit import FrozenViT
 from stego_cli.progress import Progress
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
+from stego_cli.text import shown
 from stego_cli.training.features import (
     FeatureCache,
     Features,
@@ -90,10 +90,14 @@ class LiveFeatures(Features):
 
         # Spawned, since a fork would copy the locks that other threads hold.
         loader = DataLoader(
-            _Pixels(self.views, self.cut), batch_sampler=mine(),
-            collate_fn=list, num_workers=cores(),
-            prefetch_factor=_PREFETCHED, multiprocessing_context="spawn", worker_init_fn=_leave_interrupts,
-        )  # fmt: skip
+            _Pixels(self.views, self.cut),
+            batch_sampler=mine(),
+            collate_fn=list,
+            num_workers=cores(),
+            prefetch_factor=_PREFETCHED,
+            multiprocessing_context="spawn",
+            worker_init_fn=_leave_interrupts,
+        )
         for step, decoded in zip(steps, loader, strict=True):
             needed = torch.unique(plan(step))
             cache = self._cache(self._computed(decoded))
@@ -189,17 +193,32 @@ def live_features(
     about = described(found, good, failed, cut, ranks)
     kept = good.nonzero().flatten()
     return LiveFeatures(
-        backbone, cut, device, stop, ranks, [found.views[int(index)] for index in kept],
-        sample=sample[good[view] > 0], grids=grids[kept], pooled=pooled[kept],
-        paths=[about["paths"][int(index)] for index in kept], failed=about["failed"],
-        photos=about["photos"][kept], shares=about["shares"][kept],
-    )  # fmt: skip
+        backbone,
+        cut,
+        device,
+        stop,
+        ranks,
+        [found.views[int(index)] for index in kept],
+        sample=sample[good[view] > 0],
+        grids=grids[kept],
+        pooled=pooled[kept],
+        paths=[about["paths"][int(index)] for index in kept],
+        failed=about["failed"],
+        photos=about["photos"][kept],
+        shares=about["shares"][kept],
+    )
 
 
 def prepare_features(
-    backbone: FrozenViT, paths: list[Path], settings: TrainSettings, run: Path, device: torch.device,
-    progress: Progress, stop: Stop, ranks: Ranks,
-) -> Features:  # fmt: skip
+    backbone: FrozenViT,
+    paths: list[Path],
+    settings: TrainSettings,
+    run: Path,
+    device: torch.device,
+    progress: Progress,
+    stop: Stop,
+    ranks: Ranks,
+) -> Features:
     """Compute and keep the photographs' features, or, beyond `max_cache_gb`, get ready to compute them as needed.
 
     Says how large they are before it begins.

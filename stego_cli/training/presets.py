@@ -39,15 +39,25 @@ _BASE: Row = {"backbone": "dino-vitb8", "steps": 7000, "batch": 32}
 PRESETS: dict[str, Row] = {
     "auto": {},
     "paper-cocostuff27-vitb8": {
-        **_PAPER, **_BASE, "classes": 27, "code": 90, "weights": (0.1538476, 1.0, 0.1), "shifts": (1.0, 0.2, 0.12),
+        **_PAPER,
+        **_BASE,
+        "classes": 27,
+        "code": 90,
+        "weights": (0.1538476, 1.0, 0.1),
+        "shifts": (1.0, 0.2, 0.12),
     },
     "paper-cocostuff27-vits8": {**_PAPER, **_SMALL, "classes": 27, "shifts": (0.66, 0.02, 0.08)},
     "paper-cityscapes-vitb8": {
-        **_PAPER, **_BASE, "classes": 27, "code": 100, "centring": False,
-        "weights": (0.90588, 0.57745, 1.0), "shifts": (0.31361, 0.17543, 0.45828),
+        **_PAPER,
+        **_BASE,
+        "classes": 27,
+        "code": 100,
+        "centring": False,
+        "weights": (0.90588, 0.57745, 1.0),
+        "shifts": (0.31361, 0.17543, 0.45828),
     },
     "paper-potsdam-vits8": {**_PAPER, **_SMALL, "classes": 3, "crops": "none", "shifts": (0.76, 0.02, 0.08)},
-}  # fmt: skip
+}
 
 
 def preset_settings(preset: str, **given: Any) -> TrainSettings:  # noqa: ANN401  (fields of TrainSettings)

@@ -67,9 +67,15 @@ class Computed:
 
 
 def stream(
-    backbone: FrozenViT, views: list[View], indices: list[int], cut: Cut, device: torch.device, stop: Stop,
-    pool: Executor, batch: int = 8,
-) -> Iterator[list[Computed]]:  # fmt: skip
+    backbone: FrozenViT,
+    views: list[View],
+    indices: list[int],
+    cut: Cut,
+    device: torch.device,
+    stop: Stop,
+    pool: Executor,
+    batch: int = 8,
+) -> Iterator[list[Computed]]:
     """Yield the features of those views, in groups of one shape, in no particular order.
 
     Args:

@@ -12,7 +12,7 @@ import torch
 
 from stego_cli.datasets.layout import Folders
 from stego_cli.errors import Stopped, UsageError
-from stego_cli.images.atomic import append_line, remove_leftovers, require_writable, sha256, shown, write_bytes
+from stego_cli.images.atomic import append_line, remove_leftovers, require_writable, sha256, write_bytes
 from stego_cli.images.lock import hold
 from stego_cli.machine import cores
 from stego_cli.model.backbones import Backbone, backbone
@@ -30,21 +30,22 @@ from stego_cli.model.weights import pull
 from stego_cli.progress import Progress, Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import EXIT_CODES, Stop
+from stego_cli.text import shown
 from stego_cli.training.blocks import best_block, block_dimensions
 from stego_cli.training.calibration import whitening
+from stego_cli.training.cluster_codes import finished
 from stego_cli.training.compactness import EVERY, SAMPLE, best_step, compactness
 from stego_cli.training.features import Features
-from stego_cli.training.finish import finished
 from stego_cli.training.fit import TERMS, Fit, StepFigures
-from stego_cli.training.labels import read_labels
 from stego_cli.training.linear_probe import codes_at, fit_linear_probe
 from stego_cli.training.live import prepare_features
+from stego_cli.training.monitor.tensorboard_log import require_tensorboard
+from stego_cli.training.monitor.watch import Watch, open_watch
 from stego_cli.training.neighbours import nearest_neighbours
+from stego_cli.training.probe_labels import read_labels
 from stego_cli.training.ranks import Ranks, join, leave, own_gpu
 from stego_cli.training.resume import RESUME_FILE, fingerprint, load_state, save_state
-from stego_cli.training.tensorboard_log import require_tensorboard
 from stego_cli.training.views import cut_of
-from stego_cli.training.watch import Watch, open_watch
 
 _WHITENING_SAMPLE = 60_000  # patches
 _SAVE_EVERY = 50  # steps between saves of the state to resume from
@@ -123,9 +124,17 @@ def train(
 
 
 def _train(
-    paths: list[Path], run: Path, settings: TrainSettings, progress: Progress, stop: Stop, labels: Folders | None,
-    resume: bool, tensorboard: bool, device: torch.device, ranks: Ranks,
-) -> Checkpoint:  # fmt: skip
+    paths: list[Path],
+    run: Path,
+    settings: TrainSettings,
+    progress: Progress,
+    stop: Stop,
+    labels: Folders | None,
+    resume: bool,
+    tensorboard: bool,
+    device: torch.device,
+    ranks: Ranks,
+) -> Checkpoint:
     torch.set_num_threads(max(1, cores() // ranks.count) if device.type == "cpu" else cores())
     row = backbone(settings.backbone)
     weights = pull(row, progress)
@@ -179,9 +188,14 @@ def _train(
 
 
 def _built(
-    row: Backbone, weights: Path, paths: list[Path], settings: TrainSettings, device: torch.device, progress: Progress,
+    row: Backbone,
+    weights: Path,
+    paths: list[Path],
+    settings: TrainSettings,
+    device: torch.device,
+    progress: Progress,
     stop: Stop,
-) -> tuple[FrozenViT, list[dict[str, float]]]:  # fmt: skip
+) -> tuple[FrozenViT, list[dict[str, float]]]:
     """Build the backbone up to the wanted block; also return what each block was worth, if that was to be found out."""
     if not isinstance(settings.block, str):
         return build(row, weights, settings.block, settings.token), []
@@ -225,9 +239,15 @@ def _resolved(settings: TrainSettings, vit: FrozenViT, features: Features, progr
 
 
 def _fit(
-    fit: Fit, sample: torch.Tensor, settings: TrainSettings, source: str, run: Path, progress: Progress, stop: Stop,
+    fit: Fit,
+    sample: torch.Tensor,
+    settings: TrainSettings,
+    source: str,
+    run: Path,
+    progress: Progress,
+    stop: Stop,
     watch: Watch,
-) -> dict[str, object] | None:  # fmt: skip
+) -> dict[str, object] | None:
     """Do the remaining steps and return what the last one measured; `sample` are features whose codes are watched."""
     metrics = run / METRICS_FILE
     # Steps after the saved state will be done again.

@@ -45,9 +45,8 @@ def test_a_picture_of_features_and_codes(
 
 
 def test_curves_of_a_labelled_set(
-    run: Path, photos_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    run: Path, photos_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("lake", "wren", "shrike"):
         for kind in ("imgs", "labels"):
             (tmp_path / "data" / kind / "val").mkdir(parents=True, exist_ok=True)
@@ -85,9 +84,14 @@ def test_curves_of_a_labelled_set(
     ],
 )
 def test_wrong_use_is_said_before_the_work(
-    arguments: tuple[str, ...], code: int, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, real_weights: Path,
-) -> None:  # fmt: skip
+    arguments: tuple[str, ...],
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    real_weights: Path,
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert stego(*arguments, "--out", "x.png") == code
     assert said in " ".join(capsys.readouterr().err.split())

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from stego_cli.app import app
+from stego_cli.doctor import examine as doctor_module
+from stego_cli.doctor import self_test
 from stego_cli.errors import ModelError
-from stego_cli.inference import doctor as doctor_module
-from stego_cli.inference import self_test
-from stego_cli.inference.gpus import Driver, Gpu
+from stego_cli.inference.devices.driver import Driver, Gpu
 from stego_cli.inference.session import Session
 
 DRIVER = Driver((Gpu("Card", 8 * 10**9),), (13, 0))

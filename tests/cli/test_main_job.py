@@ -17,8 +17,10 @@ def masks(photos_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("main")
     ended = subprocess.run(
         [sys.executable, "-m", "stego_cli", "segment", str(photos_folder), "--out", "masks", "--overlay", "--json"],
-        cwd=folder, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 0, ended.stderr
     (folder / "log.ndjson").write_text(ended.stdout)
     (folder / "said.txt").write_text(ended.stderr)
@@ -80,8 +82,9 @@ def test_a_second_run_uses_the_model_and_does_only_what_is_missing(masks: Path, 
     (copy / "lake.png").write_bytes(b"altered")
     ended = subprocess.run(
         [sys.executable, "-m", "stego_cli", "segment", str(photos_folder), "--out", str(copy), "--json"],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 0, ended.stderr
     assert "Using the model discovered before" in ended.stderr
     events = [json.loads(line) for line in ended.stdout.splitlines()]
@@ -97,8 +100,11 @@ def test_train_export_and_segment_follow_each_other(run_stego, tmp_path: Path, p
     trained = run_stego("train", "some", "--out", "run", "--classes", 5, "--steps", 20, "--res", 112)
     assert trained.returncode == 0, trained.stderr
     assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.name[0] != ".") == [
-        "config.json", "metrics.jsonl", "model.safetensors", "report.html",
-    ]  # fmt: skip
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "report.html",
+    ]
     exported = run_stego("export-onnx")
     assert exported.returncode == 0, exported.stderr
     assert "Exporting run" in exported.stderr
@@ -106,8 +112,10 @@ def test_train_export_and_segment_follow_each_other(run_stego, tmp_path: Path, p
     assert segmented.returncode == 0, segmented.stderr
     assert "Model stego.onnx (5 classes) on cpu" in segmented.stderr
     assert sorted(str(path.relative_to(tmp_path / "masks")) for path in (tmp_path / "masks").rglob("*.png")) == [
-        "deep/cat.png", "deep/lake.png", "deep/otters.png",
-    ]  # fmt: skip
+        "deep/cat.png",
+        "deep/lake.png",
+        "deep/otters.png",
+    ]
     again = run_stego("train", "some", "--out", "run")
     assert again.returncode == 2
     assert "--overwrite" in again.stderr

@@ -8,9 +8,17 @@ import pytest
 from PIL import Image
 
 KEYS = {
-    "miou", "accuracy", "per_class", "confusion", "assignment", "images", "pixels", "ignored_pixels",
-    "unmatched_pixels", "failed",
-}  # fmt: skip
+    "miou",
+    "accuracy",
+    "per_class",
+    "confusion",
+    "assignment",
+    "images",
+    "pixels",
+    "ignored_pixels",
+    "unmatched_pixels",
+    "failed",
+}
 
 
 @pytest.fixture
@@ -37,8 +45,12 @@ def test_score_writes_json_a_report_and_a_table(folders: Path, run_stego) -> Non
     assert written["per_class"][0] == {"id": 0, "name": "roads and cars", "iou": 100, "pixels": 16, "unmatched": 0}
     assert written["confusion"] == [[16, 0, 0], [0, 16, 0], [0, 0, 8]]
     assert [written[key] for key in ("images", "pixels", "ignored_pixels", "unmatched_pixels", "failed")] == [
-        2, 40, 8, 0, 0,
-    ]  # fmt: skip
+        2,
+        40,
+        8,
+        0,
+        0,
+    ]
     assert "trees and vegetation" in ended.stdout
     for figure in ("mIoU", "accuracy", "frequency-weighted IoU", "boundary F-score", "adjusted mutual information"):
         assert figure in ended.stdout

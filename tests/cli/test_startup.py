@@ -57,9 +57,18 @@ def test_segmenting_with_a_model_on_the_cpu_never_imports_torch(
     tiny_model: Path, photos_folder: Path, tmp_path: Path
 ) -> None:
     code, loaded, said = modules_after(
-        "segment", str(photos_folder / "cat.jpg"), "--out", "masks", "--model", str(tiny_model), "--no-crf",
-        "--device", "cpu", forbid=("torch", "timm"), cwd=tmp_path,
-    )  # fmt: skip
+        "segment",
+        str(photos_folder / "cat.jpg"),
+        "--out",
+        "masks",
+        "--model",
+        str(tiny_model),
+        "--no-crf",
+        "--device",
+        "cpu",
+        forbid=("torch", "timm"),
+        cwd=tmp_path,
+    )
     assert code == 0, said
     assert "torch" not in loaded
     assert (tmp_path / "masks" / "cat.png").is_file()

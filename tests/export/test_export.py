@@ -31,9 +31,16 @@ def run(real_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     settings = TrainSettings(classes=6, block=vit.block, code=24)
     checkpoint = Checkpoint(
-        Head(384, 24), torch.randn(6, 24), (0.5, 0.1, 0.1, 0.1, 0.1, 0.1), vit.row, vit.block, "feat",
-        sha256(real_weights), 224, settings,
-    )  # fmt: skip
+        Head(384, 24),
+        torch.randn(6, 24),
+        (0.5, 0.1, 0.1, 0.1, 0.1, 0.1),
+        vit.row,
+        vit.block,
+        "feat",
+        sha256(real_weights),
+        224,
+        settings,
+    )
     save_checkpoint(checkpoint, folder)
     return folder
 

@@ -151,10 +151,19 @@ def test_the_device_that_auto_came_to_is_told_once_with_its_reason(segment, phot
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--res", "0"), ("--res", "-5"), ("--res", "big"), ("--workers", "0"), ("--workers", "-1"), ("--classes", "5"),
-        ("--batch-size", "0"), ("--batch-size", "-2"), ("--batch-size", "²"), ("--batch-size", "many"), ("--unknown",),
+        ("--res", "0"),
+        ("--res", "-5"),
+        ("--res", "big"),
+        ("--workers", "0"),
+        ("--workers", "-1"),
+        ("--classes", "5"),
+        ("--batch-size", "0"),
+        ("--batch-size", "-2"),
+        ("--batch-size", "²"),
+        ("--batch-size", "many"),
+        ("--unknown",),
     ],
-)  # fmt: skip
+)
 def test_flags_that_cannot_be_meant_are_refused_and_nothing_is_made(tmp_path, segment, photos_folder, arguments):
     result = segment(photos_folder, "masks", *arguments)
     assert result.returncode == 2

@@ -97,9 +97,18 @@ def test_links_that_lead_nowhere_are_reported_and_hide_nothing(photos, segment):
 
 
 NAMES = [
-    b"new\nline.jpg", b"tab\t.jpg", b"escape\x1b[31m.jpg", "\N{CAMPING} lac.jpg".encode(), b"caf\xe9.jpg",
-    b"a" * 251 + b".jpg", b"quote\"'\\.jpg", b"[red]markup[/red].jpg", b"-dash.jpg", b" space .jpg", b"...dots.jpg.jpg",
-]  # fmt: skip
+    b"new\nline.jpg",
+    b"tab\t.jpg",
+    b"escape\x1b[31m.jpg",
+    "\N{CAMPING} lac.jpg".encode(),
+    b"caf\xe9.jpg",
+    b"a" * 251 + b".jpg",
+    b"quote\"'\\.jpg",
+    b"[red]markup[/red].jpg",
+    b"-dash.jpg",
+    b" space .jpg",
+    b"...dots.jpg.jpg",
+]
 
 
 def test_every_name_that_a_file_can_have_is_processed_and_the_journal_parses(photos, segment, journal):

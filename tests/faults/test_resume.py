@@ -125,8 +125,7 @@ def test_an_interrupted_change_of_settings_never_leaves_old_masks_counted_as_new
 
 
 @pytest.mark.parametrize(
-    "harm",
-    ["half a line", "a line of zeros", "bytes that are no text", "JSON of another kind", "an empty line"],
+    "harm", ["half a line", "a line of zeros", "bytes that are no text", "JSON of another kind", "an empty line"]
 )
 def test_a_damaged_journal_costs_only_the_lines_that_were_damaged(photos, out, segment, journal, harm):
     before = contents(out)

@@ -40,10 +40,23 @@ def make_modes(folder):
     flat(GREEN).save(folder / "moving.png", save_all=True, append_images=[flat(RED)])
     flat(GREEN).save(folder / "pages.tiff", save_all=True, append_images=[flat(RED)])
     return {
-        "cmyk": RED, "grey": DARK, "grey16-dark": DARK, "grey16-bright": RED, "grey16.tif": DARK, "palette": GREEN,
-        "ycc": BLUE, "bits": DARK, "transparent": RED, "opaque": DARK, "moving.gif": GREEN, "moving.png": GREEN,
-        "pages": GREEN, "plain.webp": GREEN, "plain.bmp": BLUE, "plain.ppm": BLUE,
-    }  # fmt: skip
+        "cmyk": RED,
+        "grey": DARK,
+        "grey16-dark": DARK,
+        "grey16-bright": RED,
+        "grey16.tif": DARK,
+        "palette": GREEN,
+        "ycc": BLUE,
+        "bits": DARK,
+        "transparent": RED,
+        "opaque": DARK,
+        "moving.gif": GREEN,
+        "moving.png": GREEN,
+        "pages": GREEN,
+        "plain.webp": GREEN,
+        "plain.bmp": BLUE,
+        "plain.ppm": BLUE,
+    }
 
 
 def test_every_mode_is_converted_as_documented(tmp_path, segment, journal):
@@ -62,10 +75,15 @@ def test_every_mode_is_converted_as_documented(tmp_path, segment, journal):
 
 
 STORED = {  # how an upright picture is stored under each EXIF orientation
-    1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
-}  # fmt: skip
+}
 
 
 def test_masks_lie_over_the_picture_as_a_viewer_shows_it(tmp_path, segment):

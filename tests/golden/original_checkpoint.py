@@ -21,10 +21,20 @@ import torch.nn.functional as F
 
 SEED = 975
 PUBLISHED = {
-    "arch": "dino", "model_type": "vit_small", "dino_patch_size": 16, "dino_feat_type": "feat",
-    "projection_type": "nonlinear", "continuous": True, "dim": 70, "dropout": True, "dataset_name": "cocostuff27",
-    "extra_clusters": 0, "pretrained_weights": None, "granularity": 1, "res": 224,
-}  # fmt: skip
+    "arch": "dino",
+    "model_type": "vit_small",
+    "dino_patch_size": 16,
+    "dino_feat_type": "feat",
+    "projection_type": "nonlinear",
+    "continuous": True,
+    "dim": 70,
+    "dropout": True,
+    "dataset_name": "cocostuff27",
+    "extra_clusters": 0,
+    "pretrained_weights": None,
+    "granularity": 1,
+    "res": 224,
+}
 
 
 def shapes(config: dict[str, Any], classes: int) -> dict[str, tuple[int, ...]]:
@@ -98,9 +108,13 @@ def save(file: Path, tensors: dict[str, torch.Tensor], classes: int = 27, **conf
     }
     optimiser = {"state": {0: {"exp_avg": torch.zeros(3), "step": 400}}, "param_groups": [{"lr": 5e-4, "params": [0]}]}
     content = {
-        "epoch": 1, "global_step": 400, "pytorch-lightning_version": "1.8.4", "state_dict": tensors,
-        "optimizer_states": [optimiser], "hyper_parameters": {"n_classes": classes, "cfg": root},
-    }  # fmt: skip
+        "epoch": 1,
+        "global_step": 400,
+        "pytorch-lightning_version": "1.8.4",
+        "state_dict": tensors,
+        "optimizer_states": [optimiser],
+        "hyper_parameters": {"n_classes": classes, "cfg": root},
+    }
     with mock.patch.dict(sys.modules, modules):
         torch.save(content, file)
 

@@ -3,7 +3,8 @@ import os
 import pytest
 
 from stego_cli.errors import OutputError
-from stego_cli.images.atomic import remove_leftovers, require_writable, sha256, shown, write_bytes, write_new
+from stego_cli.images.atomic import remove_leftovers, require_writable, sha256, write_bytes, write_new
+from stego_cli.text import shown
 
 
 def test_a_file_is_written_whole_in_a_folder_that_is_made(tmp_path):

@@ -62,9 +62,12 @@ def test_resizing_takes_the_nearest_pixel() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["7 0\n8 1\n9-11 2\n4 ignore # not a class\n", "7: 0\n8->1\n9-11,2\n\n4 = -1\n",
-     '{"7": 0, "8": 1, "9-11": 2, "4": "ignore"}'],
-)  # fmt: skip
+    [
+        "7 0\n8 1\n9-11 2\n4 ignore # not a class\n",
+        "7: 0\n8->1\n9-11,2\n\n4 = -1\n",
+        '{"7": 0, "8": 1, "9-11": 2, "4": "ignore"}',
+    ],
+)
 def test_remapping_files(tmp_path: Path, text: str) -> None:
     (tmp_path / "remap").write_text(text)
     assert read_remap(tmp_path / "remap") == {7: 0, 8: 1, 9: 2, 10: 2, 11: 2, 4: -1}
@@ -80,8 +83,11 @@ def test_a_remapping_that_cannot_be_meant_is_refused(tmp_path: Path, text: str) 
 def test_classes_are_a_number_a_data_set_or_a_file(tmp_path: Path) -> None:
     assert len(parse_classes("5").names) == 5
     assert [len(parse_classes(name).names) for name in ("cocostuff27", "cityscapes", "voc2012", "potsdam3")] == [
-        27, 27, 21, 3,
-    ]  # fmt: skip
+        27,
+        27,
+        21,
+        3,
+    ]
     assert all(len(parse_classes(name).colours) == len(parse_classes(name).names) for name in ("voc2012", "cityscapes"))
     (tmp_path / "names.txt").write_text("\ufeffsky\nroad \n\n", encoding="utf-8")
     assert parse_classes(str(tmp_path / "names.txt")).names == ("sky", "road")

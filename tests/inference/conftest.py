@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stego_cli.inference import gpus
+from stego_cli.inference.devices import driver as devices_driver
 
 
 class CudaLibrary:
@@ -44,6 +44,6 @@ def driver(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def install(present=True, **about):
-        monkeypatch.setattr(gpus, "load_library", lambda: CudaLibrary(**about) if present else None)
+        monkeypatch.setattr(devices_driver, "load_library", lambda: CudaLibrary(**about) if present else None)
 
     return install

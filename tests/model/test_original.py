@@ -168,8 +168,9 @@ def test_keys_patch_8_and_extra_clusters_export(tmp_path: Path) -> None:
     session = Session.from_bytes(graph.SerializeToString(), "cpu")
     assert check_parity(model, session, "fp32").agreement > 0.999
     assert [output.shape for output in session.run(np.zeros((2, 16, 24, 3), np.uint8))] == [
-        (2, 17, 16, 24), (2, 15, 16, 24),
-    ]  # fmt: skip
+        (2, 17, 16, 24),
+        (2, 15, 16, 24),
+    ]
 
 
 def test_a_run_keeps_all_of_the_import_and_none_of_the_file_twice(

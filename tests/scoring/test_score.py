@@ -12,7 +12,7 @@ from stego_cli.errors import NoInputError, Stopped
 from stego_cli.progress import Quiet
 from stego_cli.scoring import score as score_module
 from stego_cli.scoring.confusion import Ids
-from stego_cli.scoring.pairs import Pair, walk_pairs
+from stego_cli.scoring.mask_pairs import Pair, walk_pairs
 from stego_cli.scoring.result import Score, as_json, make_score
 from stego_cli.scoring.score import score
 from stego_cli.scoring.settings import ScoreSettings

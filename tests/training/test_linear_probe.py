@@ -13,8 +13,8 @@ from stego_cli.progress import Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
 from stego_cli.training.features import FeatureCache
-from stego_cli.training.labels import LabelledPoints, read_labels
 from stego_cli.training.linear_probe import fit_linear_probe, sample_as_upsampled
+from stego_cli.training.probe_labels import LabelledPoints, read_labels
 from stego_cli.training.train import train
 
 PHOTOS = ("cat", "lake", "otters")

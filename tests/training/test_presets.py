@@ -8,19 +8,21 @@ from stego_cli.training.presets import PRESETS, preset_settings
 
 # steps, batch, crops, code, centring, weights and b (negative, inter, intra), backbone, classes
 PUBLISHED = {
-    "paper-cocostuff27-vitb8": (
-        7000, 32, "five", 90, True, (0.1538476, 1, 0.1), (1, 0.2, 0.12), "dino-vitb8", 27,
-    ),
-    "paper-cocostuff27-vits8": (
-        5000, 16, "five", 70, True, (0.63, 0.25, 0.67), (0.66, 0.02, 0.08), "dino-vits8", 27,
-    ),
+    "paper-cocostuff27-vitb8": (7000, 32, "five", 90, True, (0.1538476, 1, 0.1), (1, 0.2, 0.12), "dino-vitb8", 27),
+    "paper-cocostuff27-vits8": (5000, 16, "five", 70, True, (0.63, 0.25, 0.67), (0.66, 0.02, 0.08), "dino-vits8", 27),
     "paper-cityscapes-vitb8": (
-        7000, 32, "five", 100, False, (0.90588, 0.57745, 1), (0.31361, 0.17543, 0.45828), "dino-vitb8", 27,
+        7000,
+        32,
+        "five",
+        100,
+        False,
+        (0.90588, 0.57745, 1),
+        (0.31361, 0.17543, 0.45828),
+        "dino-vitb8",
+        27,
     ),
-    "paper-potsdam-vits8": (
-        5000, 16, "none", 70, True, (0.63, 0.25, 0.67), (0.76, 0.02, 0.08), "dino-vits8", 3,
-    ),
-}  # fmt: skip
+    "paper-potsdam-vits8": (5000, 16, "none", 70, True, (0.63, 0.25, 0.67), (0.76, 0.02, 0.08), "dino-vits8", 3),
+}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -29,11 +31,24 @@ def test_a_paper_preset_has_the_published_settings(name: str) -> None:
     own = (s.steps, s.batch, s.crops, s.code, s.centring, s.weights, s.shifts, s.backbone, s.classes)
     assert own == PUBLISHED[name]
     assert (s.preset, s.scheme, s.res, s.crop_ratio, s.points, s.neighbours, s.permutations) == (
-        name, "paper", 224, 0.5, 11, 7, 5,
-    )  # fmt: skip
+        name,
+        "paper",
+        224,
+        0.5,
+        11,
+        7,
+        5,
+    )
     assert (s.lr, s.probe_lr, s.dropout, s.clamp, s.whiten, s.token, s.block, s.temperature) == (
-        5e-4, 5e-3, 0.1, True, 0, "feat", None, 2,
-    )  # fmt: skip
+        5e-4,
+        5e-3,
+        0.1,
+        True,
+        0,
+        "feat",
+        None,
+        2,
+    )
 
 
 def test_every_preset_is_pinned_and_auto_is_the_default() -> None:

@@ -14,7 +14,7 @@ from stego_cli.model.checkpoint import load_checkpoint
 from stego_cli.progress import Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
-from stego_cli.training.finish import most_classes
+from stego_cli.training.cluster_codes import most_classes
 from stego_cli.training.presets import preset_settings
 from stego_cli.training.train import LOCK_FILE, train
 

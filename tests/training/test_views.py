@@ -22,9 +22,7 @@ def shown(views: list[View] | str, cut: Cut) -> list[np.ndarray]:
 
 
 def test_five_crops_are_the_corners_and_the_centre() -> None:
-    assert five(80, 60, 0.5) == [
-        (0, 0, 40, 30), (40, 0, 80, 30), (0, 30, 40, 60), (40, 30, 80, 60), (20, 15, 60, 45),
-    ]  # fmt: skip
+    assert five(80, 60, 0.5) == [(0, 0, 40, 30), (40, 0, 80, 30), (0, 30, 40, 60), (40, 30, 80, 60), (20, 15, 60, 45)]
     assert five(1, 1, 0.5) == [(0, 0, 1, 1)] * 5
 
 

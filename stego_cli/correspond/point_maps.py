@@ -1,0 +1,127 @@
+"""Where a point's features and codes correspond: the maps of the paper's figure 2, for any photographs.
+
+A point is described by bilinear interpolation between patches, and compared with every patch of every photograph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stego_cli.correspond.describer import Describer
+from stego_cli.errors import NoInputError, PhotoError, UsageError
+from stego_cli.images.decode import Decoded, decode
+from stego_cli.progress import Progress
+from stego_cli.text import shown
+from stego_cli.training.correspondence import correspondence
+
+
+@dataclass(frozen=True)
+class PointMap:
+    """How a photograph corresponds to a point.
+
+    Attributes:
+        cosines: float32 (h, w), a patch each.
+        best: x and y of the patch centre where it is highest, in pixels of the photograph.
+        highest: the cosine there.
+    """
+
+    cosines: Tensor
+    best: tuple[float, float]
+    highest: float
+
+
+@dataclass(frozen=True)
+class PhotoMaps:
+    """A photograph at work size, its own width and height, and a map for each point and each of "F" and "S"."""
+
+    path: Path
+    photo: Decoded
+    maps: list[dict[str, PointMap]]
+
+
+def point_maps(
+    describer: Describer, paths: list[Path], points: list[tuple[float, float]], progress: Progress
+) -> tuple[list[PhotoMaps], list[tuple[Path, str]]]:
+    """Compare points of the first photograph with all patches of all photographs.
+
+    Args:
+        describer: of features and codes.
+        paths: photographs; the points lie in the first.
+        points: x and y, pixels of the first photograph as a viewer shows it, from its upper left corner.
+        progress: shown a stage.
+
+    Returns:
+        The maps, and the photographs that cannot be decoded with the reason of each.
+
+    Raises:
+        UsageError: a point lies outside.
+        NoInputError: the first photograph cannot be decoded.
+    """
+    found: list[PhotoMaps] = []
+    failed: list[tuple[Path, str]] = []
+    wanted: dict[str, Tensor] = {}
+    with progress.stage("Describing", len(paths), unit="photographs") as stage:
+        for path in paths:
+            stage.advance()
+            try:
+                photo = decode(path, describer.res, describer.backbone.row.patch)
+            except PhotoError as error:
+                if not found:
+                    raise NoInputError(f"{shown(path)} cannot be used: {error.message}.") from error
+                failed.append((path, error.message))
+                continue
+            if not found:
+                places = _places(points, photo, path)
+            described = describer.describe(photo.pixels)
+            if not found:
+                wanted = {kind: at_places(grid, places) for kind, grid in described.items()}
+            maps = {kind: compare(wanted[kind], grid) for kind, grid in described.items()}
+            each = [{kind: _point_map(maps[kind][index], photo.size) for kind in maps} for index in range(len(points))]
+            found.append(PhotoMaps(path, photo, each))
+    return found, failed
+
+
+def _places(points: list[tuple[float, float]], photo: Decoded, path: Path) -> Tensor:
+    """Return the points as shares of width and height, float32 (P, 2)."""
+    width, height = photo.size
+    for x, y in points:
+        if not (0 <= x < width and 0 <= y < height):
+            raise UsageError(
+                f"--at {x:g},{y:g} lies outside {shown(path)}, which is {width} x {height} pixels.",
+                f"X is 0 to {width - 1} from the left, Y is 0 to {height - 1} from the top.",
+            )
+    return torch.tensor([[(x + 0.5) / width, (y + 0.5) / height] for x, y in points])
+
+
+def at_places(grid: Tensor, places: Tensor) -> Tensor:
+    """Return what bilinear upsampling (align_corners=False) of a grid (h, w, C) gives at places.
+
+    Args:
+        grid: float32.
+        places: (P, 2), x and y as shares of width and height, 0 to 1.
+
+    Returns:
+        float32 (P, C).
+    """
+    sampled = F.grid_sample(
+        grid.permute(2, 0, 1)[None], (2 * places - 1)[None, None], padding_mode="border", align_corners=False
+    )  # (1, C, 1, P)
+    return sampled[0, :, 0].T
+
+
+def compare(wanted: Tensor, grid: Tensor) -> Tensor:
+    """Return the cosines (P, h, w) of P points (P, C) with every patch of a grid (h, w, C)."""
+    height, width, _ = grid.shape
+    return correspondence(wanted[None], grid.flatten(0, 1)[None])[0].reshape(-1, height, width)
+
+
+def _point_map(cosines: Tensor, size: tuple[int, int]) -> PointMap:
+    rows, columns = cosines.shape
+    row, column = divmod(int(cosines.argmax()), columns)
+    best = ((column + 0.5) * size[0] / columns, (row + 0.5) * size[1] / rows)
+    return PointMap(cosines, best, float(cosines.max()))

@@ -1,0 +1,162 @@
+"""A short run of each of the tool's parts with known answers, timed: decode, infer, refine, write.
+
+Everything is made on the spot, so neither a model nor weights nor a network are needed. It takes some seconds.
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stego_cli.crf import ENGINES, choose_engine, refine
+from stego_cli.doctor.findings import Finding, found
+from stego_cli.doctor.sample_models import COLOURS, PATCH, colour_model, transformer_model
+from stego_cli.errors import PhotoError, UsageError
+from stego_cli.images.atomic import write_bytes
+from stego_cli.images.decode import decode, decode_whole
+from stego_cli.images.masks import encode_mask
+from stego_cli.inference.devices.driver import find_driver
+from stego_cli.inference.session import Session
+from stego_cli.palette import palette
+from stego_cli.settings import CrfSettings
+
+_CLASSES = 27  # as many as the published evaluations have
+_WORK = (322, 434)  # height and width at which a photograph of 4 to 3 is worked
+_PHOTO = (640, 480)  # width and height
+_AGREE = 0.999  # share of pixels; engines differ by rounding alone
+_CRF_SIDE = 128  # pixels
+_REINSTALL = "Reinstall the package; if that does not help, report this line."
+_PATIENCE = 1.0  # seconds for the repetitions of one measurement
+
+Test = Callable[[], Finding]
+
+
+def tests() -> list[Test]:
+    """Return the tests, in the order of the work on a photograph; what goes wrong in one is its finding."""
+    named = {"decode": _decode, "model": _model, "speed": _speed, "CRF": _crf, "mask": _mask}
+    return [partial(found, "self-test", name, test, remedy=_REINSTALL) for name, test in named.items()]
+
+
+def _finding(name: str, text: str, good: bool = True, remedy: str = "", **figures: object) -> Finding:
+    if good:
+        return Finding("self-test", name, text, figures=figures)
+    return Finding("self-test", name, text, "problem", remedy or _REINSTALL, figures)
+
+
+def _stripes(height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return a picture of the colour model's four colours in stripes, uint8 (H, W, 3), and its classes, (H, W)."""
+    labels = np.tile((np.arange(width) * len(COLOURS) // width).astype(np.uint8), (height, 1))
+    return np.array(list(COLOURS.values()), np.uint8)[labels], labels
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    """Return the median time of five calls, after one that does not count; of fewer where they take long."""
+    work()
+    began = time.perf_counter()
+    taken: list[float] = []
+    while len(taken) < 5 and time.perf_counter() - began < _PATIENCE:
+        started = time.perf_counter()
+        work()
+        taken.append(1000 * (time.perf_counter() - started))
+    return statistics.median(taken)
+
+
+def _decode() -> Finding:
+    """Decode a JPEG, and refuse it when half of it is missing."""
+    pixels, _ = _stripes(_PHOTO[1], _PHOTO[0])
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=95)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "photograph.jpg")
+        file.write_bytes(stream.getvalue())
+        took = _milliseconds(lambda: decode(file, _WORK[0], PATCH))
+        off = np.abs(np.asarray(decode_whole(file), np.int16) - pixels).mean()
+        file.write_bytes(stream.getvalue()[: len(stream.getvalue()) // 2])
+        try:
+            decode(file, _WORK[0], PATCH)
+            refused = False
+        except PhotoError:
+            refused = True
+    good, size = bool(off < 3) and refused, f"{_PHOTO[0]} x {_PHOTO[1]}"
+    said = f"a JPEG of {size} in {took:.1f} ms" if good else f"a JPEG of {size} came out wrong"
+    return _finding("decode", said, good, "Reinstall pillow.", milliseconds=took, mean_error=float(off))
+
+
+def _model() -> Finding:
+    """Run a model whose answer is known on the device that --device auto takes."""
+    pixels, labels = _stripes(4 * PATCH, 8 * PATCH)
+    session = Session.from_bytes(colour_model(), "auto", "the self-test's model")
+    same = float((session.log_probs(pixels[None])[0].argmax(0) == labels).mean())
+    where = f"{session.device} ({session.why})"
+    text = f"right on {where}" if same == 1 else f"wrong on {where}: {same:.1%} of pixels right"
+    figures: dict[str, object] = {"device": session.device, "right": same}
+    driver = find_driver()
+    if same == 1 and session.device == "cpu" and driver and driver.gpus:
+        remedy = "A GPU is there; `pip install 'onnxruntime-gpu[cuda,cudnn]'` brings what it takes to use it."
+        return Finding("self-test", "model", text, "warning", remedy, figures)
+    return _finding("model", text, same == 1, "Reinstall onnxruntime.", **figures)
+
+
+def _speed() -> Finding:
+    """Time a network of the default backbone's shape."""
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *_WORK, 3), np.uint8)
+    session = Session.from_bytes(transformer_model(*_WORK, _CLASSES), "auto", "the self-test's model")
+    took = _milliseconds(lambda: session.log_probs(pixels))
+    finite = bool(np.isfinite(session.log_probs(pixels)).all())
+    text = f"{took:.0f} ms a photograph at {_WORK[0]} x {_WORK[1]}, a network of the default backbone's shape"
+    said = text if finite else "its values are not finite"
+    return _finding("speed", said, finite, "Give --device cpu.", milliseconds=took, device=session.device)
+
+
+def _crf() -> Finding:
+    """Refine a noisy picture with every engine that can be used, and hold them against the one that "auto" takes."""
+    chosen, _ = choose_engine("auto")
+    picture, truth = _stripes(_CRF_SIDE, _CRF_SIDE)
+    random = np.random.default_rng(0)
+    picture = np.clip(picture + random.normal(0, 8, picture.shape), 0, 255).astype(np.uint8)
+    scores = random.normal(0, 1, (_CLASSES, *truth.shape)).astype(np.float32)
+    np.put_along_axis(scores, truth[None].astype(np.int64), 2.0, 0)
+    log_probs = scores - np.log(np.exp(scores).sum(0))
+    labels, times = {}, {}
+    for name in filter(_usable, ENGINES):
+        work = partial(refine, picture, log_probs, CrfSettings(), name)
+        labels[name], times[name] = work().argmax(0), _milliseconds(work)
+    agreement = min(float((those == labels[chosen]).mean()) for those in labels.values())
+    before, after = (float((those == truth).mean()) for those in (log_probs.argmax(0), labels[chosen]))
+    text = ", ".join(f"{name} {took:.0f} ms" for name, took in times.items())
+    text += f" at {_CRF_SIDE} x {_CRF_SIDE} with {_CLASSES} classes"
+    text += f"; {agreement:.2%} of pixels equal" if len(labels) > 1 else ""
+    good = agreement >= _AGREE and after > before
+    said = text if good else f"wrong: {text}, {after:.1%} right"
+    return _finding("CRF", said, good, "Give another --crf-engine.", milliseconds=times, agreement=agreement)
+
+
+def _usable(engine: str) -> bool:
+    try:
+        choose_engine(engine)
+    except UsageError:
+        return False
+    return True
+
+
+def _mask() -> Finding:
+    """Write a mask as a run does, and read it back."""
+    labels = np.random.default_rng(0).integers(0, _CLASSES, (_PHOTO[1], _PHOTO[0])).astype(np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "mask.png")
+        took = _milliseconds(lambda: write_bytes(file, encode_mask(labels, palette(_CLASSES))))
+        with Image.open(file) as mask:
+            same = np.array_equal(np.asarray(mask), labels)
+        left = [path.name for path in Path(folder).iterdir()] != ["mask.png"]
+    good, size = same and not left, f"{_PHOTO[0]} x {_PHOTO[1]}"
+    said = f"{size} written and read back in {took:.1f} ms" if good else f"{size} read back otherwise than written"
+    return _finding("mask", said, good, "Check the disk of the temporary folder (TMPDIR).", milliseconds=took)

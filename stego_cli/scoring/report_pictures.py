@@ -1,0 +1,108 @@
+"""Small pictures of the best and the worst photographs, for the report: photograph, prediction, truth."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from stego_cli.errors import PhotoError
+from stego_cli.images.decode import open_photo, to_rgb
+from stego_cli.images.discover import DECODED
+from stego_cli.images.ids import Ids, read_ids, resize_ids
+from stego_cli.page import Picture
+from stego_cli.palette import Colour
+from stego_cli.scoring.confusion import make_grid
+from stego_cli.scoring.matching import UNMATCHED
+from stego_cli.scoring.result import Extreme, Score
+from stego_cli.scoring.settings import ScoreSettings
+from stego_cli.text import shown
+
+UNMATCHED_COLOUR: Colour = (255, 0, 255)  # predicted as a cluster without a class
+NO_CLASS_COLOUR: Colour = (255, 255, 255)  # a label without a class
+_SIDE = 360  # longer side of a picture, pixels
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photograph of the report: its name, its figures in percent, and its pictures."""
+
+    name: str
+    miou: float
+    accuracy: float
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The best photographs, best first, and the worst, worst first."""
+
+    best: list[Sample]
+    worst: list[Sample]
+
+
+def load_samples(score: Score, settings: ScoreSettings, photos: Path | None) -> Samples:
+    """Read and draw the extremes of `score`; `photos`: folder of the photographs, None for none.
+
+    A file that has gone or cannot be read since it was scored leaves a sample without that picture.
+    """
+    return Samples(*([_sample(one, score, settings, photos) for one in those] for those in (score.best, score.worst)))
+
+
+def _sample(one: Extreme, score: Score, settings: ScoreSettings, photos: Path | None) -> Sample:
+    pictures = [] if photos is None else [_photograph(photos, one.pair.name)]
+    try:
+        labels = read_ids(settings.gt / one.pair.label)
+        preds = read_ids(settings.pred / one.pair.pred)
+    except PhotoError:
+        return Sample(shown(one.pair.name), one.miou, one.accuracy, pictures)
+    height, width = _small(*labels.shape)
+    classes = len(score.table.names)
+    grid = make_grid(classes, settings.ignore, settings.remap)
+    labels = grid.remapped(resize_ids(labels, height, width))
+    if grid.ignore is not None and grid.ignore < classes:
+        labels = np.where(labels == grid.ignore, classes, labels)
+    colours = np.array([*score.table.colours, NO_CLASS_COLOUR], dtype=np.uint8)
+    truth = colours[np.minimum(labels, classes)]
+    # One more entry, for all clusters that nothing was counted of.
+    assignment = np.append(score.assignment, UNMATCHED)
+    matched = assignment[np.minimum(resize_ids(preds, height, width), len(score.assignment))]
+    colours[classes] = UNMATCHED_COLOUR
+    guess = colours[np.where(matched == UNMATCHED, classes, matched)]
+    pictures += [Picture("prediction", "image/png", _png(guess)), Picture("truth", "image/png", _png(truth))]
+    return Sample(shown(one.pair.name), one.miou, one.accuracy, pictures)
+
+
+def _photograph(photos: Path, name: str) -> Picture:
+    """Return the photograph whose mask is called `name`: `name` with some suffix, or, where two share a stem, as is."""
+    exact = photos / name
+    folder = exact.parent
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    for file in files:
+        if file.suffix.lower() in DECODED and (file.name == exact.name or file.stem == exact.name):
+            try:
+                with open_photo(file) as image:
+                    image.draft("RGB", (2 * _SIDE, 2 * _SIDE))
+                    rgb = to_rgb(ImageOps.exif_transpose(image))
+            except (PhotoError, OSError, ValueError, SyntaxError):
+                break
+            height, width = _small(rgb.height, rgb.width)
+            stream = io.BytesIO()
+            rgb.resize((width, height), Image.Resampling.BILINEAR).save(stream, "JPEG", quality=82)
+            return Picture("photograph", "image/jpeg", stream.getvalue())
+    return Picture("photograph not found", "", b"")
+
+
+def _small(height: int, width: int) -> tuple[int, int]:
+    scale = min(1.0, _SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _png(rgb: NDArray[np.uint8] | Ids) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(rgb).quantize(256, method=Image.Quantize.FASTOCTREE).save(stream, "PNG")
+    return stream.getvalue()

@@ -1,0 +1,221 @@
+"""RUN/report.html: what training did, on one page that needs no other file and no network."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stego_cli.images.atomic import write_bytes
+from stego_cli.images.masks import encode_mask
+from stego_cli.model.checkpoint import METRICS_FILE, Checkpoint
+from stego_cli.model.head import Head
+from stego_cli.page import Picture, cards, page, picture_row
+from stego_cli.palette import palette
+from stego_cli.text import shown
+from stego_cli.training.features import Features
+from stego_cli.training.fit import COLLAPSED_COSINE, COLLAPSED_RANK, TERMS, StepFigures
+from stego_cli.training.monitor import charts
+from stego_cli.training.monitor.charts import Line, line_chart
+from stego_cli.training.monitor.sample_photos import SamplePhoto, predict, sample_photos
+from stego_cli.training.monitor.watch import BINS, Histograms
+
+REPORT_FILE = "report.html"
+_PHOTOS, _SIDE = 6, 224  # how many, and their shorter side in pixels
+_HUES = dict(zip(TERMS, ("#d9534f", "#e0a100", "#3d8fd1"), strict=True))
+_STYLE = """
+.photos{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(300px,100%),1fr));gap:4px 24px}
+.settings td:first-child{width:40%;color:var(--quiet)}
+.settings td{font-size:.88rem}
+"""
+
+
+class Report:
+    """A `stego_cli.training.monitor.watch.Watcher` that writes the page at the end."""
+
+    name = "The report"
+
+    def __init__(self, cache: Features, run: Path) -> None:
+        self._cache, self._run = cache, run
+        self._counts: Histograms = {}
+
+    def step(self, figures: StepFigures, head: Head) -> None:
+        """Do nothing: metrics.jsonl holds the figures, those of a resumed run too."""
+
+    def histograms(self, step: int, counts: Histograms) -> None:
+        """Keep the newest."""
+        self._counts = counts
+
+    def finish(self, checkpoint: Checkpoint) -> None:
+        """Write the page."""
+        steps = [json.loads(line) for line in (self._run / METRICS_FILE).read_text().splitlines()]
+        html = report_page(checkpoint, steps, self._counts, sample_photos(self._cache, _PHOTOS, _SIDE))
+        write_bytes(self._run / REPORT_FILE, html.encode())
+
+
+def report_page(
+    checkpoint: Checkpoint, steps: list[dict[str, Any]], counts: Histograms, photos: list[SamplePhoto]
+) -> str:
+    """Return the page as HTML text.
+
+    Args:
+        checkpoint: what training made.
+        steps: the lines of metrics.jsonl.
+        counts: how F and S were distributed at the end; empty if nobody counted.
+        photos: shown beside their masks.
+    """
+    return page(
+        f"Training: {len(checkpoint.centroids)} classes",
+        charts.STYLE + _STYLE,
+        [
+            "<h1>Training run</h1>",
+            f'<p class="quiet">{_what(checkpoint)}</p>',
+            _cards(checkpoint, steps),
+            _verdict(steps),
+            _photographs(checkpoint, photos),
+            _curves(steps),
+            _distributions(counts),
+            _classes(checkpoint),
+            _settings(checkpoint),
+        ],
+    )
+
+
+def _what(checkpoint: Checkpoint) -> str:
+    photographs = checkpoint.facts.get("photographs", 0)
+    labels = "labels for the linear probe alone" if checkpoint.linear is not None else "no labels"
+    return (
+        f"{photographs:,} photograph{'' if photographs == 1 else 's'}, {labels}; backbone "
+        f"{escape(checkpoint.backbone.name)}, block {checkpoint.block}; seed {checkpoint.settings.seed}."
+    )
+
+
+def _cards(checkpoint: Checkpoint, steps: list[dict[str, Any]]) -> str:
+    wanted = checkpoint.settings.steps
+    figures = [
+        ("classes", f"{len(checkpoint.centroids)}"),
+        ("steps", f"{len(steps):,}" + (f" of {wanted:,}" if len(steps) < wanted else "")),
+    ]
+    if steps:
+        last = steps[-1]
+        figures += [
+            ("loss, last step", f"{last['loss']:+.3f}"),
+            *((f"S {term}", f"{round(last['correspondences'][term], 2) + 0.0:.2f}") for term in reversed(TERMS)),
+            ("effective rank of the codes", f"{last['rank']:.1f}"),
+        ]
+    if "linear_accuracy" in checkpoint.facts:
+        figures.append(("linear probe, on its own points", f"{checkpoint.facts['linear_accuracy']:.1f}&nbsp;%"))
+    return cards(figures)
+
+
+def _verdict(steps: list[dict[str, Any]]) -> str:
+    """Say what the last figures mean."""
+    if not steps:
+        return '<p class="quiet">No step was done: the classes are those of a head that was never trained.</p>'
+    last = steps[-1]
+    negative, inter, intra = (last["correspondences"][term] for term in TERMS)
+    if negative > COLLAPSED_COSINE or last["rank"] < COLLAPSED_RANK:
+        text = "The codes have collapsed: unrelated photographs correspond as much as a photograph with itself."
+    elif intra > inter > negative:
+        text = "As it should be: codes correspond most within a photograph, less with a neighbour, least with others."
+    else:
+        text = "Unusual: codes should correspond most within a photograph, less with a neighbour, least with others."
+    return f'<p class="quiet">{text}</p>'
+
+
+def _curves(steps: list[dict[str, Any]]) -> str:
+    if not steps:
+        return ""
+    at = np.array([line["step"] for line in steps], dtype=np.float64)
+
+    def line(name: str, hue: str, value: Callable[[dict[str, Any]], float]) -> Line:
+        return Line(name, hue, at, np.array([value(each) for each in steps], dtype=np.float64))
+
+    def of_terms(kind: str) -> list[Line]:
+        return [line(term, _HUES[term], lambda each, term=term: each[kind][term]) for term in TERMS]  # type: ignore[misc]
+
+    drawn = [
+        line_chart("Loss", "step", [line("loss", "var(--text)", lambda each: each["loss"])]),
+        line_chart("Terms of the loss, unweighted", "step", of_terms("terms")),
+        line_chart("Mean correspondence of codes, S", "step", of_terms("correspondences")),
+        line_chart("Shift b of each term", "step", of_terms("b")),
+        line_chart("Effective rank of the codes", "step", [line("rank", "var(--text)", lambda each: each["rank"])]),
+    ]
+    return (
+        '<section><h2>Over the steps</h2><p class="quiet">Pairs of patches: intra within a photograph, inter with one '
+        "of its nearest neighbours, negative with another photograph. Pairs whose features correspond above b are "
+        f'pulled together, the others apart.</p><div class="charts">{"".join(drawn)}</div></section>'
+    )
+
+
+def _distributions(counts: Histograms) -> str:
+    if not counts:
+        return ""
+    edges = np.linspace(-1, 1, BINS + 1)
+    centres = (edges[:-1] + edges[1:]) / 2
+    drawn = []
+    for kind, title in (("F", "Features, F (centred)"), ("S", "Codes, S")):
+        lines = [
+            Line(term, _HUES[term], centres, (100 * each / each.sum().clamp(min=1)).double().numpy())
+            for term in TERMS
+            if (each := counts.get((kind, term))) is not None
+        ]
+        drawn.append(line_chart(f"{title}: % of pairs", "correspondence", lines))
+    return (
+        '<section><h2>Correspondences at the end</h2><p class="quiet">How the cosines of all pairs of a batch are '
+        f'distributed, in bins of {2 / BINS:g}.</p><div class="charts">{"".join(drawn)}</div></section>'
+    )
+
+
+def _photographs(checkpoint: Checkpoint, photos: list[SamplePhoto]) -> str:
+    if not photos:
+        return ""
+    colours = palette(len(checkpoint.centroids))
+    rows = []
+    for photo in photos:
+        mask = encode_mask(predict(photo, checkpoint.head, checkpoint.centroids), colours)
+        pictures = (Picture("photograph", "image/jpeg", photo.jpeg()), Picture("mask, without CRF", "image/png", mask))
+        rows.append(picture_row(shown(photo.path.name), "", pictures))
+    return (
+        '<section><h2>Photographs and masks</h2><p class="quiet">Some of those it was trained on; a colour is a class, '
+        f'as in the table of classes.</p><div class="photos">{"".join(rows)}</div></section>'
+    )
+
+
+def _classes(checkpoint: Checkpoint) -> str:
+    shares = checkpoint.shares
+    longest = max([*shares, 1e-9])
+    rows = [
+        f'<tr><td><span class="swatch" style="background:rgb{colour}"></span>class {index}</td>'
+        f'<td class="n">{100 * share:.1f}&nbsp;%</td>'
+        f'<td class="bar"><span class="track"><i style="width:{100 * share / longest:.2f}%;background:rgb{colour}">'
+        "</i></span></td></tr>"
+        for index, (colour, share) in enumerate(zip(palette(len(shares)), shares, strict=True))
+    ]
+    return (
+        '<section><h2>Classes</h2><p class="quiet">Share of the training patches.</p>'
+        f"<table><tbody>{''.join(rows)}</tbody></table></section>"
+    )
+
+
+def _settings(checkpoint: Checkpoint) -> str:
+    facts = {
+        key: value
+        for key, value in checkpoint.facts.items()
+        if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    }
+    everything = {**asdict(checkpoint.settings), **facts}
+    rows = [
+        f"<tr><td>{escape(key)}</td><td>{escape(shown(_text(value)))}</td></tr>" for key, value in everything.items()
+    ]
+    return f'<section><h2>Settings</h2><table class="settings"><tbody>{"".join(rows)}</tbody></table></section>'
+
+
+def _text(value: object) -> str:
+    return " / ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
