@@ -1,26 +1,27 @@
 #include <algorithm>
 
+#include "keys.hpp"
 #include "lattice.hpp"
-#include "pass.hpp"
-#include "points.hpp"
+#include "panels.hpp"
+#include "update_pass.hpp"
 
 namespace stego {
 
-SpatialLattice::SpatialLattice(const Kernels& kernels, Shape shape, const Kernel& kernel, Team& team)
-    : Lattice(PLANE + 1) {
+SpatialLattice::SpatialLattice(const Loops& loops, Shape shape, const Kernel& kernel, Team& team)
+    : Lattice(SPATIAL_DIMENSIONS + 1) {
     const std::int64_t pixels = shape.pixels();
-    const double most[PLANE] = {shape.width / kernel.space, shape.height / kernel.space};
-    const Packing packing = pack(PLANE, most);
-    std::int32_t* vertex = lists(pixels);
-    float* weight = slice_.get();
+    const double most[SPATIAL_DIMENSIONS] = {shape.width / kernel.sxy, shape.height / kernel.sxy};
+    const Packing packing = pack(SPATIAL_DIMENSIONS, most);
+    std::int32_t* vertex = allocate_lists(pixels);
+    float* weight = slice_weights_.get();
     std::vector<std::int32_t> column(pixels * corners_);
-    // Moving along the third axis changes neither coordinate's difference: it tells the column.
+    // A step along the third axis does not change the difference of the two coordinates: it numbers the columns.
     team.each(panels(shape), 1, [&](std::int64_t from, std::int64_t to) {
-        each_row(shape, from, to, [&](std::int64_t pixel, int y, int x, int width) {
-            float features[PLANE * PANEL];
+        each_line(shape, from, to, [&](std::int64_t pixel, int y, int x, int width) {
+            float features[SPATIAL_DIMENSIONS * PANEL];
             Simplices found;
-            positions(features, y, x, kernel.space);
-            kernels.simplices(PLANE, features, packing, &found);
+            positions(features, y, x, kernel.sxy);
+            loops.simplices(SPATIAL_DIMENSIONS, features, packing, &found);
             for (int i = 0; i < width; i++) {
                 for (int r = 0; r < corners_; r++) {
                     const std::int64_t e = (pixel + i) * corners_ + r, key = found.key[r][i];
@@ -32,17 +33,17 @@ SpatialLattice::SpatialLattice(const Kernels& kernels, Shape shape, const Kernel
             }
         });
     });
-    lay_columns(column);
-    turn(pixels, team);
-    lay_ring(shape, column);
-    float* heard = ones(pixels);
-    Pass(shape, {this}, team).run(kernels, SINGLE, {}, nullptr, heard, Into::SUM, team);
-    normalise(heard, pixels, kernel.compatibility, team);
-    drop_scratch();
+    number_vertices(column);
+    invert_lists(pixels, team);
+    place_in_ring(shape, column);
+    float* filtered_ones = ones(pixels);
+    UpdatePass(shape, {this}, team).run(loops, SCALAR_LAYOUT, {}, nullptr, filtered_ones, Output::SUM, team);
+    normalise(filtered_ones, pixels, kernel.compat, team);
+    release_scratch();
 }
 
-// From rows of vertices to numbers, column by column; `column` begins with 0 then.
-void SpatialLattice::lay_columns(std::vector<std::int32_t>& column) {
+// Replaces the second coordinates in vertex_ by numbers, column by column, and numbers the columns from 0.
+void SpatialLattice::number_vertices(std::vector<std::int32_t>& column) {
     const auto ends = std::minmax_element(column.begin(), column.end());
     const std::int32_t leftmost = *ends.first, count = *ends.second - leftmost + 1;
     std::vector<std::int32_t> high(count, INT32_MIN);
@@ -59,7 +60,7 @@ void SpatialLattice::lay_columns(std::vector<std::int32_t>& column) {
         if (height == 0) low_[t] = 0;
         total += high[t] > low_[t] ? height : 0;
         columns_.tallest = std::max(columns_.tallest, height);
-        // Kernels much narrower than a pixel leave nearly all of the dense lattice empty.
+        // The dense lattice of a kernel much narrower than a pixel is nearly all empty.
         if (total > 16 * static_cast<std::int64_t>(column.size()) / corners_ + 65536) {
             throw std::range_error("the spatial kernel is too narrow");
         }
@@ -74,8 +75,8 @@ void SpatialLattice::lay_columns(std::vector<std::int32_t>& column) {
     columns_.low = low_.data();
 }
 
-// From numbers of vertices to places in the ring of columns that a panel needs at once.
-void SpatialLattice::lay_ring(Shape shape, const std::vector<std::int32_t>& column) {
+// Replaces the numbers in vertex_ by places in the ring of columns that one panel needs.
+void SpatialLattice::place_in_ring(Shape shape, const std::vector<std::int32_t>& column) {
     columns_.span = 1;
     for (int panel = 0; panel < panels(shape); panel++) {
         const std::int64_t most = std::int64_t(PANEL) * shape.height * corners_, begin = panel * most;

@@ -1,25 +1,25 @@
-// Keys of lattice vertices to ids in the order of their first appearance.
+// A hash table from the keys of vertices to ids, which count the keys in the order of their insertion.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
-#include "memory.hpp"
+#include "buffer.hpp"
 
 namespace stego {
 
-class Table {
+class KeyTable {
   public:
-    // Forgets everything; sized for `expected` keys, growing where there are more.
-    void begin(std::size_t expected) {
+    // Empties the table and makes room for `expected` keys; it grows if there are more.
+    void reset(std::size_t expected) {
         keys_.clear();
         keys_.reserve(expected);
-        room(expected);
+        resize_slots(expected);
     }
 
     const std::vector<std::int64_t>& keys() const { return keys_; }
 
-    void fetch(std::int64_t key) const {
+    void prefetch(std::int64_t key) const {
 #if defined(__GNUC__) || defined(__clang__)
         __builtin_prefetch(slots_.get() + home(key));
 #else
@@ -36,7 +36,7 @@ class Table {
         }
     }
 
-    // The id of a key, a new one if need be.
+    // The id of a key, which is added if it is new.
     std::int32_t insert(std::int64_t key) {
         for (std::size_t at = home(key);; at = (at + 1) & mask_) {
             Slot& slot = slots_.get()[at];
@@ -45,7 +45,7 @@ class Table {
                 const auto id = static_cast<std::int32_t>(keys_.size());
                 slot = {key, id};
                 keys_.push_back(key);
-                if (keys_.size() * 2 > mask_) room(keys_.size() * 2);
+                if (keys_.size() * 2 > mask_) resize_slots(keys_.size() * 2);
                 return id;
             }
         }
@@ -64,10 +64,10 @@ class Table {
         return (static_cast<std::uint64_t>(key) * 0x9E3779B97F4A7C15u >> 20) & mask_;
     }
 
-    void room(std::size_t expected) {
+    void resize_slots(std::size_t expected) {
         std::size_t size = 1024;
         while (size < expected * 2) size *= 2;
-        Slot* slots = slots_.ready(size);
+        Slot* slots = slots_.ensure(size);
         std::fill(slots, slots + size, Slot{EMPTY, -1});
         mask_ = size - 1;
         for (std::size_t id = 0; id < keys_.size(); id++) {

@@ -1,4 +1,4 @@
-// Memory that outlives a photograph: fresh pages cost as much time as filtering in them, so they are used again.
+// Memory that is kept for the next photograph: touching fresh pages takes as long as filtering in them.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace stego {
 
-// An array without initialisation, aligned to a cache line (large ones to huge pages). Growing loses the content.
+// An uninitialised array, aligned to a cache line (a large one to huge pages).
 template <class T> class Buffer {
   public:
     Buffer() = default;
@@ -21,7 +21,8 @@ template <class T> class Buffer {
     Buffer& operator=(const Buffer&) = delete;
     ~Buffer() { release(); }
 
-    T* ready(std::size_t count) {
+    // Returns room for `count` elements. The content is lost if the array has to grow.
+    T* ensure(std::size_t count) {
         if (count > capacity_) {
             release();
             const std::size_t page = count * sizeof(T) >= HUGE_PAGE ? HUGE_PAGE : 64;
@@ -56,7 +57,7 @@ template <class T> class Buffer {
         void* place = nullptr;
         if (posix_memalign(&place, alignment, bytes) != 0) return nullptr;
 #if defined(__linux__)
-        if (alignment == HUGE_PAGE) madvise(place, bytes, MADV_HUGEPAGE);  // a wish; without it all is merely slower
+        if (alignment == HUGE_PAGE) madvise(place, bytes, MADV_HUGEPAGE);  // if refused, only slower
 #endif
         return place;
 #endif

@@ -1,10 +1,10 @@
-// Rows of classes held in vector registers. Everything in this and the other kernel headers is compiled once for each
-// instruction set and lives in an unnamed namespace; of the standard library only memcpy and memset are called, since an
-// inline function compiled for one instruction set could end up serving all of them.
+// Rows in vector registers. This header and those of the loops are compiled once for each instruction set. All they
+// define is in an unnamed namespace, and of the standard library they call memcpy, memset and logf only: an inline
+// function that was compiled for one instruction set could be linked into the code for another.
 #pragma once
 #include <cstring>
 
-#include "plan.hpp"
+#include "types.hpp"
 
 #if defined(__GNUC__) || defined(__clang__)
 #define STEGO_INLINE inline __attribute__((always_inline))
@@ -24,20 +24,32 @@ template <int LANES> struct Vector {
 };
 template <class V> STEGO_INLINE V larger(V a, V b) { return a > b ? a : b; }
 #else
-template <int LANES> struct Lanes {  // for compilers without vector types: they unroll and vectorise what they can
+template <int LANES> struct Lanes {  // for compilers without vector types
     float lane[LANES];
     float& operator[](int i) { return lane[i]; }
     float operator[](int i) const { return lane[i]; }
 };
-template <int L> Lanes<L> operator+(Lanes<L> a, const Lanes<L>& b) { for (int i = 0; i < L; i++) a[i] += b[i]; return a; }
-template <int L> Lanes<L> operator-(Lanes<L> a, float b) { for (int i = 0; i < L; i++) a[i] -= b; return a; }
-template <int L> Lanes<L> operator*(float b, Lanes<L> a) { for (int i = 0; i < L; i++) a[i] *= b; return a; }
+template <int L> Lanes<L> operator+(Lanes<L> a, const Lanes<L>& b) {
+    for (int i = 0; i < L; i++) a[i] += b[i];
+    return a;
+}
+template <int L> Lanes<L> operator-(Lanes<L> a, float b) {
+    for (int i = 0; i < L; i++) a[i] -= b;
+    return a;
+}
+template <int L> Lanes<L> operator*(float b, Lanes<L> a) {
+    for (int i = 0; i < L; i++) a[i] *= b;
+    return a;
+}
 template <int L> Lanes<L>& operator+=(Lanes<L>& a, const Lanes<L>& b) { return a = a + b; }
-template <int L> Lanes<L> larger(Lanes<L> a, const Lanes<L>& b) { for (int i = 0; i < L; i++) a[i] = a[i] > b[i] ? a[i] : b[i]; return a; }
+template <int L> Lanes<L> larger(Lanes<L> a, const Lanes<L>& b) {
+    for (int i = 0; i < L; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
+    return a;
+}
 template <int LANES> struct Vector { typedef Lanes<LANES> type; };
 #endif
 
-// The sum, or the largest, of all lanes: the upper half onto the lower half until four are left.
+// The sum or the largest of all lanes. Combines the upper with the lower half until four are left.
 template <int LANES> STEGO_INLINE float joined(typename Vector<LANES>::type all, bool sum) {
     if constexpr (LANES == 4) {
         if (sum) return (all[0] + all[2]) + (all[1] + all[3]);
@@ -50,9 +62,9 @@ template <int LANES> STEGO_INLINE float joined(typename Vector<LANES>::type all,
     }
 }
 
-// exp(x) for x <= 0, to 2e-7 of its value: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2]; 0 below -87.
+// exp(x) for x <= 0 with a relative error of 2e-7: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2]; 0 below -87.
 template <int LANES> STEGO_INLINE typename Vector<LANES>::type exponential(typename Vector<LANES>::type x) {
-    constexpr float LEAST = -87.0f, ROUND = 12582912.0f;  // adding ROUND leaves no bits behind the point
+    constexpr float LEAST = -87.0f, ROUND = 12582912.0f;  // adding ROUND rounds to an integer
 #if defined(__GNUC__) || defined(__clang__)
     typedef typename Vector<LANES>::type V;
     const V kept = larger(x, V{} + LEAST), n = (kept * 1.44269504f + ROUND) - ROUND;
@@ -85,55 +97,55 @@ template <int LANES> STEGO_INLINE typename Vector<LANES>::type exponential(typen
 #endif
 }
 
-// Part of a row: VECTORS vectors of LANES classes.
-template <int LANES, int VECTORS> struct Row {
+// One block of a row: VECTORS vectors of LANES classes.
+template <int LANES, int VECTORS> struct RowBlock {
     typedef typename Vector<LANES>::type V;
     static constexpr int width = LANES * VECTORS;
-    V part[VECTORS];
+    V vector[VECTORS];
 
-    // Vector by vector: a copy of the whole would go through memory.
+    // Vector by vector: compilers copy the whole array through memory.
     STEGO_INLINE void clear() {
-        for (int k = 0; k < VECTORS; k++) part[k] = V{};
+        for (int k = 0; k < VECTORS; k++) vector[k] = V{};
     }
     STEGO_INLINE void load(const float* from) {
-        for (int k = 0; k < VECTORS; k++) part[k] = reinterpret_cast<const V*>(from)[k];
+        for (int k = 0; k < VECTORS; k++) vector[k] = reinterpret_cast<const V*>(from)[k];
     }
     STEGO_INLINE void store(float* to) const {
-        for (int k = 0; k < VECTORS; k++) reinterpret_cast<V*>(to)[k] = part[k];
+        for (int k = 0; k < VECTORS; k++) reinterpret_cast<V*>(to)[k] = vector[k];
     }
     STEGO_INLINE void add(float weight, const float* row) {
         const V* other = reinterpret_cast<const V*>(row);
-        for (int k = 0; k < VECTORS; k++) part[k] += weight * other[k];
+        for (int k = 0; k < VECTORS; k++) vector[k] += weight * other[k];
     }
-    STEGO_INLINE void add(float weight, const Row& left, const Row& right) {
-        for (int k = 0; k < VECTORS; k++) part[k] += weight * (left.part[k] + right.part[k]);
+    STEGO_INLINE void add(float weight, const RowBlock& left, const RowBlock& right) {
+        for (int k = 0; k < VECTORS; k++) vector[k] += weight * (left.vector[k] + right.vector[k]);
     }
 };
 
-// A row of a single class, to find the normalisation with.
-struct Single {
+// A row of one value, for the normalisation.
+struct Scalar {
     static constexpr int width = 1;
     float value;
     void clear() { value = 0; }
     void load(const float* from) { value = *from; }
     void store(float* to) const { *to = value; }
     void add(float weight, const float* row) { value += weight * *row; }
-    void add(float weight, const Single& left, const Single& right) { value += weight * (left.value + right.value); }
+    void add(float weight, const Scalar& left, const Scalar& right) { value += weight * (left.value + right.value); }
 };
 
-// Asks for a row that will be needed soon; the processor fetches what follows the first two cache lines by itself.
-template <class R> STEGO_INLINE void fetch(const float* row) {
+// Prefetches a row: two cache lines, after which the processor continues by itself.
+template <class R> STEGO_INLINE void prefetch(const float* row) {
     STEGO_PREFETCH(row);
     if (R::width > 16) STEGO_PREFETCH(row + 16);
 }
 
-// The sum that a vertex gathers from its pixels.
+// The value of one vertex: the weighted sum of its pixels.
 template <class R>
-STEGO_INLINE void gather(R& sum, const Splat& splat, int vertex, const float* pixels, int stride) {
+STEGO_INLINE void gather(R& sum, const Splat& splat, int vertex, const float* pixel_rows, int stride) {
     sum.clear();
-    for (int e = splat.first[vertex]; e < splat.first[vertex + 1]; e++) {
-        fetch<R>(pixels + std::size_t(splat.pixel[e + LOOK_AHEAD]) * stride);
-        sum.add(splat.weight[e], pixels + std::size_t(splat.pixel[e]) * stride);
+    for (int e = splat.first_entry[vertex]; e < splat.first_entry[vertex + 1]; e++) {
+        prefetch<R>(pixel_rows + std::size_t(splat.pixel[e + ENTRIES_AHEAD]) * stride);
+        sum.add(splat.weight[e], pixel_rows + std::size_t(splat.pixel[e]) * stride);
     }
 }
 

@@ -1,41 +1,41 @@
-#include "field.hpp"
+#include "mean_field.hpp"
 
 #include <exception>
 #include <list>
 #include <mutex>
 
-#include "pass.hpp"
-#include "points.hpp"
+#include "panels.hpp"
+#include "update_pass.hpp"
 
 namespace stego {
 namespace {
 
 constexpr std::size_t KEPT_LATTICES = std::size_t(256) << 20;   // bytes of spatial lattices that are kept
-constexpr std::size_t KEPT_WORKSPACE = std::size_t(256) << 20;  // bytes up to which a workspace is kept
+constexpr std::size_t KEPT_WORKSPACE = std::size_t(256) << 20;  // bytes; a larger workspace is given back
 
-// Rows of the narrowest vectors that hold all classes, in blocks of at most 8 vectors, which is what registers hold.
-Layout layout_of(const Kernels& kernels, int classes) {
+// Rows of the narrowest vectors that hold all classes, in blocks of at most 8 vectors: more do not fit the registers.
+Layout layout_of(const Loops& loops, int classes) {
     int lanes = 4;
-    while (lanes < kernels.lanes && lanes < classes) lanes *= 2;
+    while (lanes < loops.lanes && lanes < classes) lanes *= 2;
     const int vectors = (classes + lanes - 1) / lanes, blocks = (vectors + 7) / 8;
     return {classes, lanes, (vectors + blocks - 1) / blocks, blocks};
 }
 
-// The spatial lattices of the sizes seen last.
+// The spatial lattices used last.
 class SpatialCache {
   public:
-    std::shared_ptr<const SpatialLattice> get(const Kernels& kernels, Shape shape, const Kernel& kernel, Team& team) {
+    std::shared_ptr<const SpatialLattice> get(const Loops& loops, Shape shape, const Kernel& kernel, Team& team) {
         {
             std::lock_guard<std::mutex> hold(mutex_);
             for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
                 if (entry->shape.height == shape.height && entry->shape.width == shape.width &&
-                    entry->kernel.space == kernel.space && entry->kernel.compatibility == kernel.compatibility) {
+                    entry->kernel.sxy == kernel.sxy && entry->kernel.compat == kernel.compat) {
                     entries_.splice(entries_.begin(), entries_, entry);
                     return entry->lattice;
                 }
             }
         }
-        auto lattice = std::make_shared<const SpatialLattice>(kernels, shape, kernel, team);
+        auto lattice = std::make_shared<const SpatialLattice>(loops, shape, kernel, team);
         std::lock_guard<std::mutex> hold(mutex_);
         entries_.push_front({shape, kernel, lattice});
         std::size_t total = 0;
@@ -56,7 +56,7 @@ class SpatialCache {
     std::list<Entry> entries_;
 };
 
-// Workspaces at rest.
+// Workspaces that are not in use.
 class WorkspacePool {
   public:
     std::unique_ptr<Workspace> take() {
@@ -66,7 +66,7 @@ class WorkspacePool {
         free_.pop_back();
         return space;
     }
-    void give(std::unique_ptr<Workspace> space) {
+    void give_back(std::unique_ptr<Workspace> space) {
         if (space->bytes() > KEPT_WORKSPACE) return;
         std::lock_guard<std::mutex> hold(mutex_);
         free_.push_back(std::move(space));
@@ -89,84 +89,84 @@ WorkspacePool& workspaces() {
 
 }  // namespace
 
-void Workspace::refine(const Kernels& kernels, const Request& request, Team& team) {
+void Workspace::refine(const Loops& loops, const Request& request, Team& team) {
     const Shape shape = request.shape;
-    const Layout layout = layout_of(kernels, request.classes);
+    const Layout layout = layout_of(loops, request.classes);
     const std::size_t size = std::size_t(shape.pixels()) * layout.stride();
-    float* unary = unary_.ready(size);
-    float* pixels = pixels_.ready(size);
-    Meanwhile rows{panels(shape), [&](std::int64_t from, std::int64_t to) {
+    float* unary = unary_.ensure(size);
+    float* pixel_rows = pixel_rows_.ensure(size);
+    IndependentWork loading{panels(shape), [&](std::int64_t from, std::int64_t to) {
         for (auto panel = from; panel < to; panel++) {
-            kernels.begin(layout, request.log_probs, unary, pixels, shape, static_cast<int>(panel));
+            loops.load_panel(layout, request.log_probs, unary, pixel_rows, shape, static_cast<int>(panel));
         }
     }};
     std::vector<std::shared_ptr<const SpatialLattice>> kept;
     std::vector<const SpatialLattice*> spatial;
     std::size_t bilateral = 0;
     for (const Kernel& kernel : request.kernels) {
-        if (kernel.colour == 0) {
-            kept.push_back(spatial_cache().get(kernels, shape, kernel, team));
+        if (kernel.srgb == 0) {
+            kept.push_back(spatial_cache().get(loops, shape, kernel, team));
             spatial.push_back(kept.back().get());
         } else {
             if (bilateral == bilateral_.size()) {
                 bilateral_.push_back(std::make_unique<BilateralLattice>());
-                values_.push_back(std::make_unique<Buffer<float>>());
+                vertex_rows_.push_back(std::make_unique<Buffer<float>>());
             }
-            bilateral_[bilateral++]->build(kernels, shape, request.image, kernel, rows, team);
-            rows.count = 0;
+            bilateral_[bilateral++]->build(loops, shape, request.image, kernel, loading, team);
+            loading.count = 0;  // the first lattice's builder has done it
         }
     }
     std::vector<Slice> slices;
     for (std::size_t i = 0; i < bilateral; i++) {
         const std::size_t count = std::size_t(bilateral_[i]->vertices()) * layout.stride();
-        slices.push_back(bilateral_[i]->slice(values_[i]->ready(count)));
+        slices.push_back(bilateral_[i]->slice(vertex_rows_[i]->ensure(count)));
     }
-    Pass pass(shape, spatial, team);
-    if (rows.count > 0) team.each(rows.count, 1, rows.work);
+    UpdatePass pass(shape, spatial, team);
+    if (loading.count > 0) team.each(loading.count, 1, loading.work);
     if (request.iterations == 0) {
-        Pass(shape, {}, team).run(kernels, layout, {}, unary, pixels, Into::LOG_PROBABILITIES, team);
+        UpdatePass(shape, {}, team).run(loops, layout, {}, unary, pixel_rows, Output::LOG_PROBABILITIES, team);
     }
     for (int left = request.iterations; left > 0; left--) {
         for (std::size_t i = 0; i < bilateral; i++) {
-            bilateral_[i]->filter(kernels, layout, pixels, values_[i]->get(), team);
+            bilateral_[i]->filter(loops, layout, pixel_rows, vertex_rows_[i]->get(), team);
         }
-        const Into into = left > 1 ? Into::PROBABILITIES : Into::LOG_PROBABILITIES;
-        pass.run(kernels, layout, slices, unary, pixels, into, team);
+        const Output output = left > 1 ? Output::PROBABILITIES : Output::LOG_PROBABILITIES;
+        pass.run(loops, layout, slices, unary, pixel_rows, output, team);
     }
-    if (shape.pixels() > LARGE_PHOTOGRAPH) unary_.release();  // the result takes its place in memory
+    if (shape.pixels() > LARGE_PHOTOGRAPH) unary_.release();  // before the result is written to fresh memory
     team.each(panels(shape), 1, [&](std::int64_t from, std::int64_t to) {
         for (auto panel = from; panel < to; panel++) {
-            kernels.finish(layout, pixels, request.out, shape, static_cast<int>(panel));
+            loops.store_panel(layout, pixel_rows, request.out, shape, static_cast<int>(panel));
         }
     });
 }
 
 std::size_t Workspace::bytes() const {
-    std::size_t all = unary_.bytes() + pixels_.bytes();
-    for (const auto& values : values_) all += values->bytes();
+    std::size_t all = unary_.bytes() + pixel_rows_.bytes();
+    for (const auto& rows : vertex_rows_) all += rows->bytes();
     for (const auto& lattice : bilateral_) all += lattice->bytes();
     return all;
 }
 
-void refine_all(const Kernels& kernels, const std::vector<Request>& photographs, int threads) {
+void refine_all(const Loops& loops, const std::vector<Request>& photographs, int threads) {
     std::mutex mutex;
     std::exception_ptr failure;
     auto refine_one = [&](const Request& request, Team& team) {
         try {
             auto space = workspaces().take();
-            space->refine(kernels, request, team);
-            workspaces().give(std::move(space));
+            space->refine(loops, request, team);
+            workspaces().give_back(std::move(space));
         } catch (...) {
             std::lock_guard<std::mutex> hold(mutex);
             failure = std::current_exception();
         }
     };
     const auto count = static_cast<std::int64_t>(photographs.size());
-    const std::int64_t alone = count - count % threads;  // as many as keep every thread busy with one of its own
+    const std::int64_t alone = count - count % threads;  // photographs that one thread refines by itself
     Team team(threads);
     team.each(alone, 1, [&](std::int64_t from, std::int64_t to) {
-        Team nobody(1);
-        for (auto i = from; i < to; i++) refine_one(photographs[i], nobody);
+        Team one_thread(1);
+        for (auto i = from; i < to; i++) refine_one(photographs[i], one_thread);
     });
     for (auto i = alone; i < count; i++) refine_one(photographs[i], team);
     if (failure) std::rethrow_exception(failure);
