@@ -6,7 +6,7 @@
 namespace stego {
 namespace {
 
-// A column of vertices with the second coordinates low to high - 1.
+// The rows of a column of vertices with the second coordinates low to high - 1.
 struct VertexColumn {
     const float* rows;
     int low, high;
@@ -14,6 +14,7 @@ struct VertexColumn {
     bool exists(int y) const { return first_entry[y - low] < first_entry[y - low + 1]; }
 };
 
+// The part of the wave that is in memory while a thread updates its panels from left to right.
 template <class R, int BLOCKS> class Wavefront {
   public:
     void start(const Wave& wave, int panel, const float* pixel_rows, float* scratch, int stride) {
@@ -37,15 +38,15 @@ template <class R, int BLOCKS> class Wavefront {
     void advance(int panel) {
         for (const int end = wave_->columns.last[panel] + 2; next_ <= end; next_++) {
             const int t = next_, s = t - 1, r = t - 2;
-            splatted_[slot(t)] = splatted(t);
+            splatted_[slot(t)] = splat_column(t);
             if (s < begin_ - 1) continue;
             float* once = buffer(3 + slot(s));
-            across(splatted_[slot(s - 1)], splatted_[slot(s)], splatted_[slot(t)], 1, once);
+            blur_across(splatted_[slot(s - 1)], splatted_[slot(s)], splatted_[slot(t)], 1, once);
             once_[slot(s)] = column(s, once);
             if (r < begin_) continue;
             float* done = buffer(6 + r % wave_->columns.span);
-            across(once_[slot(r - 1)], once_[slot(r)], once_[slot(s)], 2, done);
-            along(column(r, done), done);
+            blur_across(once_[slot(r - 1)], once_[slot(r)], once_[slot(s)], 2, done);
+            blur_along(column(r, done), done);
         }
     }
 
@@ -62,7 +63,7 @@ template <class R, int BLOCKS> class Wavefront {
         return {rows, low, low + columns.start[t + 1] - start, wave_->splat.first_entry + start};
     }
 
-    VertexColumn splatted(int t) const {
+    VertexColumn splat_column(int t) const {
         const VertexColumns& columns = wave_->columns;
         float* result = buffer(slot(t));
         if (t < 0 || t >= columns.count) return column(t, result);
@@ -75,8 +76,8 @@ template <class R, int BLOCKS> class Wavefront {
     }
 
     // Blurs across columns: the neighbours of vertex (t, y) are (t - 1, y + shift) and (t + 1, y - shift).
-    void across(const VertexColumn& left, const VertexColumn& here, const VertexColumn& right, int shift,
-                float* result) const {
+    void blur_across(const VertexColumn& left, const VertexColumn& here, const VertexColumn& right, int shift,
+                     float* result) const {
         for (int y = here.low; y < here.high; y++) {
             const int l = y + shift, r = y - shift;
             for (int k = 0; k < stride(); k += R::width) {
@@ -93,7 +94,7 @@ template <class R, int BLOCKS> class Wavefront {
     }
 
     // Blurs along a column, in place.
-    void along(const VertexColumn& here, float* rows) const {
+    void blur_along(const VertexColumn& here, float* rows) const {
         for (int k = 0; k < stride(); k += R::width) {
             R above, middle;
             above.clear();
