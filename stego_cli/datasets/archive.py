@@ -105,9 +105,7 @@ class _Tar:
             with tarfile.open(fileobj=self._stream, mode="r:") as tar:
                 while member := tar.next():
                     self._add(member)
-                    if not tar.pax_headers:  # which hold for all members that follow
-                        tar.offset = self._add_plain_ones(tar.offset)
-                    # They weigh a kilobyte each, and what counts of them is noted.
+                    # A member takes a kilobyte of memory, and what is needed of it is noted.
                     tar.members.clear()  # type: ignore[attr-defined]  # which the stubs do not know
                 end = tar.offset
             self._stream.seek(end)
@@ -129,18 +127,6 @@ class _Tar:
             self.sizes[member.name], self._offsets[member.name] = member.size, member.offset_data
         else:
             raise SourceError(f"{shown(self._file)} is refused: {shown(member.name)} is a device, a pipe or the like.")
-
-    def _add_plain_ones(self, at: int) -> int:
-        """Add members from the header at `at` on, and return where the first header is that only tarfile understands.
-
-        Nearly all are plain files, and tarfile takes several times as long for them.
-        """
-        while found := _plain_file(self._read_at(at, _BLOCK)):
-            name, size = found
-            _require_inside(name, self._file)
-            self.sizes[name], self._offsets[name] = size, at + _BLOCK
-            at += _BLOCK + -(-size // _BLOCK) * _BLOCK
-        return at
 
     def _read_at(self, offset: int, size: int) -> bytes:
         if sys.platform == "win32":
@@ -206,25 +192,6 @@ class _Zip:
 
     def close(self) -> None:
         self._zip.close()
-
-
-def _plain_file(header: bytes) -> tuple[str, int] | None:
-    """Return name and size of a tar's member if its header says no more than that it is a file, and says it in ASCII.
-
-    Damaged headers, links, folders, names of more than 100 bytes and whatever else are for tarfile to understand.
-    """
-    name, size = header[:100].rstrip(b"\0"), header[124:135]
-    if header[156:157] not in (b"0", b"\0") or header[257:262] != b"ustar" or header[345:346] != b"\0":
-        return None
-    if not (name.isascii() and size.isdigit()) or b"\0" in name or name.endswith(b"/") or header[135] not in b"\0 ":
-        return None
-    # The lower half of adler32 is 1 and the sum of the bytes, which are few enough here for it not to run over.
-    total = (zlib.adler32(header[:256]) & 0xFFFF) + (zlib.adler32(header[256:]) & 0xFFFF) - 2
-    own = header[148:156]  # counts as spaces
-    said = own.rstrip(b"\0 ")
-    if not said.isdigit() or int(said, 8) != total - sum(own) + 8 * ord(" "):
-        return None
-    return name.decode("ascii"), int(size, 8)
 
 
 def _plain(file: Path, scratch: Path) -> IO[bytes]:
