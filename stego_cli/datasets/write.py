@@ -39,7 +39,7 @@ class Written:
     Attributes:
         key: of the item.
         files: size in bytes of each file, by its path in the data set; photographs first.
-        photos, labels: how many photographs, and how many of them have labels.
+        photos: paths of the photographs; `labels`: how many of them have labels.
         pixels: labelled pixels by class, 255 void; `images`: labels that have any of a class.
         error: why it was left out.
     """

@@ -1,4 +1,4 @@
-"""How well the borders between segments lie: the counts behind the boundary F-score.
+"""How well the borders between segments agree: the counts behind the boundary F-score.
 
 A border pixel differs from its left or its upper neighbour. A predicted one is right if a border of the label lies
 within the tolerance, and one of the label is found if a predicted border lies within it. The matching of clusters to
@@ -54,7 +54,10 @@ def border_counts(sides: tuple[tuple[Ids, Mask], tuple[Ids, Mask]], counted: Mas
 
 
 def f_score(counts: NDArray[np.int64]) -> float:
-    """Return the boundary F-score in percent from summed counts; NaN where neither side has any border."""
+    """Return the boundary F-score in percent from summed counts, 2 P R / (P + R) of precision P and recall R.
+
+    It is NaN where neither side has any border.
+    """
     predicted, right, labelled, hit = (int(each) for each in counts)
     if not predicted and not labelled:
         return math.nan

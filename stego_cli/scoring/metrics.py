@@ -25,7 +25,7 @@ def accuracy(confusion: Counts, unmatched: PixelCounts) -> float:
 
 
 def class_iou(confusion: Counts, unmatched: PixelCounts) -> Percents:
-    """Return the intersection over union of each class; NaN for a class without a pixel on either side."""
+    """Return the intersection over union of each class, TP / (TP + FP + FN); NaN without a pixel on either side."""
     hits = np.diagonal(confusion)
     union = confusion.sum(axis=1) + unmatched + confusion.sum(axis=0) - hits
     shares: Percents = np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
