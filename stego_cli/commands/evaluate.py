@@ -55,12 +55,12 @@ def command(
     ] = None,
 ) -> None:
     """Evaluate a model."""
+    from stego_cli.class_files import parse_classes
     from stego_cli.datasets.about import read_about
     from stego_cli.images.atomic import require_writable_files
     from stego_cli.inference.session import Session
     from stego_cli.scoring.evaluate import EvaluateSettings, evaluate, find_pairs
     from stego_cli.scoring.protocol import SIDE, crop_side
-    from stego_cli.scoring.settings import parse_classes
     from stego_cli.settings import CrfSettings
     from stego_cli.stop import Stop
     from stego_cli.ui import Ui
@@ -161,10 +161,10 @@ def _model_file(model: Path, flip: bool, ui: Ui) -> Iterator[Path]:
 
 def _show(result: Evaluation, name: str, backbone: str, ui: Ui, out: bool) -> None:
     from stego_cli.scoring.published import PUBLISHED
-    from stego_cli.ui import figure
+    from stego_cli.text import number
 
     rows = [
-        (f"this model ({backbone})", probe, "yes" if crf else "no", figure(score.accuracy), figure(score.miou))
+        (f"this model ({backbone})", probe, "yes" if crf else "no", number(score.accuracy), number(score.miou))
         for (probe, crf), score in result.scores.items()
     ]
     rows += [

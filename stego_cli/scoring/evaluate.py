@@ -24,9 +24,8 @@ from stego_cli.progress import Progress
 from stego_cli.scoring.confusion import UNKNOWN_CLASSES, Grid, make_grid
 from stego_cli.scoring.protocol import PROTOCOLS, Counted, Example, Task, count_task, load_example
 from stego_cli.scoring.result import Score, make_score
-from stego_cli.scoring.settings import ScoreSettings
 from stego_cli.scoring.tally import Sums
-from stego_cli.settings import CrfSettings
+from stego_cli.settings import CrfSettings, Match, ScoreMode
 from stego_cli.stop import Stop
 from stego_cli.text import shown
 
@@ -160,11 +159,6 @@ def _counted(
 def _score(probe: str, sums: Sums, settings: EvaluateSettings, failures: list[tuple[str, str]]) -> Score:
     sums.failures = failures
     # Clusters are matched to classes; what the linear probe says needs no matching, since labels trained it.
-    match = "hungarian" if probe == "cluster" else "identity"
-    mode = "stego" if settings.protocol == "stego" else "honest"
-    return make_score(
-        sums,
-        ScoreSettings(
-            pred=settings.data, gt=settings.data, table=settings.table, match=match, mode=mode, boundary=False
-        ),
-    )
+    match: Match = "hungarian" if probe == "cluster" else "identity"
+    mode: ScoreMode = "stego" if settings.protocol == "stego" else "honest"
+    return make_score(sums, settings.table, match, mode)

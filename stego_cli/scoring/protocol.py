@@ -16,10 +16,10 @@ from PIL import Image
 
 from stego_cli.crf import refine
 from stego_cli.images.decode import Rgb, decode, decode_whole, nearest_square
-from stego_cli.images.ids import read_ids, resize_ids
+from stego_cli.images.ids import Ids, read_ids, resize_ids
 from stego_cli.images.masks import labels_at
 from stego_cli.model.backbones import IMAGENET_MEAN, IMAGENET_STD
-from stego_cli.scoring.confusion import Counts, Grid, Ids, changes_across, count
+from stego_cli.scoring.confusion import Counts, Grid, changes_across, count
 from stego_cli.settings import CrfSettings
 
 PROTOCOLS = ("stego", "full")

@@ -6,12 +6,12 @@ import onnx
 import pytest
 from PIL import Image
 
+from stego_cli.classes import numbered
 from stego_cli.errors import NoInputError, UsageError
 from stego_cli.inference.session import Session
 from stego_cli.progress import Quiet
 from stego_cli.scoring.evaluate import EvaluateSettings, Evaluation, evaluate, find_pairs
 from stego_cli.scoring.protocol import crop_side, load_example
-from stego_cli.scoring.settings import parse_classes
 from stego_cli.stop import Stop
 
 COLOURS = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)], dtype=np.uint8)  # the tiny model's classes
@@ -44,7 +44,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def run(model: Path, data: Path, **settings: object) -> Evaluation:
-    given = EvaluateSettings(data=data, table=parse_classes("4"), workers=1, **settings)
+    given = EvaluateSettings(data=data, table=numbered(4), workers=1, **settings)
     return evaluate(Session.from_file(model, "cpu"), find_pairs(given), given, Quiet(), Stop())
 
 

@@ -1,8 +1,8 @@
 """Near-duplicates: the same picture saved again, resized, or a little brighter.
 
-A picture's fingerprint is a difference hash: reduced to 9 x 8 grey values, each of 64 bits says whether a value is
-darker than its right neighbour. A picture that is nearly flat has none. Pictures whose fingerprints differ in few bits
-are alike, and so are those that a chain of such pairs joins.
+A picture's fingerprint is a difference hash: it is reduced to 9 x 8 grey values, and each of 64 bits is whether a value
+is darker than its right neighbour. A picture that is nearly flat has none. Pictures are alike if their fingerprints
+differ in few bits, or if a chain of such pairs joins them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from stego_cli.datasets.example import open_picture
+from stego_cli.datasets.from_bytes import open_picture
 from stego_cli.errors import PhotoError
 
 _ACROSS, _DOWN = 9, 8
 _BITS = 7  # of 64, by which near-duplicates may differ; unrelated photographs differ by 20 to 40
-_FLAT = 8  # grey steps; where the values differ by less, noise decides the bits
+_FLAT = 8  # grey steps; if the values differ by less, the bits are noise
 _AT_ONCE = 1 << 22  # pairs
 
 
@@ -23,7 +23,7 @@ def fingerprint(content: bytes) -> int | None:
     """Return the 64 bits of a picture file's content; None if it is nearly flat or cannot be decoded."""
     try:
         image = open_picture(content)
-        image.draft("L", (_ACROSS * 8, _DOWN * 8))  # a JPEG's decoder leaves out what is not needed
+        image.draft("L", (_ACROSS * 8, _DOWN * 8))  # decode a JPEG at a smaller size
         values = np.asarray(image.convert("L").resize((_ACROSS, _DOWN), Image.Resampling.BOX)).astype(np.int16)
     except (PhotoError, OSError, ValueError, SyntaxError, MemoryError):
         return None
@@ -34,7 +34,7 @@ def fingerprint(content: bytes) -> int | None:
 
 
 def alike(prints: list[int | None]) -> list[list[int]]:
-    """Return groups of indices of near-duplicates, in the order of their first members; None is like nothing."""
+    """Return groups of indices of near-duplicates, in the order of their first members; None is like no other."""
     parents = list(range(len(prints)))
 
     def root(index: int) -> int:

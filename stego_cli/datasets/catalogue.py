@@ -1,4 +1,4 @@
-"""The data sets that `stego prepare` knows: a row each."""
+"""The data sets that `stego prepare` can make: a row for each."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from stego_cli.datasets import cityscapes, cocostuff27, folder, potsdam3, voc2012
 from stego_cli.datasets.download import Download
-from stego_cli.datasets.example import Plan, PrepareSettings
+from stego_cli.datasets.inventory import Inventory
 from stego_cli.datasets.source import Files
+from stego_cli.errors import setting
 from stego_cli.progress import Progress
+from stego_cli.settings import PrepareSettings
 
 
 @dataclass(frozen=True)
@@ -17,13 +19,13 @@ class DataSet:
     """One data set.
 
     Attributes:
-        plan: finds its photographs and labels in a source.
-        downloads: archives that may be had freely; none where an account is needed.
-        where: where to go and what to bring, where nothing can be downloaded.
-        archives: what lies in the folders of a source as archives counts as unpacked.
+        find: finds its photographs and labels in a source.
+        downloads: archives that can be downloaded freely; none if an account is needed.
+        where: what to get and from where, if it cannot be downloaded.
+        archives: archives in the folders of a source count as unpacked.
     """
 
-    plan: Callable[[Files, PrepareSettings, Progress], Plan]
+    find: Callable[[Files, PrepareSettings, Progress], Inventory]
     downloads: tuple[Download, ...] = ()
     where: str = ""
     archives: bool = True
@@ -33,7 +35,7 @@ _COCO = "http://images.cocodataset.org/zips/"
 
 DATASETS: dict[str, DataSet] = {
     "voc2012": DataSet(
-        voc2012.plan,
+        voc2012.find,
         (
             Download(
                 "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
@@ -43,10 +45,10 @@ DATASETS: dict[str, DataSet] = {
         ),
     ),
     "cocostuff27": DataSet(
-        cocostuff27.plan,
+        cocostuff27.find,
         (
             Download(f"{_COCO}val2017.zip", 815_585_330, "442b8da7639aecaf257c1dceb8ba8c80"),
-            # Nobody publishes the size and hash of this one; the zip's own checksums hold it.
+            # Its size and hash are not published; the zip has checksums of its own.
             Download(
                 "http://calvin.inf.ed.ac.uk/wp-content/uploads/data/cocostuffdataset/stuffthingmaps_trainval2017.zip",
                 about=690_000_000,
@@ -55,15 +57,15 @@ DATASETS: dict[str, DataSet] = {
         ),
     ),
     "cityscapes": DataSet(
-        cityscapes.plan,
+        cityscapes.find,
         where="Register at https://www.cityscapes-dataset.com, download leftImg8bit_trainvaltest.zip (11 GB) and "
-        "gtFine_trainvaltest.zip (241 MB) into one folder, and give that folder as --source.",
+        f"gtFine_trainvaltest.zip (241 MB) into one folder, and give that folder as {setting('source')}.",
     ),
     "potsdam3": DataSet(
-        potsdam3.plan,
+        potsdam3.find,
         where="Ask the ISPRS for access (https://www.isprs.org, benchmark on semantic labelling, Potsdam), download "
-        "2_Ortho_RGB.zip and 5_Labels_all.zip into one folder, and give that folder as --source; or give the "
-        "potsdam.zip that the authors of STEGO published.",
+        f"2_Ortho_RGB.zip and 5_Labels_all.zip into one folder, and give that folder as {setting('source')}; or give "
+        "the potsdam.zip that the authors of STEGO published.",
     ),
-    "folder": DataSet(folder.plan, where="Give a folder of your own photographs as --source.", archives=False),
+    "folder": DataSet(folder.find, where=f"Give a folder of photographs as {setting('source')}.", archives=False),
 }

@@ -1,4 +1,4 @@
-"""What all examples of a data set come to, by split."""
+"""Counts over all items of a data set, by split."""
 
 from __future__ import annotations
 
@@ -6,25 +6,31 @@ from dataclasses import replace
 
 from stego_cli.classes import VOID, ClassTable, numbered
 from stego_cli.datasets.about import About, Split
-from stego_cli.datasets.example import Plan
+from stego_cli.datasets.inventory import Inventory
 from stego_cli.datasets.write import Written
 from stego_cli.palette import palette
 
-_SPLITS = ("train", "val")  # before all others
+_FIRST = ("train", "val")  # before all other splits
 
 
-class Totals:
-    """What all examples come to, by split."""
+class SplitCounts:
+    """Adds up what was written, by split.
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        names = dict.fromkeys(example.split for example in plan.examples)
-        self.photos: dict[str, list[str]] = {name: [] for name in sorted(names, key=lambda name: name not in _SPLITS)}
+    Attributes:
+        photos: paths of the photographs.
+        splits: counts.
+        failures: item and reason of those that were left out.
+    """
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        names = dict.fromkeys(item.split for item in inventory.items)
+        self.photos: dict[str, list[str]] = {name: [] for name in sorted(names, key=lambda name: name not in _FIRST)}
         self.splits = {name: Split(pixels=[0] * VOID, images=[0] * VOID) for name in self.photos}
         self.failures: list[tuple[str, str]] = []
 
     def add(self, written: Written) -> None:
-        """Count one example."""
+        """Count one item."""
         name = written.key.split("/")[0]
         if written.error:
             self.failures.append((written.key, written.error))
@@ -41,13 +47,13 @@ class Totals:
                 split.images[index] += written.images[index]
 
     def about(self, name: str, prepared: dict[str, object]) -> About:
-        """Return what `dataset.json` will say; classes that nobody named are as many as the labels use."""
-        table = self._plan.table if any(split.labels for split in self.splits.values()) else None
-        if self._plan.table is None:
+        """Return the content of dataset.json; without named classes there are as many as the labels use."""
+        table = self._inventory.table if any(split.labels for split in self.splits.values()) else None
+        if self._inventory.table is None:
             used = max(
                 (at + 1 for split in self.splits.values() for at, count in enumerate(split.pixels) if count), default=0
             )
-            colours = [*self._plan.colours, *palette(VOID)[len(self._plan.colours) :]]
+            colours = [*self._inventory.colours, *palette(VOID)[len(self._inventory.colours) :]]
             table = ClassTable(numbered(used).names, tuple(colours[:used])) if used else None
         count = len(table.names) if table else 0
         splits = {

@@ -1,4 +1,4 @@
-"""What of a data set is done already: one JSON line an example, in the folder in which the data set grows."""
+"""Which items of a data set are done already: a JSON line for each, in the folder in which the data set is made."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from stego_cli.text import shown
 JOURNAL, LOCK = ".stego-journal.jsonl", ".stego-lock"
 
 
-class Journal:
-    """A line for each example that is whole in the folder; begun anew where another command left it."""
+class ItemsDone:
+    """A journal with a line for each item that is written; started anew where a run with other settings left one.
+
+    Args:
+        partial: the folder; what another run left in it is deleted.
+        digest: of settings and sources, the journal's first line.
+
+    Attributes:
+        before: what earlier runs did, by item.
+    """
 
     def __init__(self, partial: Path, digest: str) -> None:
         self._file, self._root = partial / JOURNAL, partial
-        self.done: dict[str, Written] = {}
+        self.before: dict[str, Written] = {}
         lines = self._file.read_bytes().splitlines(keepends=True) if self._file.is_file() else []
         if lines and lines[0] == f"{digest}\n".encode():
             self._read(lines[1:])
@@ -27,7 +35,7 @@ class Journal:
             for path in partial.iterdir():
                 if path.name != LOCK:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-        content = "".join(json.dumps(vars(written)) + "\n" for written in self.done.values())
+        content = "".join(json.dumps(vars(written)) + "\n" for written in self.before.values())
         write_bytes(self._file, f"{digest}\n{content}".encode())
 
     def _read(self, lines: list[bytes]) -> None:
@@ -36,23 +44,27 @@ class Journal:
                 fields = json.loads(line)
                 for counts in ("pixels", "images"):
                     fields[counts] = {int(key): count for key, count in fields[counts].items()}
-                self.done[fields["key"]] = Written(**fields)
+                self.before[fields["key"]] = Written(**fields)
             except (ValueError, TypeError, KeyError):
-                continue  # torn by the end of the run that wrote it
+                continue  # cut short by the end of the run that wrote it
 
-    def whole(self, key: str) -> Written | None:
-        """Return what became of an example if its files still are as they were written."""
-        written = self.done.get(key)
+    def complete(self, key: str) -> Written | None:
+        """Return what an earlier run wrote for an item if its files are still there with the same sizes."""
+        written = self.before.get(key)
         if written is None or written.error:
             return None
         try:
-            whole = all((self._root / name).stat().st_size == size for name, size in written.files.items())
+            complete = all((self._root / name).stat().st_size == size for name, size in written.files.items())
         except OSError:
             return None
-        return written if whole else None
+        return written if complete else None
 
     def add(self, done: list[Written]) -> None:
-        """Note some."""
+        """Append lines.
+
+        Raises:
+            OutputError: the disk is full.
+        """
         try:
             self._stream.writelines(json.dumps(vars(written)) + "\n" for written in done)
             self._stream.flush()
@@ -61,7 +73,7 @@ class Journal:
                 f"{shown(self._file)} cannot be written: {error.strerror}.", "Free some space."
             ) from error
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> ItemsDone:
         self._stream = self._file.open("a", encoding="utf-8")
         return self
 

@@ -1,4 +1,4 @@
-"""The contact sheet: a few photographs of each split above their labels, and the names of the labels' colours."""
+"""The contact sheet: a few photographs of each split above their labels, and a legend of the classes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _entries(table: ClassTable | None) -> list[tuple[str, tuple[int, int, int]]]
 def _legend_places(
     table: ClassTable | None, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> list[tuple[int, int]]:
-    """Return where each class stands below the pictures, flowing like words."""
+    """Return the place of each class in the legend, filled line by line."""
     places, left, down = [], _GAP, 0
     for name, _ in _entries(table):
         wide = 18 + int(font.getlength(name)) + 18
@@ -103,7 +103,7 @@ def _label(root: Path, photo: str, table: ClassTable) -> Image.Image | None:
 
 
 def _paste(sheet: Image.Image, picture: Image.Image | None, left: int, top: int) -> None:
-    """Put a picture into the middle of its square; an empty square where there is none."""
+    """Paste a picture into the middle of its square, or draw an empty square if there is none."""
     if picture is None:
         picture = Image.new("RGB", (_SIDE, _SIDE), _NO_LABEL)
     sheet.paste(picture, (left + (_SIDE - picture.width) // 2, top + (_SIDE - picture.height) // 2))

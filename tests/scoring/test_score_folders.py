@@ -9,13 +9,14 @@ from scipy.optimize import linear_sum_assignment
 
 from stego_cli.classes import numbered
 from stego_cli.errors import NoInputError, Stopped
+from stego_cli.images.ids import Ids
 from stego_cli.progress import Quiet
-from stego_cli.scoring import score as score_module
-from stego_cli.scoring.confusion import Ids
-from stego_cli.scoring.mask_pairs import Pair, walk_pairs
+from stego_cli.scoring import score_folders as module
+from stego_cli.scoring.comparison import Comparison
+from stego_cli.scoring.confusion import UNKNOWN_CLASSES, make_grid
+from stego_cli.scoring.mask_pairs import MaskPair, walk_pairs
 from stego_cli.scoring.result import Score, as_json, make_score
-from stego_cli.scoring.score import score
-from stego_cli.scoring.settings import ScoreSettings
+from stego_cli.scoring.score_folders import score_folders
 from stego_cli.scoring.tally import Sums
 from stego_cli.stop import Stop
 
@@ -25,10 +26,14 @@ def save(ids: object, file: Path, dtype: type = np.uint8) -> None:
     Image.fromarray(np.asarray(ids, dtype=dtype)).save(file)
 
 
-def run(folder: Path, classes: int | None = 3, stop: Stop | None = None, **more: object) -> Score:
+def run(
+    folder: Path, classes: int | None = 3, workers: int | None = None, stop: Stop | None = None, **more: object
+) -> Score:
     table = None if classes is None else numbered(classes)
-    settings = ScoreSettings(pred=folder / "pred", gt=folder / "gt", table=table, **more)  # type: ignore[arg-type]
-    return score(settings, Quiet(), stop or Stop())
+    grid = make_grid(classes or UNKNOWN_CLASSES, 255, None)
+    how = {"match": "hungarian", "mode": "honest", **more}
+    comparison = Comparison(folder / "pred", folder / "gt", table, grid, **how)  # type: ignore[arg-type]
+    return score_folders(comparison, workers, Quiet(), stop or Stop())
 
 
 def fill(folder: Path, count: int = 3, classes: int = 3) -> tuple[Ids, Ids]:
@@ -54,7 +59,7 @@ def test_one_matrix_over_the_whole_set(tmp_path: Path) -> None:
 def test_processes_and_a_single_one_come_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, count=120)
     alone = run(tmp_path, workers=1)
-    monkeypatch.setattr(score_module, "_FEW", 10)
+    monkeypatch.setattr(module, "_FEW", 10)
     shared = run(tmp_path, workers=2)
     assert as_json(alone) == as_json(shared)
     assert shared.images == 120
@@ -148,7 +153,7 @@ def test_mode_stego_where_classes_are_missing_and_clusters_too_many(seed: int) -
     counts[0, 0] = counts[0, 7] = 9
     sums = Sums(np.zeros((6, 257), dtype=np.int64))
     sums.counts[:5, :8] = counts
-    result = make_score(sums, ScoreSettings(pred=Path(), gt=Path(), table=numbered(5), mode="stego"))
+    result = make_score(sums, numbered(5), "hungarian", "stego")
     assert result.miou == pytest.approx(original_miou(counts[:, :5], extra=3))
     assert result.dropped == counts[:, 5:].sum()
 
@@ -184,7 +189,7 @@ def test_hidden_folders_and_overlays_are_passed_over(tmp_path: Path) -> None:
     fill(tmp_path, 1)
     save(np.zeros((6, 8)), tmp_path / "pred" / ".stego" / "a.png")
     save(np.zeros((6, 8)), tmp_path / "pred" / "0" / "0.overlay.jpg")
-    assert list(walk_pairs(tmp_path / "pred", tmp_path / "gt")) == [Pair("0/0", "0/0.png", "0/0.png")]
+    assert list(walk_pairs(tmp_path / "pred", tmp_path / "gt")) == [MaskPair("0/0", "0/0.png", "0/0.png")]
 
 
 def test_names_that_differ_in_the_case_of_the_suffix_alone_fail(tmp_path: Path) -> None:
