@@ -20,7 +20,7 @@ from stego_cli.commands import (
     segment,
     train,
 )
-from stego_cli.errors import StegoError
+from stego_cli.commands.base import StegoCommand
 
 _HELP = """Segment folders of photographs into classes that nobody had to label (STEGO).
 
@@ -38,16 +38,11 @@ Examples:
 
 
 class _Group(TyperGroup):
-    """A group that ends the process with the exit code of the error that a command raised."""
+    """The group of all commands; a second Ctrl-C ends the process at once."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  (typer's own context class differs between its versions)
         try:
             return super().invoke(ctx)
-        except StegoError as error:
-            from stego_cli.ui import show_error
-
-            show_error(error)
-            raise SystemExit(error.exit_code) from error
         except KeyboardInterrupt:
             from stego_cli.stop import leave
             from stego_cli.ui import Ui
@@ -66,17 +61,17 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List backbones and fetch their weights.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
-app.command("segment", help=segment.HELP)(segment.command)
-app.command("train", help=train.HELP)(train.command)
-app.command("export-onnx", help=export_onnx.HELP)(export_onnx.command)
-app.command("import-checkpoint", help=import_checkpoint.HELP)(import_checkpoint.command)
-app.command("prepare", help=prepare.HELP)(prepare.command)
-app.command("score", help=score.HELP)(score.command)
-app.command("evaluate", help=evaluate.HELP)(evaluate.command)
-app.command("correspond", help=correspond.HELP)(correspond.command)
-app.command("doctor", help=doctor.HELP)(doctor.command)
-models_app.command("list", help=models.LIST_HELP)(models.list_command)
-models_app.command("pull", help=models.PULL_HELP)(models.pull_command)
+app.command("segment", cls=StegoCommand, help=segment.HELP)(segment.command)
+app.command("train", cls=StegoCommand, help=train.HELP)(train.command)
+app.command("export-onnx", cls=StegoCommand, help=export_onnx.HELP)(export_onnx.command)
+app.command("import-checkpoint", cls=StegoCommand, help=import_checkpoint.HELP)(import_checkpoint.command)
+app.command("prepare", cls=StegoCommand, help=prepare.HELP)(prepare.command)
+app.command("score", cls=StegoCommand, help=score.HELP)(score.command)
+app.command("evaluate", cls=StegoCommand, help=evaluate.HELP)(evaluate.command)
+app.command("correspond", cls=StegoCommand, help=correspond.HELP)(correspond.command)
+app.command("doctor", cls=StegoCommand, help=doctor.HELP)(doctor.command)
+models_app.command("list", cls=StegoCommand, help=models.LIST_HELP)(models.list_command)
+models_app.command("pull", cls=StegoCommand, help=models.PULL_HELP)(models.pull_command)
 
 
 def _version(wanted: bool) -> None:
