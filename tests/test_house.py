@@ -25,7 +25,8 @@ ROOMS = [
     {"stego_cli.crf"},
     {"stego_cli.model"},
     {"stego_cli.images"},
-    {"stego_cli.stop", "stego_cli.progress", "stego_cli.settings", "stego_cli.classes"},
+    {"stego_cli.stop", "stego_cli.progress", "stego_cli.settings", "stego_cli.class_files"},
+    {"stego_cli.classes"},
     {"stego_cli.errors", "stego_cli.machine", "stego_cli.page", "stego_cli.palette", "stego_cli.processes"},
     {"stego_cli.text", "stego_cli.version"},
 ]

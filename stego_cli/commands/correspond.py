@@ -73,7 +73,7 @@ def command(
     require_writable_files(out, json_file)
 
     from stego_cli.correspond.describer import open_describer
-    from stego_cli.training.train import torch_device
+    from stego_cli.training.device import torch_device
 
     ui = Ui()
     describer = open_describer(run, backbone or DEFAULT_BACKBONE, res, torch_device(device), ui)
@@ -132,12 +132,15 @@ def _curves(
     from stego_cli.images.discover import find_photos
     from stego_cli.stop import Stop
     from stego_cli.text import shown
+    from stego_cli.training.context import RunContext
 
     folders = split_folders(data, split)
     found = find_photos(folders.photos)
     with Stop() as stop:
         paths = [found.root / photo.path for photo in found.photos]
-        agreement = label_agreement(describer, folders, paths, limit, seed, scratch, ui, stop)
+        agreement = label_agreement(
+            describer, folders, paths, limit, seed, RunContext(describer.device, scratch, ui, stop)
+        )
     for path, reason in agreement.failed:
         ui.warn(f"Left out {shown(path)}: {reason}.")
     pairings = list(agreement.base_rates)

@@ -126,15 +126,16 @@ def command(
     found = find_photos(photos if photos.is_file() else folders.photos, exclude=out)
     for path, reason in found.unreadable:
         ui.warn(f"The folder {shown(path)} cannot be read: {reason}.")
-    from stego_cli.training.ranks import speaks
+    from stego_cli.training.ranks import is_first_process
+    from stego_cli.training.run_folder import RunOptions
     from stego_cli.training.train import train
 
     with Stop() as stop:
         paths = [found.root / photo.path for photo in found.photos]
         labelled = folders if folders.labels else None
-        checkpoint = train(paths, out, settings, ui, stop, labelled, resume, overwrite, tensorboard)
-    failed = checkpoint.facts["photographs_failed"] + len(found.unreadable)
-    if speaks():
+        checkpoint = train(paths, out, settings, ui, stop, labelled, RunOptions(resume, overwrite, tensorboard))
+    failed = (checkpoint.provenance.photographs_failed or 0) + len(found.unreadable)
+    if is_first_process():
         ui.event("trained", run=str(out), classes=len(checkpoint.centroids), failed=failed)
         page = " (look at report.html)" if (out / "report.html").is_file() else ""
         ui.note(

@@ -1,4 +1,4 @@
-"""Where a point's features and codes correspond: the maps of the paper's figure 2, for any photographs.
+"""Where features and codes correspond to those of a point: the maps of the paper's figure 2, for any photographs.
 
 A point is described by bilinear interpolation between patches, and compared with every patch of every photograph.
 """
@@ -25,9 +25,9 @@ class PointMap:
     """How a photograph corresponds to a point.
 
     Attributes:
-        cosines: float32 (h, w), a patch each.
-        best: x and y of the patch centre where it is highest, in pixels of the photograph.
-        highest: the cosine there.
+        cosines: float32 (h, w), one for each patch, -1 to 1.
+        best: x and y of the centre of the patch with the highest cosine, pixels of the photograph.
+        highest: that cosine.
     """
 
     cosines: Tensor
@@ -37,7 +37,13 @@ class PointMap:
 
 @dataclass(frozen=True)
 class PhotoMaps:
-    """A photograph at work size, its own width and height, and a map for each point and each of "F" and "S"."""
+    """A photograph and its maps.
+
+    Attributes:
+        path: its file.
+        photo: its pixels at the size described, and its own size.
+        maps: for each point, by kind ("F" and, with a head, "S").
+    """
 
     path: Path
     photo: Decoded
@@ -50,13 +56,13 @@ def point_maps(
     """Compare points of the first photograph with all patches of all photographs.
 
     Args:
-        describer: of features and codes.
+        describer: computes features and codes.
         paths: photographs; the points lie in the first.
-        points: x and y, pixels of the first photograph as a viewer shows it, from its upper left corner.
-        progress: shown a stage.
+        points: x and y, pixels from the upper left corner of the first photograph, after EXIF orientation.
+        progress: shows a stage.
 
     Returns:
-        The maps, and the photographs that cannot be decoded with the reason of each.
+        The maps, and the photographs that cannot be decoded, each with the reason.
 
     Raises:
         UsageError: a point lies outside.
@@ -99,11 +105,11 @@ def _places(points: list[tuple[float, float]], photo: Decoded, path: Path) -> Te
 
 
 def at_places(grid: Tensor, places: Tensor) -> Tensor:
-    """Return what bilinear upsampling (align_corners=False) of a grid (h, w, C) gives at places.
+    """Return the values of bilinear upsampling (align_corners=False) of a grid at some places.
 
     Args:
-        grid: float32.
-        places: (P, 2), x and y as shares of width and height, 0 to 1.
+        grid: float32 (h, w, C).
+        places: float32 (P, 2), x and y as shares of width and height, 0 to 1.
 
     Returns:
         float32 (P, C).
@@ -115,7 +121,7 @@ def at_places(grid: Tensor, places: Tensor) -> Tensor:
 
 
 def compare(wanted: Tensor, grid: Tensor) -> Tensor:
-    """Return the cosines (P, h, w) of P points (P, C) with every patch of a grid (h, w, C)."""
+    """Return the cosines (P, h, w), -1 to 1, of P points (P, C) with every patch of a grid (h, w, C)."""
     height, width, _ = grid.shape
     return correspondence(wanted[None], grid.flatten(0, 1)[None])[0].reshape(-1, height, width)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stego_cli.crf import lattice, pydensecrf_engine, torch_engine
+from stego_cli.crf import pydensecrf_engine, torch_engine
+from stego_cli.crf.lattice import bilateral_features, build_lattice
 from stego_cli.errors import UsageError
 from stego_cli.settings import CrfSettings
 
@@ -58,8 +59,8 @@ def test_photographs_of_a_batch_do_not_see_each_other(scene):
 
 def bilateral_lattice(scene, *photos):
     images = np.stack([scene(photo, 32, 40, 2)[0] for photo in photos])
-    features = lattice.bilateral_features(torch.tensor(images), SETTINGS.bilateral_sxy, SETTINGS.bilateral_srgb)
-    return lattice.build(features, len(photos))
+    features = bilateral_features(torch.tensor(images), SETTINGS.bilateral_sxy, SETTINGS.bilateral_srgb)
+    return build_lattice(features, len(photos))
 
 
 def test_a_lattice_of_two_photographs_is_the_lattices_of_each_side_by_side(scene):
@@ -78,22 +79,22 @@ def test_the_weights_of_each_pixel_are_barycentric(scene):
 
 
 def test_the_lists_of_pixels_name_every_corner_once_under_its_vertex(scene):
-    grid = bilateral_lattice(scene, "canyon")
-    owners = torch.repeat_interleave(torch.arange(grid.count), torch.diff(grid.first).long())
-    assert torch.equal(grid.vertices.flatten()[grid.entries].long(), owners)
-    assert torch.equal(grid.entries.sort().values.long(), torch.arange(6 * 32 * 40))
-    assert torch.equal(grid.vertices.unique().long(), torch.arange(grid.count))
+    lattice = bilateral_lattice(scene, "canyon")
+    owners = torch.repeat_interleave(torch.arange(lattice.count), torch.diff(lattice.first_entry).long())
+    assert torch.equal(lattice.vertices.flatten()[lattice.entries].long(), owners)
+    assert torch.equal(lattice.entries.sort().values.long(), torch.arange(6 * 32 * 40))
+    assert torch.equal(lattice.vertices.unique().long(), torch.arange(lattice.count))
 
 
 def test_previous_is_where_next_comes_from(scene):
-    grid = bilateral_lattice(scene, "canyon")
+    lattice = bilateral_lattice(scene, "canyon")
     linked = 0
-    for following, previous in grid.neighbours[:, :, : grid.count].long():
-        here = (following < grid.count).nonzero().squeeze(1)
+    for following, previous in lattice.neighbours[:, :, : lattice.count].long():
+        here = (following < lattice.count).nonzero().squeeze(1)
         assert torch.equal(previous[following[here]], here)
-        assert (previous < grid.count).sum() == len(here)
+        assert (previous < lattice.count).sum() == len(here)
         linked += len(here)
-    assert linked > grid.count  # most vertices have neighbours
+    assert linked > lattice.count  # most vertices have neighbours
 
 
 def test_a_kernel_too_narrow_for_the_codes_is_refused_with_a_remedy(scene):

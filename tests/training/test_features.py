@@ -10,9 +10,10 @@ from stego_cli.model.backbones import backbone
 from stego_cli.model.vit import FrozenViT, build
 from stego_cli.progress import Quiet
 from stego_cli.stop import Stop
-from stego_cli.training.features import FeatureCache, compute_features
-from stego_cli.training.stream import survey
-from stego_cli.training.views import Cut
+from stego_cli.training.cached import compute_features
+from stego_cli.training.context import RunContext
+from stego_cli.training.features import FeatureCache
+from stego_cli.training.views import Cut, survey
 
 CPU = torch.device("cpu")
 
@@ -27,8 +28,8 @@ def small_vit() -> FrozenViT:
 def computed(
     vit: FrozenViT, paths: list[Path], scratch: Path, limit: int = 10**9, stop: Stop | None = None
 ) -> FeatureCache:
-    cut = Cut(64, vit.row.patch)
-    return compute_features(vit, survey(paths, cut), cut, CPU, Quiet(), stop or Stop(), limit, scratch)
+    context = RunContext(CPU, scratch, Quiet(), stop or Stop())
+    return compute_features(vit, survey(paths, Cut(64, vit.row.patch)), limit, context)
 
 
 def test_sampling_is_bilinear_as_grid_sample_has_it() -> None:

@@ -10,11 +10,12 @@ from stego_cli.model.vit import FrozenViT, build
 from stego_cli.progress import Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
+from stego_cli.training.context import RunContext
+from stego_cli.training.extraction import prepare_features
 from stego_cli.training.features import FeatureCache
-from stego_cli.training.live import LiveFeatures, prepare_features
-from stego_cli.training.ranks import ALONE
-from stego_cli.training.stream import autocast, survey
-from stego_cli.training.views import Cut
+from stego_cli.training.live import LiveFeatures
+from stego_cli.training.stream import autocast
+from stego_cli.training.views import Cut, survey
 
 CPU = torch.device("cpu")
 
@@ -36,7 +37,7 @@ def small_vit() -> FrozenViT:
 def prepared(vit: FrozenViT, paths: list[Path], run: Path, **settings: object) -> tuple[object, str]:
     recorder = Recorder()
     wanted = TrainSettings(res=64, **settings)
-    return prepare_features(vit, paths, wanted, run, CPU, recorder, Stop(), ALONE), recorder.said
+    return prepare_features(vit, paths, wanted, RunContext(CPU, run, recorder, Stop())), recorder.said
 
 
 def test_beyond_the_limit_features_are_computed_for_each_step_and_are_the_same(
