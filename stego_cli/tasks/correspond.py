@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from stego_cli.errors import UsageError, setting
 from stego_cli.images.atomic import require_writable_files, write_bytes
 from stego_cli.progress import Progress
-from stego_cli.settings import DEFAULT_BACKBONE
-from stego_cli.stop import Stop
+from stego_cli.settings import DEFAULT_BACKBONE, check_res
+from stego_cli.stop import NEVER, Stop
 from stego_cli.text import shown
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ class CorrespondTask:
             raise UsageError("is missing: a point of the first photograph to draw correspondences of", field="at")
         if len(self.at) * len(self.photos) > _MOST_ROWS:
             raise UsageError(f"A picture has at most {_MOST_ROWS} rows: points times photographs.")
-        if self.res is not None and self.res < 16:
-            raise UsageError(f"must be 16 or more, got {self.res}", field="res")
+        check_res(self.res)
         if not 1 <= self.limit <= _MOST_PHOTOS:
             raise UsageError(f"must be 1 to {_MOST_PHOTOS}, got {self.limit}", field="limit")
 
@@ -86,7 +85,7 @@ class CorrespondResult:
     failed: list[tuple[Path, str]]
 
 
-def correspond(task: CorrespondTask, progress: Progress, stop: Stop) -> CorrespondResult:
+def correspond(task: CorrespondTask, progress: Progress, stop: Stop = NEVER) -> CorrespondResult:
     """Draw correspondences of points, or precision and recall of predicting labels by correspondences.
 
     Args:

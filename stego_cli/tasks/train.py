@@ -10,7 +10,7 @@ from stego_cli.datasets.layout import training_folders
 from stego_cli.images.discover import find_photos
 from stego_cli.progress import Progress
 from stego_cli.settings import TrainSettings
-from stego_cli.stop import Stop
+from stego_cli.stop import NEVER, Stop
 from stego_cli.text import shown
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class TrainResult:
     is_first_process: bool
 
 
-def train(task: TrainTask, progress: Progress, stop: Stop) -> TrainResult:
+def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResult:
     """Train a head and a cluster probe on photographs and, where there are labels, a linear probe.
 
     Args:
