@@ -45,7 +45,7 @@ class TrainSettings:
     scheme: str = "auto"  # "auto" or "paper": how a step draws its pairs and finds the clusters (training/fit.py)
     backbone: str = DEFAULT_BACKBONE
     block: int | str | None = (
-        None  # 0-based block whose tokens are the features; None: the row's; "auto": chosen on the photographs
+        None  # 0-based, its tokens are the features; None: the row's; "auto": chosen on the photographs
     )
     token: Token = "feat"  # "feat": normed patch tokens of the block; "key": its attention keys
     res: int = DEFAULT_RES  # shorter side of a photograph, pixels, rounded to whole patches
