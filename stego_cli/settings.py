@@ -42,38 +42,40 @@ class CrfSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Everything that decides a trained head, given the photographs."""
+    """How a head and a cluster probe are trained, given the photographs."""
 
-    preset: str = "auto"  # the name that the other values came by
+    preset: str = "auto"  # the name of the preset that the other values come from
     scheme: str = "auto"  # "auto" or "paper": how a step draws its pairs and finds the clusters (training/fit.py)
     backbone: str = DEFAULT_BACKBONE
-    block: int | str | None = None  # 0-based block whose tokens are the features; None: the row's; "auto": found out
+    block: int | str | None = (
+        None  # 0-based, its tokens are the features; None: the row's; "auto": chosen on the photographs
+    )
     token: Token = "feat"  # "feat": normed patch tokens of the block; "key": its attention keys
     res: int = DEFAULT_RES  # shorter side of a photograph, pixels, rounded to whole patches
     crops: Crops = "none"  # "five": each photograph is used as five crops of it
     crop_ratio: float = 0.5  # a crop's share of the photograph's width and height
-    classes: int | None = None  # clusters K; None: as many as are found again and again
+    classes: int | None = None  # clusters K; None: the largest number whose clusters are stable
     code: int = 70  # width of the code
     steps: int = DEFAULT_STEPS  # updates of the head
-    batch: int = 32  # photographs an update
-    points: int = 11  # sampled points a side, as in the paper
-    neighbours: int = 7  # an image's positives are drawn from this many nearest
+    batch: int = 32  # photographs in an update
+    points: int = 11  # points x points are sampled from a photograph, as in the paper
+    neighbours: int = 7  # a photograph's positives are drawn from this many nearest ones
     permutations: int = 5  # negative pairings of a batch
     lr: float = 5e-4  # of the head
-    probe_lr: float = 5e-3  # of centroids that are trained beside the head (scheme "paper")
+    probe_lr: float = 5e-3  # of centroids that are trained together with the head (scheme "paper")
     dropout: float = 0.1
     centring: bool = True  # subtract each point's mean from F ("pointwise")
-    clamp: bool = True  # leave negative S without a gradient
+    clamp: bool = True  # give negative S no gradient
     weights: tuple[float, float, float] = (0.63, 0.25, 0.67)  # negative, inter, intra
     quantiles: tuple[float, float, float] = (0.95, 0.6, 0.5)  # of centred F, for each b; negative, inter, intra
     shifts: tuple[float, float, float] | None = None  # b itself, in the same order; None: from the quantiles
     whiten: int = 32  # F is computed on this many whitened principal components; 0: raw features
     restarts: int = 10  # of k-means
-    temperature: float = 5.0  # of the cluster probe's softmax: the more, the less a CRF changes
+    temperature: float = 5.0  # of the cluster probe's softmax: the higher, the less a CRF changes
     seed: int = 0
     device: str = "auto"
-    cache_memory_mb: int = 1024  # features beyond this go to a memory-mapped file
-    max_cache_gb: float = 64.0  # features beyond this are computed anew whenever they are needed
+    cache_memory_mb: int = 1024  # larger features go to a memory-mapped file
+    max_cache_gb: float = 64.0  # larger features are not kept but computed again at every step
 
     def __post_init__(self) -> None:
         check_classes(self.classes)

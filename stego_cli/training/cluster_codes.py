@@ -84,7 +84,7 @@ def _choose_classes(
     stability = next(each["stability"] for each in curve if each["classes"] == classes)
     progress.note(
         f"{classes} classes for {count} photograph{'' if count == 1 else 's'}: the largest number, up to {most}, whose "
-        f"classes are found again in other patches ({stability:.0%}; choose with --classes)."
+        f"classes are found again in other patches ({stability:.0%}). Another number can be given."
     )
     return replace(settings, classes=classes), tuple(curve)
 
