@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from stego_cli.classes import LARGEST_ID, ClassTable
 from stego_cli.errors import UsageError, setting
@@ -47,9 +47,7 @@ class TrainSettings:
     preset: str = "auto"  # the name of the preset that the other values come from
     scheme: str = "auto"  # "auto" or "paper": how a step draws its pairs and finds the clusters (training/fit.py)
     backbone: str = DEFAULT_BACKBONE
-    block: int | str | None = (
-        None  # 0-based, its tokens are the features; None: the row's; "auto": chosen on the photographs
-    )
+    block: int | str | None = None  # 0-based, gives the features; None: the row's; "auto": chosen on the photographs
     token: Token = "feat"  # "feat": normed patch tokens of the block; "key": its attention keys
     res: int = DEFAULT_RES  # shorter side of a photograph, pixels, rounded to whole patches
     crops: Crops = "none"  # "five": each photograph is used as five crops of it
@@ -236,6 +234,13 @@ class PrepareSettings:
             for field_name in ("labels", "classes", "palette"):
                 if getattr(self, field_name) is not None:
                     raise UsageError(f"{setting(field_name)} is for the data set folder; {self.name} has its own.")
+
+
+def check_choice(field: str, value: str, choices: object) -> None:
+    """Refuse a value that is none of `choices`, a Literal."""
+    *others, last = get_args(choices)
+    if value not in (*others, last):
+        raise UsageError(f"must be {', '.join(others)} or {last}, got {value!r}", field=field)
 
 
 def check_at_least(field: str, value: float | None, least: float) -> None:
