@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ _HUES = {"F": "#0072b2", "S": "#d55e00", "colour": "#777777"}
 _CURVE_POINTS = 1000
 
 
-def draw_maps(found: list[PhotoMaps], points: list[tuple[float, float]], names: dict[str, str]) -> bytes:
+def draw_maps(found: list[PhotoMaps], points: Sequence[tuple[float, float]], names: dict[str, str]) -> bytes:
     """Return a PNG: a row for each point and photograph, with the photograph and a heat map for each kind.
 
     Args:

@@ -5,8 +5,10 @@ A point is described by bilinear interpolation between patches, and compared wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +17,8 @@ from torch import Tensor
 from stego_cli.correspond.describer import Describer
 from stego_cli.errors import NoInputError, PhotoError, UsageError
 from stego_cli.images.decode import Decoded, decode
-from stego_cli.progress import Progress
 from stego_cli.text import shown
+from stego_cli.training.context import RunContext
 from stego_cli.training.correspondence import correspondence
 
 
@@ -51,7 +53,7 @@ class PhotoMaps:
 
 
 def point_maps(
-    describer: Describer, paths: list[Path], points: list[tuple[float, float]], progress: Progress
+    describer: Describer, paths: Sequence[Path], points: Sequence[tuple[float, float]], context: RunContext
 ) -> tuple[list[PhotoMaps], list[tuple[Path, str]]]:
     """Compare points of the first photograph with all patches of all photographs.
 
@@ -59,7 +61,7 @@ def point_maps(
         describer: computes features and codes.
         paths: photographs; the points lie in the first.
         points: x and y, pixels from the upper left corner of the first photograph, after EXIF orientation.
-        progress: shows a stage.
+        context: shows a stage; its `stop` is checked between photographs.
 
     Returns:
         The maps, and the photographs that cannot be decoded, each with the reason.
@@ -67,12 +69,14 @@ def point_maps(
     Raises:
         UsageError: a point lies outside.
         NoInputError: the first photograph cannot be decoded.
+        Stopped: a signal arrived.
     """
     found: list[PhotoMaps] = []
     failed: list[tuple[Path, str]] = []
     wanted: dict[str, Tensor] = {}
-    with progress.stage("Describing", len(paths), unit="photographs") as stage:
+    with context.progress.stage("Describing", len(paths), unit="photographs") as stage:
         for path in paths:
+            context.stop.check()
             stage.advance()
             try:
                 photo = decode(path, describer.res, describer.backbone.row.patch)
@@ -92,14 +96,28 @@ def point_maps(
     return found, failed
 
 
-def _places(points: list[tuple[float, float]], photo: Decoded, path: Path) -> Tensor:
+def best_patches(found: list[PhotoMaps], points: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
+    """Return plain data: for each photograph and point, by kind, the best patch and its cosine."""
+    return [
+        {
+            "photograph": shown(photo.path),
+            "at": list(point),
+            **{kind: {"best_at": list(each.best), "cosine": each.highest} for kind, each in maps.items()},
+        }
+        for photo in found
+        for point, maps in zip(points, photo.maps, strict=True)
+    ]
+
+
+def _places(points: Sequence[tuple[float, float]], photo: Decoded, path: Path) -> Tensor:
     """Return the points as shares of width and height, float32 (P, 2)."""
     width, height = photo.size
     for x, y in points:
         if not (0 <= x < width and 0 <= y < height):
             raise UsageError(
-                f"--at {x:g},{y:g} lies outside {shown(path)}, which is {width} x {height} pixels.",
+                f"{x:g},{y:g} lies outside {shown(path)}, which is {width} x {height} pixels.",
                 f"X is 0 to {width - 1} from the left, Y is 0 to {height - 1} from the top.",
+                field="at",
             )
     return torch.tensor([[(x + 0.5) / width, (y + 0.5) / height] for x, y in points])
 

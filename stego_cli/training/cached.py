@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stego_cli.errors import NoInputError, OutputError
+from stego_cli.errors import NoInputError, OutputError, setting
 from stego_cli.model.vit import FrozenViT
 from stego_cli.text import shown
 from stego_cli.training.context import RunContext
@@ -124,8 +124,8 @@ def _allocate(rows: int, width: int, limit: int, scratch: Path, ranks: Ranks) ->
         return tokens
     except OSError as error:
         raise OutputError(
-            f"The features' {size / 1e9:.1f} GB do not fit in {scratch}: {error.strerror or error}.",
-            "Give a smaller --max-cache, fewer photographs or a smaller --res.",
+            f"The features' {size / 1e9:.1f} GB do not fit in {shown(scratch)}: {error.strerror or error}.",
+            f"Give a smaller {setting('max_cache_gb')}, fewer photographs or a smaller {setting('res')}.",
         ) from error
     finally:
         if ranks.first and name[0] is not None:  # the data stay readable as long as they are mapped

@@ -8,7 +8,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from stego_cli import __version__
 from stego_cli.model.checkpoint import Checkpoint
 from stego_cli.model.provenance import ClassCandidate, MetricsLine, Provenance
 from stego_cli.progress import Progress
@@ -18,6 +17,7 @@ from stego_cli.training.fit import Fit
 from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
 from stego_cli.training.resolve import ResolvedBackbone
 from stego_cli.training.suggest import suggest_classes
+from stego_cli.version import __version__
 
 _KMEANS_SAMPLE = 40_000  # patches
 _MIN_CLASSES, _MAX_CLASSES = 4, 27  # suggested; 27 is CocoStuff27's number. Others must be asked for
@@ -84,7 +84,7 @@ def _choose_classes(
     stability = next(each["stability"] for each in curve if each["classes"] == classes)
     progress.note(
         f"{classes} classes for {count} photograph{'' if count == 1 else 's'}: the largest number, up to {most}, whose "
-        f"classes are found again in other patches ({stability:.0%}; choose with --classes)."
+        f"classes are found again in other patches ({stability:.0%}). Another number can be given."
     )
     return replace(settings, classes=classes), tuple(curve)
 

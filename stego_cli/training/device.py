@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from stego_cli.errors import UsageError
+from stego_cli.errors import UsageError, setting
 from stego_cli.training.ranks import own_gpu
 
 
@@ -23,6 +23,8 @@ def torch_device(name: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
-            f"--device {name} cannot be used: {str(error).splitlines()[0]}", "Use --device cpu or auto."
+            f"{name} cannot be used: {str(error).splitlines()[0]}",
+            f"Give {setting('device', 'cpu')} or {setting('device', 'auto')}.",
+            field="device",
         ) from error
     return device

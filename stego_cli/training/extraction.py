@@ -36,7 +36,7 @@ def _features(backbone: FrozenViT, found: Survey, settings: TrainSettings, conte
     views = f"{len(found.views)} {'photographs' if settings.crops == 'none' else 'crops'}"
     if size > settings.max_cache_gb * 1e9:
         context.progress.note(
-            f"Features of {views} would take {size / 1e9:.2f} GB, more than --max-cache {settings.max_cache_gb:g} GB: "
+            f"Features of {views} would take {size / 1e9:.2f} GB, more than the {settings.max_cache_gb:g} GB allowed: "
             "they are computed again at every step, which is slower."
         )
         return live_features(backbone, found, context)

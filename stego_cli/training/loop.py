@@ -64,7 +64,7 @@ def train_head(fit: Fit, sample: Tensor, state: ResumeState, watch: Watch, conte
     if (best := best_step(measured)) is not None and not collapsed:
         progress.warn(
             f"The codes were most compact at step {best} ({measured[best]:.3f}) and have become less compact since "
-            f"({measured[max(measured)]:.3f}): this looks over-trained. Try fewer --steps."
+            f"({measured[max(measured)]:.3f}): this looks over-trained. Train for fewer steps."
         )
     return last
 
@@ -80,5 +80,5 @@ def _collapse(metrics: StepMetrics) -> str:
     return (
         f"The codes are collapsing at step {metrics.step}: unrelated photographs correspond with "
         f"{metrics.correspondences[0]:.2f}, {metrics.rank:.1f} effective dimensions. Classes will be poor; use more "
-        "varied photographs, fewer --steps or another --backbone."
+        "varied photographs, fewer steps or another backbone."
     )

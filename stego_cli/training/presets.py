@@ -67,6 +67,6 @@ def preset_settings(preset: str, **given: Any) -> TrainSettings:  # noqa: ANN401
         UsageError: there is no such preset, or a value is out of range.
     """
     if preset not in PRESETS:
-        raise UsageError(f"--preset is {preset!r}; it is one of {', '.join(PRESETS)}.")
+        raise UsageError(f"must be one of {', '.join(PRESETS)}, got {preset!r}", field="preset")
     chosen = {name: value for name, value in given.items() if value is not None}
     return TrainSettings(**{"preset": preset, **PRESETS[preset], **chosen})

@@ -12,9 +12,10 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from stego_cli.errors import ModelError, UsageError
+from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.atomic import write_bytes
 from stego_cli.settings import TrainSettings
+from stego_cli.text import shown
 from stego_cli.training.fit import Fit
 
 RESUME_FILE = "resume.safetensors"
@@ -75,14 +76,14 @@ class ResumeState:
                 step = int(about["step"])
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (not a dict)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{file} is damaged: {error}.", "Delete it and train again.") from error
+            raise ModelError(f"{shown(file)} is damaged: {error}.", "Delete it and train again.") from error
         now = json.loads(json.dumps({"settings": asdict(self.settings), "photographs": self.source}))
         if now != then:
             changed = [k for k, v in now["settings"].items() if about["settings"].get(k) != v]
             changed += ["photographs or weights"] if self.source != about["photographs"] else []
             raise UsageError(
-                f"{self.folder} was begun with other {', '.join(changed)}; resuming would mix the two.",
-                "Give the same flags, or --overwrite to begin again.",
+                f"{shown(self.folder)} was begun with other {', '.join(changed)}; resuming would mix the two.",
+                f"Give the same settings, or {setting('overwrite', True)} to begin again.",
             )
         fit.head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
         state = fit.optimiser.state_dict()

@@ -7,10 +7,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from stego_cli.errors import UsageError
+from stego_cli.errors import UsageError, setting
 from stego_cli.images.atomic import remove_leftovers, require_writable
 from stego_cli.images.lock import hold
 from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, METRICS_FILE, MODEL_FILE
+from stego_cli.text import shown
 from stego_cli.training.ranks import Ranks
 from stego_cli.training.resume import RESUME_FILE
 
@@ -41,14 +42,21 @@ def check_run_folder(folder: Path, options: RunOptions) -> None:
     """
     unfinished = (folder / RESUME_FILE).is_file()
     if options.resume and not unfinished:
-        raise UsageError(f"{folder} has nothing to resume.", "Leave out --resume; a finished run needs none.")
+        raise UsageError(
+            f"{shown(folder)} has nothing to resume.",
+            f"Leave out {setting('resume', True)}; a finished run needs none.",
+        )
     if not options.resume and not options.overwrite:
         if unfinished:
             raise UsageError(
-                f"{folder} holds an unfinished run.", "Give --resume to continue it or --overwrite to begin again."
+                f"{shown(folder)} holds an unfinished run.",
+                f"Give {setting('resume', True)} to continue it or {setting('overwrite', True)} to begin again.",
             )
         if (folder / CONFIG_FILE).is_file():
-            raise UsageError(f"{folder} holds a run already.", "Give another --out, or --overwrite to replace it.")
+            raise UsageError(
+                f"{shown(folder)} holds a run already.",
+                f"Give another {setting('out')}, or {setting('overwrite', True)} to replace it.",
+            )
     require_writable(folder)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGTERM
 
 import torch
 
 from stego_cli.datasets.layout import Folders
-from stego_cli.errors import Stopped, UsageError
+from stego_cli.errors import Stopped, UsageError, setting
 from stego_cli.machine import cores
 from stego_cli.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from stego_cli.progress import Progress, Quiet
@@ -37,6 +38,19 @@ _WHITENING_SAMPLE = 60_000  # patches
 _NEW_RUN = RunOptions()
 
 
+@dataclass(frozen=True)
+class TrainedRun:
+    """The result of a training.
+
+    Attributes:
+        checkpoint: as it is in the run folder.
+        failed: photographs that could not be decoded: path and reason.
+    """
+
+    checkpoint: Checkpoint
+    failed: list[tuple[Path, str]]
+
+
 def train(
     paths: list[Path],
     folder: Path,
@@ -45,7 +59,7 @@ def train(
     stop: Stop,
     labels: Folders | None = None,
     options: RunOptions = _NEW_RUN,
-) -> Checkpoint:
+) -> TrainedRun:
     """Train a head and a cluster probe on photographs, and save them in a run folder.
 
     Args:
@@ -70,7 +84,7 @@ def train(
     if options.tensorboard:
         require_tensorboard()
     if labels is not None and not (labels.labels and labels.labels.is_dir()):
-        raise UsageError(f"--labels {shown(labels.labels or '')} is not a folder.")
+        raise UsageError(f"{shown(labels.labels or '')} is not a folder.", field="labels")
     check_run_folder(folder, options)
     with hold_run_folder(folder, ranks):
         try:
@@ -81,7 +95,7 @@ def train(
 
 def _train(
     paths: list[Path], settings: TrainSettings, labels: Folders | None, options: RunOptions, context: RunContext
-) -> Checkpoint:
+) -> TrainedRun:
     device, folder, progress, ranks = context.device, context.folder, context.progress, context.ranks
     torch.set_num_threads(max(1, cores() // ranks.count) if device.type == "cpu" else cores())
     backbone = resolve_backbone(paths, settings, context)
@@ -100,7 +114,7 @@ def _train(
         for _ in fit.run(lambda: context.stop.requested is not None):
             pass
         ranks.wait()  # until the first process has written the checkpoint
-        return load_checkpoint(folder)
+        return TrainedRun(load_checkpoint(folder), features.failed)
     watch = open_watch(fit, features, folder, options.tensorboard, progress)
     sample = features.random_tokens(SAMPLE, torch.Generator().manual_seed(settings.seed))
     last = train_head(fit, sample, state, watch, context)
@@ -115,10 +129,10 @@ def _train(
         raise Stopped(
             context.stop.requested or EXIT_CODES[SIGTERM],  # the signal may have reached only another process
             f"Stopped after step {fit.step} of {settings.steps}; {shown(folder)} holds a whole checkpoint of it.",
-            "Give the same command with --resume to do the remaining steps.",
+            f"The same again with {setting('resume', True)} does the remaining steps.",
         )
     (folder / RESUME_FILE).unlink(missing_ok=True)
-    return checkpoint
+    return TrainedRun(checkpoint, features.failed)
 
 
 def _fit_on(features: Features, settings: TrainSettings, context: RunContext) -> Fit:

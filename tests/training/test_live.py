@@ -50,7 +50,7 @@ def test_beyond_the_limit_features_are_computed_for_each_step_and_are_the_same(
     assert isinstance(kept, FeatureCache)
     assert isinstance(live, LiveFeatures)
     assert "Features of 4 photographs take 0 MB, kept in memory" in said_kept
-    assert "more than --max-cache 0 GB" in said_live
+    assert "more than the 0 GB allowed" in said_live
     assert live.paths == kept.paths
     assert torch.allclose(live.pooled, kept.pooled, atol=1e-3)
     assert len(live.random_tokens(10, torch.Generator())) == 10

@@ -89,7 +89,7 @@ def test_thirty_one_photographs_partly_grey_and_alike_train_with_labels_partly_m
     Image.fromarray(np.full((60, 80), 2, np.uint8)).save(tmp_path / "labels" / "03.png")
     folders = Folders(tmp_path / "photos", tmp_path / "labels")
     settings = TrainSettings(res=56, steps=4, restarts=1)
-    checkpoint = train(files, tmp_path / "run", settings, Quiet(), Stop(), folders)
+    checkpoint = train(files, tmp_path / "run", settings, Quiet(), Stop(), folders).checkpoint
     assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
     assert np.isfinite(checkpoint.centroids.numpy()).all()
     assert checkpoint.linear is not None
@@ -113,7 +113,7 @@ def test_the_papers_recipe_trains_on_crops_and_keeps_its_own_centroids(
     paths: list[Path], tmp_path: Path, real_weights: Path
 ) -> None:
     settings = preset_settings("paper-cocostuff27-vits8", backbone="focus-vits14", res=56, steps=4, classes=5)
-    checkpoint = train(paths[:2], tmp_path / "run", settings, Quiet(), Stop())
+    checkpoint = train(paths[:2], tmp_path / "run", settings, Quiet(), Stop()).checkpoint
     assert checkpoint.provenance.photographs == 2
     assert checkpoint.settings.batch == 10  # five crops of each
     assert checkpoint.centroids.shape == (5, 70)
@@ -156,7 +156,7 @@ def test_a_stopped_run_is_whole_and_resumes_to_the_same_bytes(
     with pytest.raises(Stopped) as caught:
         train(paths[:4], run, settings, Impatient(), stop)
     assert caught.value.exit_code == 130
-    assert "--resume" in str(caught.value.remedy)
+    assert "resume=True" in str(caught.value)
     assert load_checkpoint(run).provenance.steps_done == 5
 
     with pytest.raises(UsageError, match="unfinished"):
@@ -200,7 +200,7 @@ def test_collapsed_codes_are_reported(tmp_path: Path, paths: list[Path], real_we
     ("field", "value"), [("classes", 1), ("classes", 257), ("res", 8), ("steps", -1), ("token", "value")]
 )
 def test_settings_without_meaning_are_refused(field: str, value: object) -> None:
-    with pytest.raises(UsageError, match="--" + field):
+    with pytest.raises(UsageError, match=field):
         TrainSettings(**{field: value})
 
 

@@ -35,7 +35,9 @@ def require_tensorboard() -> None:
         UsageError: it is not.
     """
     if importlib.util.find_spec("tensorboard") is None:
-        raise UsageError("--tensorboard needs a package that is missing.", "pip install 'stego-cli[tensorboard]'")
+        raise UsageError(
+            "needs a package that is missing.", "pip install 'stego-cli[tensorboard]'", field="tensorboard"
+        )
 
 
 def event_files(run: Path) -> list[Path]:
