@@ -78,7 +78,9 @@ def _section(context: Any) -> str:  # noqa: ANN401  (as above)
             f"## {path} {{ #{path.removeprefix('stego ').replace(' ', '-')} }}",
             f"```text\n{usage}\n```",
             *_paragraphs(command.help or ""),
+            '<div class="options" markdown>',
             *(_table(title, rows) for title, rows in taken.panels),
+            "</div>",
         ]
     )
 
