@@ -13,24 +13,16 @@ PACKAGES = ("stego_cli", "export", "tests", "benchmarks", "docs", "tools")
 
 # Rooms that are still being built. The mark is strict: take a name out when its module is there.
 PLANNED = {
-    "stego_cli/crf/engines.py",
-    "stego_cli/datasets/catalogue.py",
     "stego_cli/inference/loaded.py",
     "stego_cli/inference/output_folder.py",
     "stego_cli/inference/outputs.py",
     "stego_cli/inference/predict.py",
     "stego_cli/inference/summary.py",
-    "stego_cli/tasks/",
     "stego_cli/tasks/discover.py",
     "stego_cli/tasks/evaluate.py",
     "stego_cli/tasks/model_choice.py",
     "stego_cli/tasks/segment.py",
     "stego_cli/tasks/train.py",
-    "stego_cli/training/cached.py",
-    "stego_cli/training/extraction.py",
-    "stego_cli/training/loop.py",
-    "stego_cli/training/resolve.py",
-    "stego_cli/training/run_folder.py",
 }
 
 
