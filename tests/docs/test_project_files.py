@@ -43,6 +43,12 @@ def test_workflows_test_every_version_of_python_that_the_package_names():
     assert tests["jobs"]["tests"]["strategy"]["matrix"]["python"] == named
 
 
+def test_the_markers_of_tests_are_described():
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    described = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert [marker for marker in options["markers"] if f"| `{marker.partition(':')[0]}` |" not in described] == []
+
+
 def test_pre_commit_accepts_its_configuration():
     check(sys.executable, "-m", "pre_commit", "validate-config")
 
