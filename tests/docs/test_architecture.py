@@ -13,6 +13,8 @@ PACKAGES = ("stego_cli", "export", "tests", "benchmarks", "docs", "tools")
 
 # Rooms that are still being built. The mark is strict: take a name out when its module is there.
 PLANNED = {
+    "stego_cli/api/",
+    "tests/api/",
     "stego_cli/inference/loaded.py",
     "stego_cli/inference/output_folder.py",
     "stego_cli/inference/outputs.py",
