@@ -24,7 +24,7 @@ ScoreMode = Literal["honest", "stego"]
 
 DEFAULT_BACKBONE = "focus-vits14"
 DEFAULT_RES = 320  # shorter side in pixels, the resolution of the paper's evaluation
-DEFAULT_STEPS = 250  # of training: short on purpose (docs/training.md)
+DEFAULT_STEPS = 250  # of training: short on purpose (docs/log/training.md)
 PAPER_TEMPERATURE = 2.0  # of the cluster probe's softmax in the published evaluation
 
 

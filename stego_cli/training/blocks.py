@@ -3,8 +3,8 @@
 The last block of a vision transformer is specialised in the task it was trained on, and often distinguishes patches
 badly; early blocks encode only colours and edges. The measure is how many directions a block's features effectively
 use: the exponential of the entropy of their spectrum, by which RankMe (Garrido et al., 2023) ranks whole networks. On
-CamVid it orders the default backbone's blocks as the models trained on them score (docs/training.md). It is meant for
-backbones that nobody has studied: a block named in the table of backbones was chosen with labels and by eye as well.
+CamVid it orders the default backbone's blocks as the models trained on them score (docs/log/training.md). It is meant
+for backbones that nobody has studied: a block named in the table of backbones was chosen with labels and by eye.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 In a long training the codes begin to separate what belongs together (the same road in another light), and clusters
 become less compact: the mean cosine of codes to their nearest centroid falls together with the models' scores
-(docs/training.md). No label is needed to measure it. In the first steps it also falls, by up to 3 %, while the models
-improve, because the codes move away from the features that they start from. So only a fall after the default number of
-steps counts.
+(docs/log/training.md). No label is needed to measure it. In the first steps it also falls, by up to 3 %, while the
+models improve, because the codes move away from the features that they start from. So only a fall after the default
+number of steps counts.
 """
 
 from __future__ import annotations

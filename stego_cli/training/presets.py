@@ -2,7 +2,7 @@
 
 The published values are those of the original's configuration files and of the settings stored in its checkpoints; b
 and weights are in the order negative, inter, intra. They were tuned for one backbone and data set each: with another
-backbone the published shifts make the codes collapse (docs/training.md). `auto` avoids that.
+backbone the published shifts make the codes collapse (docs/reference/presets.md). `auto` avoids that.
 """
 
 from __future__ import annotations

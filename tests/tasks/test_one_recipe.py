@@ -44,10 +44,7 @@ def wide_model(tiny_model, tmp_path_factory):
 def undefined_model(tiny_model, tmp_path_factory):
     """A model that takes the logarithm of brightness below a limit, which dark pixels make NaN."""
     limit = helper.make_tensor("limit", TensorProto.FLOAT, [], [8.0])
-    nodes = [
-        helper.make_node("Sub", ["scores", "limit"], ["above"]),
-        helper.make_node("Log", ["above"], ["changed"]),
-    ]
+    nodes = [helper.make_node("Sub", ["scores", "limit"], ["above"]), helper.make_node("Log", ["above"], ["changed"])]
     return changed(tiny_model, tmp_path_factory.mktemp("undefined") / "undefined.onnx", nodes, [limit])
 
 
