@@ -135,17 +135,18 @@ OUTPUTS = {
     "probabilities": Output(".probs.npz", _probabilities, needs_log_probs=True),
 }
 
+BESIDE = tuple(name for name in OUTPUTS if name != MASK)  # those that are written on request
+
 
 def require_outputs(names: tuple[str, ...]) -> None:
-    """Refuse names that are no rows of OUTPUTS.
+    """Refuse names that are not in BESIDE.
 
     Raises:
         UsageError: there is one.
     """
-    choices = [name for name in OUTPUTS if name != MASK]
     for name in names:
-        if name not in choices:
-            raise UsageError(f"there is no output {name!r}; there are {', '.join(choices)}", field="also")
+        if name not in BESIDE:
+            raise UsageError(f"must be of {', '.join(BESIDE)}, got {name!r}", field="also")
 
 
 def place(mask: str, output: str) -> str:

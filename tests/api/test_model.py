@@ -92,6 +92,8 @@ def test_what_is_no_picture_is_refused_with_its_name(model, tmp_path):
         model.predict(tmp_path / "broken.jpg")
     with pytest.raises(stego_cli.PhotoError, match="missing"):
         model.predict(tmp_path / "missing.jpg")
+    with pytest.raises(stego_cli.PhotoError, match="without pixels"):
+        model.predict(np.zeros((0, 5, 3), np.uint8))
     for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), 7):
         with pytest.raises(stego_cli.UsageError, match="image: must be a path"):
             model.predict(wrong)

@@ -42,7 +42,7 @@ def test_sessions_of_one_thread_run_side_by_side_and_give_the_same(tiny_model):
     images = pictures(8)
     expected = Session.from_file(tiny_model, "cpu").log_probs(images)
     single = Session.from_file(tiny_model, "cpu", threads=1)
-    assert single._session.get_session_options().intra_op_num_threads == 1
+    assert single.threads == 1
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda image: single.log_probs(image[None])[0], images))
     assert np.allclose(found, expected, atol=1e-6)
