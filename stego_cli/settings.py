@@ -13,15 +13,14 @@ from typing import Literal, get_args
 from stego_cli.classes import LARGEST_ID, ClassTable
 from stego_cli.errors import UsageError, setting
 
-Match = Literal["hungarian", "identity", "majority"]
-ScoreMode = Literal["honest", "stego"]
-CutCrops = Literal["five", "random"]
-
 Probe = Literal["cluster", "linear"]
 Precision = Literal["fp32", "fp16", "int8"]
 Protocol = Literal["stego", "full"]
 Token = Literal["feat", "key"]
-Crops = Literal["none", "five"]
+Crops = Literal["none", "five"]  # of photographs in training
+CutCrops = Literal["five", "random"]  # of photographs that are prepared
+Match = Literal["hungarian", "identity", "majority"]
+ScoreMode = Literal["honest", "stego"]
 
 DEFAULT_BACKBONE = "focus-vits14"
 DEFAULT_RES = 320  # shorter side in pixels, the resolution of the paper's evaluation
@@ -48,9 +47,7 @@ class TrainSettings:
     preset: str = "auto"  # the name of the preset that the other values come from
     scheme: str = "auto"  # "auto" or "paper": how a step draws its pairs and finds the clusters (training/fit.py)
     backbone: str = DEFAULT_BACKBONE
-    block: int | str | None = (
-        None  # 0-based, its tokens are the features; None: the row's; "auto": chosen on the photographs
-    )
+    block: int | str | None = None  # 0-based, gives the features; None: the row's; "auto": chosen on the photographs
     token: Token = "feat"  # "feat": normed patch tokens of the block; "key": its attention keys
     res: int = DEFAULT_RES  # shorter side of a photograph, pixels, rounded to whole patches
     crops: Crops = "none"  # "five": each photograph is used as five crops of it
@@ -241,9 +238,9 @@ class PrepareSettings:
 
 def check_choice(field: str, value: str, choices: object) -> None:
     """Refuse a value that is none of `choices`, a Literal."""
-    allowed = get_args(choices)
-    if value not in allowed:
-        raise UsageError(f"must be {' or '.join(map(repr, allowed))}, got {value!r}", field=field)
+    *others, last = get_args(choices)
+    if value not in (*others, last):
+        raise UsageError(f"must be {', '.join(others)} or {last}, got {value!r}", field=field)
 
 
 def check_at_least(field: str, value: float | None, least: float) -> None:

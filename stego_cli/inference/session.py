@@ -44,6 +44,7 @@ class Session:
     """A loaded model. Threads may run it at the same time.
 
     Attributes:
+        name: of its file.
         info: its metadata.
         device: "cpu", "cuda:N" or "tensorrt:N", what it really runs on.
         why: the reason for that device, in words.
@@ -55,6 +56,7 @@ class Session:
         import onnxruntime as ort
 
         ort.set_default_logger_severity(4)  # its errors are raised as well, and reported in our words
+        self.name = name
         self.device, self.why = providers.choose(device)
         self.threads = threads or cores()
         self._options = _options(self.threads)
@@ -101,6 +103,18 @@ class Session:
             remedy = f"Export the run first: `stego export-onnx {file}`." if file.is_dir() else None
             raise ModelError(f"The model {file} cannot be read: {error.strerror or error}.", remedy) from error
         return cls(content, str(file), device, threads)
+
+    def require_probe(self, probe: Probe) -> None:
+        """Refuse a probe that the model does not have.
+
+        Raises:
+            UsageError: it has none of that name.
+        """
+        if not self.info.names(probe):
+            raise UsageError(
+                f"{self.name} has no {probe} probe.",
+                f"Train one with {setting('labels')}, or leave out {setting('probe')}.",
+            )
 
     @property
     def gpu(self) -> int | None:
