@@ -79,7 +79,8 @@ class StegoError(Exception):
         return _MARK.sub(named, message), _MARK.sub(named, self.remedy or "")
 
     def __str__(self) -> str:
-        return " ".join(filter(None, self.told()))
+        message, remedy = self.told()
+        return f"{message.removesuffix('.')}. {remedy}" if remedy else message
 
 
 class UsageError(StegoError):

@@ -163,11 +163,6 @@ def show_error(error: StegoError, name: SettingName = in_python) -> None:
         ui.line(remedy)
 
 
-def figure(value: float, digits: int = 2) -> str:
-    """Return a figure as text; one that is undefined (NaN) is "-"."""
-    return "-" if value != value else f"{value:.{digits}f}"  # NaN alone differs from itself
-
-
 def write_line(text: str) -> None:
     """Write a line for machines; a reader that has gone away (`| head`), or was never there, silences the rest.
 

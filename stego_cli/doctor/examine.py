@@ -15,7 +15,6 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from stego_cli import __version__
 from stego_cli.crf import ENGINES, Engine
 from stego_cli.doctor.findings import Finding, Status, guarded, size
 from stego_cli.inference.devices.driver import Driver, find_driver
@@ -24,6 +23,7 @@ from stego_cli.model.backbones import BACKBONES
 from stego_cli.model.weights import cache_folder, local_weights
 from stego_cli.settings import DEFAULT_BACKBONE
 from stego_cli.text import shown
+from stego_cli.version import __version__
 
 # What needs each package; nothing works without the first two.
 _PACKAGES = {

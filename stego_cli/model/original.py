@@ -25,8 +25,9 @@ from stego_cli.images.atomic import require_writable, sha256, write_bytes
 from stego_cli.model.backbones import BACKBONES, Backbone
 from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, Checkpoint, save_checkpoint
 from stego_cli.model.head import Head
+from stego_cli.model.provenance import Provenance
 from stego_cli.model.torch_archive import Record, StoredTensor, TorchArchive
-from stego_cli.settings import DEFAULT_RES, PAPER_TEMPERATURE, TrainSettings
+from stego_cli.settings import DEFAULT_RES, PAPER_TEMPERATURE, Token, TrainSettings
 from stego_cli.text import shown
 
 _BACKBONES = {
@@ -35,7 +36,7 @@ _BACKBONES = {
     ("vit_base", 16): "dino-vitb16",
     ("vit_base", 8): "dino-vitb8",
 }
-_TOKENS = {"feat": "feat", "KK": "key"}
+_TOKENS: dict[str, Token] = {"feat": "feat", "KK": "key"}
 _TABLES = {"cocostuff27": "cocostuff27", "cityscapes": "cityscapes", "potsdam": "potsdam3"}
 _PRETRAINING_SIDE = 224  # pixels; DINO's table of position embeddings is for images of this side
 _MOST_CLASSES = 256  # that a mask can hold
@@ -48,7 +49,7 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
     """Read a checkpoint of the original STEGO and write it as the run folder `run`.
 
     Nothing in `file` is executed. Of the result's settings only backbone, block, token, classes and code are the
-    checkpoint's; the others are defaults. Its own configuration is kept in `facts["imported"]`.
+    checkpoint's; the others are defaults. Its own configuration is kept in `provenance.imported`.
 
     Raises:
         ModelError: it is damaged, lacks something, holds what this tool does not support, or asks to run code.
@@ -85,7 +86,7 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
         weights_sha256=sha256(run / BACKBONE_FILE),
         res=DEFAULT_RES,
         settings=settings,
-        facts={"imported": {"file": shown(file.name), "sha256": digest, "configuration": source.config}},
+        provenance=Provenance(imported={"file": shown(file.name), "sha256": digest, "configuration": source.config}),
         linear=linear,
         linear_names=names.names if names else (),
         linear_palette=tuple(names.colours) if names else (),
@@ -130,7 +131,7 @@ class _Source:
         row = BACKBONES[_BACKBONES[str(model), int(str(patch))]]
         return replace(row, source="run", about="DINO, as the imported checkpoint carries it")
 
-    def token(self) -> str:
+    def token(self) -> Token:
         """Return the kind of its features."""
         kind = self._setting("dino_feat_type")
         if kind not in _TOKENS:

@@ -77,6 +77,7 @@ def interpreted(cases, tmp_path_factory):
     return dict(np.load(folder / "results.npz"))
 
 
+@pytest.mark.pydensecrf
 def test_the_kernels_refine_photographs_as_pydensecrf_does(cases, interpreted):
     scenes = zip(*cases["photos"], strict=True)
     expected = np.stack([pydensecrf_engine.refine_one(image, planes, SETTINGS) for image, planes in scenes])
@@ -152,6 +153,7 @@ def test_without_a_gpu_the_engine_says_so_in_a_sentence(scene, monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.pydensecrf
 def test_on_a_gpu_it_refines_as_pydensecrf_does(scene):
     settings = CrfSettings()
     scenes = [scene(photo, 96, 128, sharpness) for photo in PHOTOS for sharpness in (2, 20)]

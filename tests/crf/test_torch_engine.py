@@ -17,6 +17,7 @@ SETTINGS = CrfSettings()
 
 @pytest.mark.parametrize("sharpness", [2, 20], ids=["soft", "sharp"])
 @pytest.mark.parametrize("photo", PHOTOS)
+@pytest.mark.pydensecrf
 def test_it_refines_as_pydensecrf_does(scene, photo, sharpness):
     image, log_probs = scene(photo, 96, 128, sharpness)
     refined = torch_engine.refine(image[None], log_probs[None], SETTINGS, 1)[0]
@@ -28,6 +29,7 @@ def test_it_refines_as_pydensecrf_does(scene, photo, sharpness):
     assert (refined.argmax(0) != log_probs.argmax(0)).any()  # it did something
 
 
+@pytest.mark.pydensecrf
 def test_other_kernels_than_the_default_ones_agree_too(scene):
     settings = CrfSettings(3, gaussian_sxy=2.5, gaussian_compat=1.5, bilateral_sxy=20, bilateral_srgb=9)
     image, log_probs = scene("cat", 64, 48, 10)
@@ -39,6 +41,7 @@ def test_other_kernels_than_the_default_ones_agree_too(scene):
 # pydensecrf pads pixels to a multiple of four with black ones in the corner, which a black image has there anyway.
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (7, 1), (40, 24)])
 @pytest.mark.parametrize("classes", [1, 3, 256])
+@pytest.mark.pydensecrf
 def test_a_constant_image_of_any_shape_and_number_of_classes_is_refined_as_by_pydensecrf(height, width, classes):
     image = np.zeros((height, width, 3), np.uint8)
     scores = np.random.default_rng(1).normal(size=(classes, height, width)).astype(np.float32)
