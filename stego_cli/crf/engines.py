@@ -49,11 +49,6 @@ class Engine:
     releases_gil: bool
     remedy: str
 
-    @property
-    def threads(self) -> bool:
-        """The same as `releases_gil`, for callers that still look rows up."""
-        return self.releases_gil
-
     def missing(self) -> str | None:
         """Return why this engine cannot be used here, or None."""
         try:
@@ -160,10 +155,3 @@ def _check(images: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: 
         raise ValueError("log-probabilities must be finite")
     if min(settings.gaussian_sxy, settings.bilateral_sxy, settings.bilateral_srgb) < _NARROWEST:
         raise ValueError(f"deviations must be at least {_NARROWEST}")
-
-
-def choose_engine(name: str, on_gpu: bool = False) -> tuple[str, str]:
-    """Return the name of `resolve_engine`'s choice, and why: for callers that do not hold an `Engine` yet."""
-    notes: list[str] = []
-    engine = resolve_engine(name, on_gpu, notes.append)
-    return engine.name, notes[0].removeprefix(f"CRF engine {engine.name} (").removesuffix(").") if notes else name

@@ -17,7 +17,7 @@ import torch
 
 from stego_cli.errors import ModelError
 from stego_cli.model.original import import_checkpoint
-from stego_cli.model.torch_file import Record, StoredTensor, TorchArchive
+from stego_cli.model.torch_archive import Record, StoredTensor, TorchArchive
 
 ORIGINAL = runpy.run_path(str(Path(__file__).parents[1] / "golden" / "original_checkpoint.py"))
 
