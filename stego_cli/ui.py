@@ -98,7 +98,7 @@ class Ui:
 
 
 class _Bar:
-    """A bar with a rate of its own: rich knows bytes and nothing, photographs want photographs/s."""
+    """A bar with a rate of its own: rich has one for bytes alone, and photographs are counted in photographs/s."""
 
     def __init__(self, bars: RichProgress, task: TaskID, unit: str) -> None:
         self._bars, self._task, self._unit = bars, task, unit
@@ -175,14 +175,24 @@ def _console(stderr: bool) -> Console:
         def on_broken_pipe(self) -> None:  # rich's own ends the process
             _silence(sys.stderr if stderr else sys.stdout)
 
-    # In a notebook too it is a stream: rich's own output there would be a block of HTML for each line.
-    return Lasting(stderr=stderr, highlight=False, emoji=False, force_jupyter=False)
+    # A notebook is a stream too: rich would write a block of HTML for each line there. Its streams call themselves
+    # terminals, but cannot move a cursor.
+    terminal = False if _in_notebook() else None
+    return Lasting(stderr=stderr, highlight=False, emoji=False, force_jupyter=False, force_terminal=terminal)
 
 
-def show_error(error: StegoError, name: SettingName = in_python) -> None:
-    """Show what went wrong and what to do about it; `name` writes the settings that the error mentions."""
-    ui = Ui()
+def show_error(error: StegoError, name: SettingName = in_python, as_json: bool = False) -> None:
+    """Show what went wrong and what to do about it.
+
+    Args:
+        error: what a task raised.
+        name: writes the settings that the error mentions.
+        as_json: also emit an event on standard output.
+    """
+    ui = Ui(as_json)
     message, remedy = error.told(name)
+    with contextlib.suppress(OutputError):  # which may be the very error
+        ui.event("error", message=message, remedy=remedy or None, exit_code=error.exit_code)
     if error.exit_code < 128:
         ui.line(f"Error: {message}", style="bold red")
     else:  # somebody stopped it, which is no error

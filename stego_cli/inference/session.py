@@ -55,7 +55,7 @@ class Session:
     def __init__(self, content: bytes, name: str, device: str, threads: int | None = None) -> None:
         import onnxruntime as ort
 
-        ort.set_default_logger_severity(4)  # its errors are raised as well, and reported in our words
+        ort.set_default_logger_severity(4)  # its errors are also raised, and then reported here
         self.name = name
         self.device, self.why = providers.choose(device)
         self.threads = threads or cores()
@@ -168,7 +168,7 @@ class Session:
 
     def _on_gpu(self, content: bytes, name: str, asked: str) -> ort.InferenceSession:
         """Start on a GPU; where that fails, `auto` goes on with the CPU, and anything else is an error."""
-        on_cpu = self._on_cpu(content, name)  # tells a bad model from a bad GPU, and a model's precision
+        on_cpu = self._on_cpu(content, name)  # shows whether the model is bad, not the GPU, and the model's precision
         kind = self.device.partition(":")[0]
         half = _info(on_cpu, name).precision == "fp16"
         cache = cache_folder() / "tensorrt" / hashlib.sha256(content).hexdigest()[:16]
@@ -192,7 +192,7 @@ class Session:
     def _started(self, content: bytes, chain: list[Any]) -> ort.InferenceSession:
         import onnxruntime as ort
 
-        # Without the fallback it would go on with other providers by itself, and print so.
+        # With the fallback it would take other providers without asking, and print that.
         return ort.InferenceSession(content, self._options, providers=chain, enable_fallback=0)
 
 
@@ -201,9 +201,9 @@ def _options(threads: int) -> ort.SessionOptions:
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    # Idle threads spinning for work would take the cores from decoding and refining.
+    # Idle threads that spin would take the cores from decoding and refining.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Weights in other files would be looked for in the current folder, and no hash would cover them: look nowhere.
+    # Weights in other files would be read from the current folder, and no hash would cover them: read none.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     return options
 
