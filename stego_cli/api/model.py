@@ -89,8 +89,8 @@ class Model:
         patch = self._session.info.patch
         path = Path(image) if isinstance(image, str | os.PathLike) else None
         try:
-            if path is not None:
-                decoded, picture = decode(path, recipe.res, patch), partial(decode_whole, path)
+            if isinstance(image, str | os.PathLike):
+                decoded, picture = decode(Path(image), recipe.res, patch), partial(decode_whole, Path(image))
             else:
                 rgb = _in_rgb(image)
                 decoded, picture = at_work_size(rgb, recipe.res, patch), partial(Image.Image.copy, rgb)
