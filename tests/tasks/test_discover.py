@@ -17,7 +17,6 @@ def stopped():
     return stop
 
 
-@pytest.mark.weights
 def test_a_stop_keeps_nothing_and_speaks_of_no_run_to_resume(stopped, real_weights, photos_folder, tmp_path):
     target = tmp_path / "model.onnx"
     settings = TrainSettings(classes=3, steps=2, res=56, device="cpu")

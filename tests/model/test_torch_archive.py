@@ -4,7 +4,6 @@ import argparse
 import collections
 import os
 import pickle
-import runpy
 import struct
 import tarfile
 import zipfile
@@ -17,9 +16,8 @@ import torch
 
 from stego_cli.errors import ModelError
 from stego_cli.model.original import import_checkpoint
-from stego_cli.model.torch_file import Record, StoredTensor, TorchArchive
-
-ORIGINAL = runpy.run_path(str(Path(__file__).parents[1] / "golden" / "original_checkpoint.py"))
+from stego_cli.model.torch_archive import Record, StoredTensor, TorchArchive
+from tests.support import original_checkpoint
 
 
 class Calls:
@@ -239,7 +237,7 @@ def test_what_is_no_zip_of_torch_is_refused(tmp_path: Path) -> None:
 def test_an_unsupported_configuration_is_refused_by_name(
     changes: dict[str, Any], sentence: str, tmp_path: Path
 ) -> None:
-    ORIGINAL["save"](tmp_path / "x.ckpt", {}, **changes)
+    original_checkpoint.save(tmp_path / "x.ckpt", {}, **changes)
     with pytest.raises(ModelError, match=sentence):
         import_checkpoint(tmp_path / "x.ckpt", tmp_path / "run")
 

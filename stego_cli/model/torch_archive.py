@@ -1,9 +1,9 @@
-"""A file of `torch.save`, read without running anything that it asks for.
+"""Reading a file of `torch.save` without executing anything in it.
 
-Such a file is a zip of raw storages and one pickle, and a pickle is a program that may call any function by name. Here
-a name is never looked up: the few that describe tensors and dicts stand for classes of this module, those of the
-libraries that checkpoints mention become inert records, and every other name ends the reading. Tensors stay references
-until they are asked for, so optimiser states and the like cost nothing; their bounds are checked then.
+Such a file is a zip archive of raw storages and one pickle, and a pickle is a program that may call any function by
+name. Here no name is looked up: the few that describe tensors and dicts are mapped to classes of this module, those of
+the libraries that checkpoints mention become inert records, and any other name is refused. A tensor is read only when
+it is asked for, with a check of its bounds, so optimiser states and the like cost nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ELEMENTS = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-# Packages whose objects sit among a checkpoint's hyper-parameters and callbacks. What they hold is kept as data.
+# Packages with objects among a checkpoint's hyper-parameters and callbacks. Their content is kept as data.
 _INERT_PACKAGES = frozenset(
     {"omegaconf", "pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "typing"}
 )
@@ -51,14 +51,14 @@ _INERT = frozenset(
         for name in ("dict", "list", "tuple", "set", "frozenset", "str", "int", "float", "bool", "bytes", "object")
     }
 )
-# Opcodes that checkpoints have no use for: arbitrary classes by older ways, extension codes, buffers kept elsewhere.
+# Opcodes that no checkpoint needs: older ways to arbitrary classes, extension codes, buffers outside the file.
 _FORBIDDEN_OPCODES = frozenset(
     {"INST", "OBJ", "EXT1", "EXT2", "EXT4", "PERSID", "BYTEARRAY8", "NEXT_BUFFER", "READONLY_BUFFER"}
 )
 
 
 class Record:
-    """Stands for an object of a foreign class: keeps its state, and never becomes that class.
+    """Stands for an object of a foreign class: has its state, without that class's code.
 
     Attributes:
         state: the attributes that the object had.
@@ -77,10 +77,10 @@ class Record:
         self.state[key] = value
 
     def append(self, value: object) -> None:
-        """Drop an item: nothing is read from foreign lists."""
+        """Drop an item: no foreign list is needed."""
 
     def extend(self, values: object) -> None:
-        """Drop items, likewise."""
+        """Drop items: see `append`."""
 
 
 class _Mapping(dict[Any, Any]):
@@ -95,7 +95,7 @@ class _Mapping(dict[Any, Any]):
         pass
 
 
-# Whatever a pickle can name has a `__setstate__`, which is all that unpickling then touches: it cannot change a class.
+# All classes that a pickle can name have a `__setstate__`, so that unpickling cannot set attributes of a class.
 class _Elements:
     """The type of a storage's elements."""
 
@@ -113,7 +113,7 @@ class _Storage:
 
 
 class StoredTensor:
-    """Where a tensor lies in the archive: as the file says, unchecked until it is read."""
+    """Where a tensor is in the archive, as the file describes it; not checked before it is read."""
 
     def __init__(self, storage: object, offset: object, shape: object, strides: object, *rest: object) -> None:
         self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
@@ -122,7 +122,7 @@ class StoredTensor:
         raise pickle.UnpicklingError("a tensor has no state")
 
     def sizes(self) -> tuple[int, ...]:
-        """Return its shape; () if what the file says is none."""
+        """Return its shape; () if the file describes none."""
         if not isinstance(self.shape, tuple) or not all(type(size) is int for size in self.shape):
             return ()
         return self.shape
@@ -131,7 +131,7 @@ class StoredTensor:
 class _Parameter:
     """Unwraps a parameter to its tensor."""
 
-    def __new__(cls, data: object, *rest: object) -> Any:  # noqa: ANN401  (what it stands for, not an instance)
+    def __new__(cls, data: object, *rest: object) -> Any:  # noqa: ANN401  (the data, not an instance)
         return data
 
     def __setstate__(self, state: object) -> None:
@@ -144,7 +144,7 @@ class _Forbidden(Exception):  # noqa: N818  (never leaves this module)
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  (a class or an element type)
-        """Return what stands for a name; nothing is imported, and no attribute is ever looked up."""
+        """Return the substitute for a name; nothing is imported, and no attribute is looked up."""
         if (module, name) in (("collections", "OrderedDict"), ("collections", "defaultdict")):
             return _Mapping
         if module == "torch" and name in _ELEMENTS:
@@ -170,10 +170,10 @@ class TorchArchive:
     """An open file of `torch.save`; a context manager.
 
     Attributes:
-        content: what was saved, with `StoredTensor` for tensors and `Record` for objects of foreign classes.
+        content: the saved object, with `StoredTensor` for tensors and `Record` for objects of foreign classes.
 
-    Raises (when made):
-        ModelError: it cannot be read, is not such a file, is damaged, or its pickle asks for what none needs.
+    Raises (in the constructor):
+        ModelError: the file cannot be read, is not such an archive, is damaged, or its pickle names what none needs.
     """
 
     def __init__(self, file: Path) -> None:
@@ -188,7 +188,7 @@ class TorchArchive:
             self._entries = {info.filename: info for info in self._zip.infolist()}
             self._folder = self._only_folder()
             if self._folder + "byteorder" in self._entries and self._bytes("byteorder") != b"little":
-                raise ModelError(f"{self._name} was written on a big-endian machine, which is not read.")
+                raise ModelError(f"{self._name} was written on a big-endian machine, which is not supported.")
             self.content = self._load()
         except BaseException:
             self._zip.close()
@@ -218,14 +218,14 @@ class TorchArchive:
         assert isinstance(strides, tuple)
         raw = bytearray(self._bytes(f"data/{storage.key}"))
         count = len(raw) // storage.dtype.itemsize
-        # Also without repeated elements: a few bytes must not unfold into a huge tensor.
+        # No repeated elements either (strides of 0): a few bytes must not become a huge tensor.
         needed = offset + 1 + sum((size - 1) * step for size, step in zip(shape, strides, strict=False))
         if len(strides) != len(shape) or needed > count or torch.Size(shape).numel() > count or 0 in shape:
             raise self.damaged(f"{name} reaches beyond its data")
         flat = torch.frombuffer(raw, dtype=storage.dtype, count=count)
         tensor = torch.as_strided(flat, shape, strides, offset).to(torch.float32).clone().contiguous()
         if not bool(torch.isfinite(tensor).all()):
-            raise ModelError(f"{self._name} holds values in {name} that are not finite: its training failed.")
+            raise ModelError(f"{self._name} has values in {name} that are not finite: its training failed.")
         return tensor
 
     def damaged(self, reason: str) -> ModelError:
@@ -238,7 +238,7 @@ class TorchArchive:
         if begins == b"PK\x03\x04":
             return self.damaged("its end is missing")
         return ModelError(
-            f"{self._name} is not a checkpoint: no zip archive, which is how torch saves since version 1.6.",
+            f"{self._name} is not a checkpoint: no zip archive, the format of torch since version 1.6.",
             "Give a .ckpt of the original STEGO. One of an older torch must be saved again with a newer one.",
         )
 
@@ -249,7 +249,7 @@ class TorchArchive:
         return found[0].removesuffix("data.pkl")
 
     def _bytes(self, entry: str) -> bytes:
-        """Return the bytes of an entry, which lies in the archive as it is: what is compressed could be a bomb."""
+        """Return the bytes of an entry, which must not be compressed: it could be a bomb."""
         info = self._entries.get(self._folder + entry)
         if info is None:
             raise self.damaged(f"{_brief(entry)} is missing")
@@ -257,7 +257,7 @@ class TorchArchive:
             raise ModelError(f"{self._name} is not one that torch wrote: {entry} is compressed or encrypted.")
         try:
             return self._zip.read(info)
-        except Exception as error:  # zipfile has many; all mean that
+        except Exception as error:  # zipfile has errors of many kinds for it
             raise self.damaged(_brief(error)) from error
 
     def _load(self) -> Any:  # noqa: ANN401  (whatever was saved)
@@ -273,12 +273,12 @@ class TorchArchive:
                 f"{self._name} is refused: it asks for {error}, which no checkpoint needs; nothing of it was run.",
                 "Get the checkpoint from those who published it.",
             ) from error
-        except Exception as error:  # a damaged pickle can end in nearly any
+        except Exception as error:  # a damaged pickle can raise nearly any
             raise self.damaged(f"its pickle cannot be read ({_brief(error) or type(error).__name__})") from error
 
 
 def _check_opcodes(program: bytes) -> None:
-    """Refuse opcodes that are not needed, and a memo index that would make the unpickler take memory by itself."""
+    """Refuse opcodes that are not needed, and a memo index that makes the unpickler allocate memory."""
     for opcode, argument, _ in pickletools.genops(program):
         if opcode.name in _FORBIDDEN_OPCODES:
             raise _Forbidden(f"the opcode {opcode.name}")
@@ -287,5 +287,5 @@ def _check_opcodes(program: bytes) -> None:
 
 
 def _brief(thing: object) -> str:
-    """Return a description that fits in a sentence, however long what the file says is."""
+    """Return a description that is short enough for a sentence."""
     return " ".join(str(thing).split())[:100].rstrip(".")
