@@ -127,6 +127,7 @@ class ScoreSettings:
     classes: ClassTable | None = None  # None: those of the data set; without one, as many as the labels use
     ignore: int | Literal["auto"] | None = "auto"  # label value of no class; "auto": the data set's; None: no value
     remap: dict[int, int] | None = None  # label value to class, -1 for none; values not listed are of no class
+    palette: Path | None = None  # file of colours and names, for labels that are colour pictures
     match: Match = "hungarian"
     mode: ScoreMode = "honest"
     strict: bool = False  # a mask of another size than its label fails instead of being resized

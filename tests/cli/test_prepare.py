@@ -16,26 +16,10 @@ from PIL import Image
 
 import export
 from stego_cli import settings
-from stego_cli.app import app
 from stego_cli.classes import TABLES
 from stego_cli.training import linear_probe
 
 OFFICIAL = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "datasets" / "archives.py")))
-
-
-@pytest.fixture
-def stego(tmp_path, monkeypatch, capfd):
-    """The whole command in this process, for speed."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            app(list(map(str, words)), prog_name="stego")
-        said = capfd.readouterr()
-        return subprocess.CompletedProcess(words, end.value.code, said.out, said.err)
-
-    return run
 
 
 @pytest.fixture
