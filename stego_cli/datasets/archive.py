@@ -158,6 +158,7 @@ class _Zip:
     def __init__(self, file: Path) -> None:
         self._file, self._zip = file, zipfile.ZipFile(file)
         self.sizes: dict[str, int] = {}
+        self._members: dict[str, zipfile.ZipInfo] = {}
         try:
             for member in self._zip.infolist():
                 self._add(member)
@@ -178,13 +179,14 @@ class _Zip:
             raise SourceError(
                 f"{shown(self._file)} is refused: {shown(member.filename)} is a device, a pipe or the like."
             )
-        elif not member.is_dir():
-            self.sizes[member.filename] = member.file_size
+        elif not member.is_dir() and not member.filename.endswith("\\"):
+            name = member.filename.replace("\\", "/")  # as the format demands, and not all programs on Windows write
+            self.sizes[name], self._members[name] = member.file_size, member
 
     def read(self, name: str) -> bytes:
         _require_small(name, self.sizes[name], self._file)
         with _sentence(self._file, name):
-            return self._zip.read(name)
+            return self._zip.read(self._members[name])
 
     def pieces(self, name: str) -> Iterator[bytes]:
         if content := self.read(name):

@@ -104,7 +104,7 @@ def packed_colours(image: Image.Image) -> Packed:
     """
     _decoded(image)
     rgba = np.asarray(image.convert("RGBA"))
-    packed = rgba[..., 0].astype(np.uint32) << 16 | rgba[..., 1].astype(np.uint32) << 8 | rgba[..., 2]
+    packed: Packed = rgba[..., 0].astype(np.uint32) << 16 | rgba[..., 1].astype(np.uint32) << 8 | rgba[..., 2]
     alpha = rgba[..., 3]
     if alpha.min(initial=255) < 255:
         if ((alpha > 0) & (alpha < 255)).any():

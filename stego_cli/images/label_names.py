@@ -7,7 +7,7 @@ import unicodedata
 # What the name of a label may end or begin with, apart from the name of its photograph.
 _LABEL_WORDS = (
     "annot", "annotation", "annotations", "classes", "gt", "gtcoarse", "gtcoarse_labelids", "gtcoarse_labeltrainids",
-    "gtfine", "gtfine_labelids", "gtfine_labeltrainids", "groundtruth", "ground_truth", "l", "label", "label_ids",
+    "gtfine", "gtfine_labelids", "gtfine_labeltrainids", "groundtruth", "ground_truth", "label", "label_ids",
     "label_train_ids", "labelids", "labelmap", "labels", "labeltrainids", "mask", "masks", "seg", "segm",
     "segmentation", "segmentations", "semantic", "target", "trainids",
 )  # fmt: skip
