@@ -26,12 +26,14 @@ from stego_cli.datasets.shapes import Drawing, read_annotations, read_labelme, t
 from stego_cli.datasets.source import LABELS, Files
 from stego_cli.errors import PhotoError, SourceError, UsageError
 from stego_cli.images.discover import with_masks
+from stego_cli.images.label_files import open_label
 from stego_cli.images.label_names import folded
 from stego_cli.progress import Progress
 from stego_cli.settings import PrepareSettings
 from stego_cli.text import shown
 
 _EXAMPLES = 3  # pairs that are shown
+_LOOKED_AT, _FEW = 5, 64  # pictures that are opened to see whether they are labels; values or colours of a label
 _LISTS = r"(?:.*/)?ImageSets/Segmentation/([^/]+)\.txt"  # of VOC and CVAT
 
 
@@ -54,6 +56,8 @@ def find(files: Files, settings: PrepareSettings, progress: Progress) -> Invento
         UsageError: the palette file is broken, the classes do not fit the labels, or it is unclear what labels mean.
     """
     pairing = pair_up(files, settings.label_pattern, settings.labels is not None)
+    if not pairing.labels and pairing.twins and all(_few_values(files, name) for name in pairing.twins[:_LOOKED_AT]):
+        pairing = pair_up(files, twins_are_labels=True)
     if not pairing.photos:
         raise SourceError(f"There is no photograph in {files.given}.")
     labels = _labels(pairing, settings, files, progress)
@@ -84,6 +88,15 @@ def find(files: Files, settings: PrepareSettings, progress: Progress) -> Invento
         sides=sides,
         strict=False,
     )
+
+
+def _few_values(files: Files, name: str) -> bool:
+    """Return whether a picture has as few values or colours as a label, and not as many as a photograph."""
+    try:
+        label = open_label(files.read(name), name)
+        return len(np.unique(label.colours() if label.in_colour else label.ids())) <= _FEW
+    except (PhotoError, SourceError):
+        return False
 
 
 def _labels(pairing: Pairing, settings: PrepareSettings, files: Files, progress: Progress) -> _Labels:

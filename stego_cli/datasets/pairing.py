@@ -57,6 +57,8 @@ class Pairing:
         classes: names of the folders of labels that are classes; empty if labels mirror the photographs.
         others: files that look like labels and belong to no photograph.
         passed_over: number of pictures that are neither: instances, overlays, pictures in other folders.
+        twins: photographs of a lossless format, each with the name of a JPEG beside it but for the suffix; they may be
+            labels.
     """
 
     photos: list[Place]
@@ -64,15 +66,19 @@ class Pairing:
     classes: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     passed_over: int = 0
+    twins: list[str] = field(default_factory=list)
 
 
-def pair_up(names: Iterable[str], pattern: str | None = None, elsewhere: bool = False) -> Pairing:
+def pair_up(
+    names: Iterable[str], pattern: str | None = None, elsewhere: bool = False, twins_are_labels: bool = False
+) -> Pairing:
     """Find photographs and their labels.
 
     Args:
         names: of all files.
         pattern: of the name of a label, with {stem} and optionally {folder} of its photograph; None: the usual ones.
         elsewhere: labels are only below the folder `source.LABELS`.
+        twins_are_labels: take `twins` as labels of the photographs beside them.
     """
     names = sorted(names)
     inside = [place_of(name) for name in names if not name.startswith((f"{LABELS}/", f"{LISTS}/"))]
@@ -81,6 +87,8 @@ def pair_up(names: Iterable[str], pattern: str | None = None, elsewhere: bool = 
     if pattern is not None:
         return _by_pattern(photos, names, pattern)
     beside = _beside(photos)
+    if twins_are_labels:
+        beside |= dict.fromkeys(_twins(photos), True)
     photos = [place for place in photos if place.name not in beside]
     candidates = _given_labels(names)
     if not elsewhere:
@@ -95,7 +103,8 @@ def pair_up(names: Iterable[str], pattern: str | None = None, elsewhere: bool = 
         if place.name not in used and place.suffix != SHAPES and _keys_of_label(place)[-1].stem not in stems
     ]
     known = {*used, *others, *(place.name for place in photos)}
-    return Pairing(photos, labels, classes, others, sum(place.name not in known for place in pictures))
+    passed_over = sum(place.name not in known for place in pictures)
+    return Pairing(photos, labels, classes, others, passed_over, _twins(photos))
 
 
 def _given_labels(names: Iterable[str]) -> list[Place]:
@@ -128,6 +137,16 @@ def _beside(photos: list[Place]) -> dict[str, bool]:
             if shorter and (place.above, place.with_split, shorter) in stems:
                 found[place.name] = is_label
     return found
+
+
+def _twins(photos: list[Place]) -> list[str]:
+    """Return the photographs of lossless formats that a JPEG beside them has the name of, but for the suffix."""
+    lossy = {(place.above, place.with_split, folded(place.stem)) for place in photos if place.suffix in LOSSY_SUFFIXES}
+    return [
+        place.name
+        for place in photos
+        if place.suffix in LABEL_READERS and (place.above, place.with_split, folded(place.stem)) in lossy
+    ]
 
 
 def _may_be_label(place: Place, beside: dict[str, bool]) -> bool:

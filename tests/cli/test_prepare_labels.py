@@ -64,11 +64,16 @@ PAIRED = {
 }
 
 
-@pytest.mark.parametrize("layout", PAIRED)
-@pytest.mark.parametrize("kind", ["folder", "zip", "windows zip", "unpacked windows zip"])
+KINDS = [("folder", layout) for layout in PAIRED]
+KINDS += [
+    (kind, layout)
+    for kind in ("zip", "windows zip", "unpacked windows zip")
+    for layout in ("folders below one folder", "mask beside", "voc")
+]
+
+
+@pytest.mark.parametrize(("kind", "layout"), KINDS)
 def test_photographs_and_labels_are_paired_by_their_names(prepared, tmp_path, layout, kind) -> None:
-    if kind != "folder" and layout not in ("folders below one folder", "mask beside", "voc"):
-        pytest.skip("the names are the same in an archive")
     files = {}
     for index, (photo, label) in enumerate(PAIRED[layout].items()):
         files |= {photo: PHOTO[index], label: OFFICIAL.png((IDS + index) % 3)}
@@ -118,6 +123,34 @@ def test_splits_of_the_folders_are_kept_under_one_name(prepared, tmp_path, layou
     for index, split in enumerate(("train", "val", "test")):
         assert np.array_equal(OFFICIAL.values(tmp_path / f"out/labels/{split}/a.png"), (IDS + index) % 3)
         assert about["splits"][split]["labels"] == 1
+
+
+def test_labels_of_the_same_name_beside_photographs_are_told_by_their_content(prepared, tmp_path) -> None:
+    files = {"x/a.jpg": PHOTO[0], "x/a.png": PNG, "x/b.jpg": PHOTO[1], "x/b.png": PNG, "x/c.jpg": PHOTO[2]}
+    ended, about = prepared(files, "--val", 0)
+    assert ended.returncode == 0, ended.stderr
+    assert (len(photos(tmp_path)), about["splits"]["train"]["labels"]) == (3, 2)
+    shutil.rmtree(tmp_path / "given")
+    own = OFFICIAL.png(np.asarray(OFFICIAL.picture(SIZE, 9)))
+    ended, about = prepared({"a.jpg": PHOTO[0], "a.png": own, "b.jpg": PHOTO[1], "b.png": PNG}, "--val", 0)
+    assert len(photos(tmp_path)) == 4
+
+
+def test_labels_may_be_in_an_archive_of_their_own(prepared, tmp_path) -> None:
+    OFFICIAL.as_zip({"export/a.png": PNG, "export/b.png": PNG}, tmp_path / "labels.zip")
+    ended, about = prepared({"a.jpg": PHOTO[0], "b.jpg": PHOTO[1]}, "--labels", "labels.zip", "--val", 0)
+    assert ended.returncode == 0, ended.stderr
+    assert about["splits"]["train"]["labels"] == 2
+
+
+def test_a_dry_run_shows_pairs_and_classes_before_any_work(prepared, tmp_path) -> None:
+    files = {f"images/{name}.jpg": PHOTO[seed] for seed, name in enumerate("abcd")}
+    files |= {f"masks/{name}.png": OFFICIAL.png(IDS * np.uint8(50)) for name in "abcd"}
+    ended, about = prepared(files, "--dry-run", "--val", 0)
+    assert (ended.returncode, about) == (0, None)
+    assert "images/a.jpg - masks/a.png; images/b.jpg - masks/b.png; images/c.jpg - masks/c.png." in ended.stderr
+    assert "0 - 0, 50 - 1, 100 - 2" in ended.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_instances_overlays_and_coloured_labels_are_passed_over_and_counted(prepared, tmp_path) -> None:
