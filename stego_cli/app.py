@@ -1,4 +1,4 @@
-"""The Typer app: registers the commands and maps errors to exit codes; nothing else."""
+"""The Typer app: a table of the commands; nothing else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stego_cli import __version__
 from stego_cli.commands import (
     correspond,
     doctor,
@@ -21,11 +20,9 @@ from stego_cli.commands import (
     train,
 )
 from stego_cli.commands.base import StegoCommand
+from stego_cli.version import __version__
 
 _HELP = """Segment folders of photographs into classes that nobody had to label (STEGO).
-
-Exit codes: 0 all done; 1 internal error; 2 usage; 3 finished, some inputs failed; 4 no input; 5 model refused; 6 output
-cannot be written; 130 and 143 stopped by a signal.
 
 \b
 Examples:
@@ -34,6 +31,9 @@ Examples:
   stego export-onnx ./run                        write stego.onnx, which segment then uses
   stego segment ./more --out ./masks2 --model stego.onnx
   stego doctor                                   does everything work on this machine?
+
+Exit codes: 0 all done; 1 internal error; 2 usage; 3 finished, some inputs failed; 4 no input; 5 model refused; 6 output
+cannot be written; 130 and 143 stopped by a signal.
 """
 
 
@@ -58,18 +58,23 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help needs no rich, which keeps `stego --help` instant
+    context_settings={"max_content_width": 100},
 )
 models_app = typer.Typer(help="List backbones and fetch their weights.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
-app.command("segment", cls=StegoCommand, help=segment.HELP)(segment.command)
-app.command("train", cls=StegoCommand, help=train.HELP)(train.command)
-app.command("export-onnx", cls=StegoCommand, help=export_onnx.HELP)(export_onnx.command)
-app.command("import-checkpoint", cls=StegoCommand, help=import_checkpoint.HELP)(import_checkpoint.command)
-app.command("prepare", cls=StegoCommand, help=prepare.HELP)(prepare.command)
-app.command("score", cls=StegoCommand, help=score.HELP)(score.command)
-app.command("evaluate", cls=StegoCommand, help=evaluate.HELP)(evaluate.command)
-app.command("correspond", cls=StegoCommand, help=correspond.HELP)(correspond.command)
-app.command("doctor", cls=StegoCommand, help=doctor.HELP)(doctor.command)
+_COMMANDS: dict[str, Any] = {
+    "segment": segment,
+    "train": train,
+    "export-onnx": export_onnx,
+    "import-checkpoint": import_checkpoint,
+    "prepare": prepare,
+    "score": score,
+    "evaluate": evaluate,
+    "correspond": correspond,
+    "doctor": doctor,
+}
+for _name, _module in _COMMANDS.items():
+    app.command(_name, cls=StegoCommand, help=_module.HELP)(_module.command)
 models_app.command("list", cls=StegoCommand, help=models.LIST_HELP)(models.list_command)
 models_app.command("pull", cls=StegoCommand, help=models.PULL_HELP)(models.pull_command)
 

@@ -1,7 +1,7 @@
 """Names, colours and void values of the classes of the known data sets.
 
 Class i is the i-th name. Label files of these data sets must have these numbers, and `void` for pixels of no class;
-other numbers are changed to these with a remapping (see docs/scoring.md).
+other numbers are changed to these with a remapping (see docs/how-to/score.md).
 """
 
 from __future__ import annotations

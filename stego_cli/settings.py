@@ -1,24 +1,30 @@
-"""One frozen settings object a task; commands build them, library functions read them.
+"""What a task is asked to do: one frozen settings object each, complete when it is built.
 
-Every field is plain data, so that a settings object goes into JSON as it is (`dataclasses.asdict`).
+A field has the name of the command's flag and of the Python API's keyword. Settings of training and export are kept
+with their results, so each of their fields is plain JSON (`dataclasses.asdict`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from stego_cli.classes import LARGEST_ID, ClassTable
 from stego_cli.errors import UsageError, setting
 
+Probe = Literal["cluster", "linear"]
+Precision = Literal["fp32", "fp16", "int8"]
+Protocol = Literal["stego", "full"]
+Token = Literal["feat", "key"]
+Crops = Literal["none", "five"]  # of photographs in training
+CutCrops = Literal["five", "random"]  # of photographs that are prepared
 Match = Literal["hungarian", "identity", "majority"]
 ScoreMode = Literal["honest", "stego"]
-CutCrops = Literal["five", "random"]
 
 DEFAULT_BACKBONE = "focus-vits14"
 DEFAULT_RES = 320  # shorter side in pixels, the resolution of the paper's evaluation
-DEFAULT_STEPS = 250  # of training: short on purpose (docs/training.md)
+DEFAULT_STEPS = 250  # of training: short on purpose (docs/log/training.md)
 PAPER_TEMPERATURE = 2.0  # of the cluster probe's softmax in the published evaluation
 
 
@@ -36,86 +42,122 @@ class CrfSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Everything that decides a trained head, given the photographs."""
+    """How a head and a cluster probe are trained, given the photographs."""
 
-    preset: str = "auto"  # the name that the other values came by
+    preset: str = "auto"  # the name of the preset that the other values come from
     scheme: str = "auto"  # "auto" or "paper": how a step draws its pairs and finds the clusters (training/fit.py)
     backbone: str = DEFAULT_BACKBONE
-    block: int | str | None = None  # 0-based block whose tokens are the features; None: the row's; "auto": found out
-    token: str = "feat"  # "feat": normed patch tokens of the block; "key": its attention keys
+    block: int | str | None = None  # 0-based, gives the features; None: the row's; "auto": chosen on the photographs
+    token: Token = "feat"  # "feat": normed patch tokens of the block; "key": its attention keys
     res: int = DEFAULT_RES  # shorter side of a photograph, pixels, rounded to whole patches
-    crops: str = "none"  # "five": each photograph is used as five crops of it
+    crops: Crops = "none"  # "five": each photograph is used as five crops of it
     crop_ratio: float = 0.5  # a crop's share of the photograph's width and height
-    classes: int | None = None  # clusters K; None: as many as are found again and again
+    classes: int | None = None  # clusters K; None: the largest number whose clusters are stable
     code: int = 70  # width of the code
     steps: int = DEFAULT_STEPS  # updates of the head
-    batch: int = 32  # photographs an update
-    points: int = 11  # sampled points a side, as in the paper
-    neighbours: int = 7  # an image's positives are drawn from this many nearest
+    batch: int = 32  # photographs in an update
+    points: int = 11  # points x points are sampled from a photograph, as in the paper
+    neighbours: int = 7  # a photograph's positives are drawn from this many nearest ones
     permutations: int = 5  # negative pairings of a batch
     lr: float = 5e-4  # of the head
-    probe_lr: float = 5e-3  # of centroids that are trained beside the head (scheme "paper")
+    probe_lr: float = 5e-3  # of centroids that are trained together with the head (scheme "paper")
     dropout: float = 0.1
     centring: bool = True  # subtract each point's mean from F ("pointwise")
-    clamp: bool = True  # leave negative S without a gradient
+    clamp: bool = True  # give negative S no gradient
     weights: tuple[float, float, float] = (0.63, 0.25, 0.67)  # negative, inter, intra
     quantiles: tuple[float, float, float] = (0.95, 0.6, 0.5)  # of centred F, for each b; negative, inter, intra
     shifts: tuple[float, float, float] | None = None  # b itself, in the same order; None: from the quantiles
     whiten: int = 32  # F is computed on this many whitened principal components; 0: raw features
     restarts: int = 10  # of k-means
-    temperature: float = 5.0  # of the cluster probe's softmax: the more, the less a CRF changes
+    temperature: float = 5.0  # of the cluster probe's softmax: the higher, the less a CRF changes
     seed: int = 0
     device: str = "auto"
-    cache_memory_mb: int = 1024  # features beyond this go to a memory-mapped file
-    max_cache_gb: float = 64.0  # features beyond this are computed anew whenever they are needed
+    cache_memory_mb: int = 1024  # larger features go to a memory-mapped file
+    max_cache_gb: float = 64.0  # larger features are not kept but computed again at every step
 
     def __post_init__(self) -> None:
-        if self.classes is not None and not 2 <= self.classes <= 256:
-            raise UsageError(f"--classes is {self.classes}; a mask holds 2 to 256 classes.")
-        if self.res < 16:
-            raise UsageError(f"--res is {self.res}; the shorter side must be at least 16 pixels.")
+        check_classes(self.classes)
+        check_res(self.res)
         if self.steps < 0:
-            raise UsageError(f"--steps is {self.steps}; it must be 0 (cluster the raw head) or more.")
-        if self.token not in ("feat", "key"):
-            raise UsageError(f"--token is {self.token!r}; it is 'feat' or 'key'.")
+            raise UsageError(
+                f"must be 0 (cluster the codes of an untrained head) or more, got {self.steps}", field="steps"
+            )
+        check_choice("token", self.token, Token)
         if isinstance(self.block, str) and self.block != "auto":
-            raise UsageError(f"--block is {self.block!r}; it is a number or 'auto'.")
-        if self.crops not in ("none", "five"):
-            raise UsageError(f"--crops is {self.crops!r}; it is 'none' or 'five'.")
+            raise UsageError(f"must be a number or 'auto', got {self.block!r}", field="block")
+        check_choice("crops", self.crops, Crops)
 
 
 @dataclass(frozen=True)
 class ExportSettings:
     """How a checkpoint becomes a model file."""
 
-    precision: str = "fp32"  # "fp32", "fp16" or "int8"
+    precision: Precision = "fp32"
     flip: bool = False  # average the code with that of the mirrored photograph
 
     def __post_init__(self) -> None:
-        if self.precision not in ("fp32", "fp16", "int8"):
-            raise UsageError(f"--precision is {self.precision!r}; it is 'fp32', 'fp16' or 'int8'.")
+        check_choice("precision", self.precision, Precision)
 
 
 @dataclass(frozen=True)
 class SegmentSettings:
-    """Everything that decides a mask, given the photograph and the model, and how the run is done."""
+    """Which photographs get masks, from which model, and how."""
 
-    model: Path
     photos: Path
     out: Path
-    res: int | None = None  # shorter side, pixels; None: the model's own
-    crf: CrfSettings | None = field(default_factory=CrfSettings)  # None: no CRF
-    crf_engine: str = "auto"  # a key of stego_cli.crf.CHOICES; engines give equal masks
-    probe: str = "cluster"
-    overlay: bool = False
-    probabilities: bool = False  # keep x.probs.npz beside each mask
+    model: Path | None = None  # None: see stego_cli.tasks.model_choice
+    classes: int | None = None  # of a model that has to be discovered; None: as many as recur
+    crf: bool = True
+    crf_engine: str = "auto"  # one of stego_cli.crf.CHOICES; engines give equal masks
+    probe: Probe = "cluster"
+    overlay: bool = False  # also write x.overlay.jpg beside each mask
+    keep_probabilities: bool = False  # also write x.probs.npz beside each mask
+    also: tuple[str, ...] = ()  # more rows of stego_cli.inference.outputs.OUTPUTS to write beside each mask
+    res: int | None = None  # shorter side at work, pixels; None: the model's own
     device: str = "auto"
-    batch_size: int | None = None  # None: chosen from the device
+    batch_size: int | Literal["auto"] = "auto"  # photographs of one shape that a device gets at once
     workers: int | None = None  # photographs refined at once; None: one a core
-    overwrite: bool = False
+    overwrite: bool = False  # make all masks again, and a discovered model
+    shard: str | None = None  # "I/N": part I of N, where several runs share one output folder
+    since: str | None = None  # only photographs changed since a date, or a time back such as "12h"
     retry_failed: bool = False  # only photographs that failed before
-    min_free: float = 0.0  # gigabytes below which the run ends
-    shard: str = ""  # "I/N" where several runs share one output folder
+    min_free: float = 0.0  # gigabytes of disk space below which the run ends
+
+    def __post_init__(self) -> None:
+        check_classes(self.classes)
+        check_choice("probe", self.probe, Probe)
+        check_res(self.res)
+        if self.batch_size != "auto" and not (isinstance(self.batch_size, int) and self.batch_size >= 1):
+            raise UsageError(f"must be 'auto' or a number from 1, got {self.batch_size!r}", field="batch_size")
+        check_at_least("workers", self.workers, 1)
+        check_at_least("min_free", self.min_free, 0)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The rows of OUTPUTS that are written beside each mask."""
+        named = ("overlay",) * self.overlay + ("probabilities",) * self.keep_probabilities
+        return tuple(dict.fromkeys((*named, *self.also)))
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Which model is scored on which labelled photographs, and how."""
+
+    data: Path
+    model: Path | None = None  # a run or a model file; None: see stego_cli.tasks.model_choice
+    split: str = "val"
+    protocol: Protocol = "stego"
+    classes: ClassTable | None = None  # None: those of the data set; without one, as many as the labels use
+    crf: bool = True  # also score what the CRF makes of it
+    crf_engine: str = "auto"  # one of stego_cli.crf.CHOICES
+    res: int | None = None  # shorter side with the protocol "full", pixels; None: the model's own
+    device: str = "auto"
+    workers: int | None = None  # photographs refined at once; None: one a core
+
+    def __post_init__(self) -> None:
+        check_choice("protocol", self.protocol, Protocol)
+        check_res(self.res)
+        check_at_least("workers", self.workers, 1)
 
 
 @dataclass(frozen=True)
@@ -138,14 +180,11 @@ class ScoreSettings:
     workers: int | None = None  # processes; None: one a core
 
     def __post_init__(self) -> None:
-        if self.match not in get_args(Match):
-            raise UsageError(f"must be {_either(Match)}, got {self.match!r}", field="match")
-        if self.mode not in get_args(ScoreMode):
-            raise UsageError(f"must be {_either(ScoreMode)}, got {self.mode!r}", field="mode")
+        check_choice("match", self.match, Match)
+        check_choice("mode", self.mode, ScoreMode)
         if isinstance(self.ignore, int) and not 0 <= self.ignore <= LARGEST_ID:
             raise UsageError(f"must be a label value, 0 to {LARGEST_ID}, got {self.ignore}", field="ignore")
-        if self.workers is not None and self.workers < 1:
-            raise UsageError(f"must be at least 1, got {self.workers}", field="workers")
+        check_at_least("workers", self.workers, 1)
         if self.photos is not None and self.report is None:
             raise UsageError(f"{setting('photos')} is for the report.", f"Give {setting('report')} too.")
 
@@ -178,16 +217,14 @@ class PrepareSettings:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.crops is not None and self.crops not in get_args(CutCrops):
-            raise UsageError(f"must be {_either(CutCrops)}, got {self.crops!r}", field="crops")
+        if self.crops is not None:
+            check_choice("crops", self.crops, CutCrops)
         for field_name in ("ratio", "fraction"):
             share = getattr(self, field_name)
             if share is not None and not 0 < share <= 1:
                 raise UsageError(f"must be above 0 and at most 1, got {share}", field=field_name)
-        for field_name in ("limit", "resize"):
-            count = getattr(self, field_name)
-            if count is not None and count < 1:
-                raise UsageError(f"must be at least 1, got {count}", field=field_name)
+        check_at_least("limit", self.limit, 1)
+        check_at_least("resize", self.resize, 1)
         if not 0 <= self.val <= 1:
             raise UsageError(f"must be 0 to 1, got {self.val}", field="val")
         if self.mirror and not self.download:
@@ -203,7 +240,25 @@ class PrepareSettings:
                     raise UsageError(f"{setting(field_name)} is for the data set folder; {self.name} has its own.")
 
 
-def _either(choices: object) -> str:
-    """Return the values of a Literal as a text."""
-    *first, last = get_args(choices)
-    return f"{', '.join(first)} or {last}"
+def check_choice(field: str, value: str, choices: object) -> None:
+    """Refuse a value that is none of `choices`, a Literal."""
+    *others, last = get_args(choices)
+    if value not in (*others, last):
+        raise UsageError(f"must be {', '.join(others)} or {last}, got {value!r}", field=field)
+
+
+def check_at_least(field: str, value: float | None, least: float) -> None:
+    """Refuse a number below `least`."""
+    if value is not None and not value >= least:
+        raise UsageError(f"must be {least} or more, got {value}", field=field)
+
+
+def check_classes(classes: int | None) -> None:
+    """Refuse a number of classes that a mask cannot hold."""
+    if classes is not None and not 2 <= classes <= 256:
+        raise UsageError(f"must be 2 to 256, which a mask can hold, got {classes}", field="classes")
+
+
+def check_res(res: int | None) -> None:
+    """Refuse a work resolution below one patch."""
+    check_at_least("res", res, 16)

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stego_cli.crf import CHOICES
-
-if TYPE_CHECKING:
-    from stego_cli.progress import Progress
 
 # Panels, in the order in which a command's help has those that it uses. Options of no panel, such as --json, come last.
 INPUT, MODEL, TRAINING, MEASURING, OUTPUT, REPEAT, MACHINE = (
@@ -54,6 +51,9 @@ DeviceOption = Annotated[
         metavar="DEVICE", help="auto, cpu, cuda, cuda:N, or tensorrt:N for the network alone.", rich_help_panel=MACHINE
     ),
 ]
+TorchDeviceOption = Annotated[
+    str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=MACHINE)
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option(
@@ -90,17 +90,3 @@ JsonFileOption = Annotated[
         "--json", metavar="FILE", help="Write all figures as JSON; - for standard output.", rich_help_panel=OUTPUT
     ),
 ]
-
-
-def chosen_engine(name: str, progress: Progress, on_gpu: bool = False) -> str:
-    """Return the CRF engine to use; say so where it is not the fastest.
-
-    Raises:
-        UsageError: there is no such engine, or it cannot be used here.
-    """
-    from stego_cli.crf import choose_engine
-
-    engine, why = choose_engine(name, on_gpu)
-    if name == "auto" and engine != ("cuda" if on_gpu else "cpu"):
-        progress.note(f"CRF engine {engine} ({why}).")
-    return engine

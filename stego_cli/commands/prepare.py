@@ -37,7 +37,7 @@ dataset.json with the names and colours of the classes, and contact.jpg to look 
 that was killed goes on with the same command, and a data set that is there already is left as it is.
 
 voc2012 and cocostuff27 can be downloaded (--download). cityscapes and potsdam3 need an account; without --source the
-command shows where to get them. No name in an archive can write outside OUT. See docs/datasets.md.
+command shows where to get them. No name in an archive can write outside OUT. See docs/how-to/datasets.md.
 """
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
-from stego_cli.errors import UsageError
+from stego_cli.errors import UsageError, setting
 from stego_cli.settings import CrfSettings
 
 if TYPE_CHECKING:
@@ -48,11 +48,6 @@ class Engine:
     module: str
     releases_gil: bool
     remedy: str
-
-    @property
-    def threads(self) -> bool:
-        """The same as `releases_gil`, for callers that still look rows up."""
-        return self.releases_gil
 
     def missing(self) -> str | None:
         """Return why this engine cannot be used here, or None."""
@@ -117,10 +112,12 @@ def resolve_engine(name: str, on_gpu: bool = False, note: Callable[[str], None] 
     if name == "auto":
         return _fastest(_AUTO_ON_GPU if on_gpu else _AUTO, note)
     if name not in ENGINES:
-        raise UsageError(f"There is no CRF engine {name!r}.", "Choose one of " + ", ".join(CHOICES) + ".")
+        raise UsageError(
+            f"there is no CRF engine {name!r}.", f"Choose one of {', '.join(CHOICES)}.", field="crf_engine"
+        )
     engine = ENGINES[name]
     if reason := engine.missing():
-        raise UsageError(f"--crf-engine {name}: {reason}.", engine.remedy)
+        raise UsageError(f"{name!r} cannot be used: {reason}.", engine.remedy, field="crf_engine")
     return engine
 
 
@@ -144,7 +141,7 @@ def _fastest(names: tuple[str, ...], note: Callable[[str], None] | None) -> Engi
                 note(f"CRF engine {name} ({'; '.join(reasons)}).")
             return ENGINES[name]
         reasons.append(f"not {name}: {reason}")
-    raise UsageError(f"There is no CRF engine: {'; '.join(reasons)}.", "Give --no-crf.")
+    raise UsageError(f"There is no CRF engine: {'; '.join(reasons)}.", f"Give {setting('crf', False)}.")
 
 
 def _check(images: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: CrfSettings) -> None:
@@ -158,10 +155,3 @@ def _check(images: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: 
         raise ValueError("log-probabilities must be finite")
     if min(settings.gaussian_sxy, settings.bilateral_sxy, settings.bilateral_srgb) < _NARROWEST:
         raise ValueError(f"deviations must be at least {_NARROWEST}")
-
-
-def choose_engine(name: str, on_gpu: bool = False) -> tuple[str, str]:
-    """Return the name of `resolve_engine`'s choice, and why: for callers that do not hold an `Engine` yet."""
-    notes: list[str] = []
-    engine = resolve_engine(name, on_gpu, notes.append)
-    return engine.name, notes[0].removeprefix(f"CRF engine {engine.name} (").removesuffix(").") if notes else name

@@ -139,7 +139,7 @@ def make_score(sums: Sums, table: ClassTable | None, match: Match, mode: ScoreMo
 
 
 def as_json(score: Score) -> str:
-    """Return the score as JSON text; what is undefined is null. The keys are documented in docs/scoring.md and stay."""
+    """Return the score as JSON text; what is undefined is null. Its keys stay: docs/reference/scores.md."""
     pixels = score.pixels
     content = {
         "miou": _number(score.miou),

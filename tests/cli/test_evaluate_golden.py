@@ -1,13 +1,14 @@
 """The whole way from a published-style checkpoint to scores, against masks that the original code made."""
 
 import json
-import runpy
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.support import original_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -26,7 +27,7 @@ def data(tmp_path: Path) -> Path:
 def test_every_variant_of_an_imported_checkpoint_gives_the_masks_of_the_original(
     data: Path, tmp_path: Path, run_stego
 ) -> None:
-    runpy.run_path(str(GOLDEN / "original_checkpoint.py"))["make"](tmp_path / "coco.ckpt")
+    original_checkpoint.make(tmp_path / "coco.ckpt")
     assert run_stego("import-checkpoint", "coco.ckpt", "--out", "coco").returncode == 0
     assert run_stego("export-onnx", "coco", "--out", "coco.onnx", "--flip").returncode == 0
     for variant in ("cluster", "linear", "cluster_crf", "linear_crf"):

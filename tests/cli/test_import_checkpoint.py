@@ -1,7 +1,6 @@
 """The command as a user starts it: import, export, segment; and a file that would rather run something."""
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 from stego_cli.crf import refine
 from stego_cli.inference.session import Session
 from stego_cli.settings import CrfSettings
+from tests.support import original_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -31,7 +31,7 @@ class Shell:
 def test_an_imported_checkpoint_exports_and_segments_and_gives_the_classes_of_the_original(
     tmp_path: Path, run_stego
 ) -> None:
-    runpy.run_path(str(GOLDEN / "original_checkpoint.py"))["make"](tmp_path / "coco.ckpt")
+    original_checkpoint.make(tmp_path / "coco.ckpt")
     imported = run_stego("import-checkpoint", "coco.ckpt", "--out", "coco", "--json")
     assert imported.returncode == 0, imported.stderr
     assert "dino-vits16 (feat), code of width 70, 27 clusters, a linear probe of 27 classes" in imported.stderr

@@ -3,22 +3,20 @@
 import base64
 import io
 import json
-import runpy
 import shutil
 import zipfile
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-OFFICIAL = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "datasets" / "archives.py")))
+from tests.support import archives
+
 SIZE = (24, 16)
 IDS = np.array([[0, 1, 2], [2, 1, 0]], dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
 COLOURS = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255)], dtype=np.uint8)
-PHOTO = {seed: OFFICIAL.jpeg(SIZE, seed) for seed in range(12)}
-PNG = OFFICIAL.png(IDS)
+PHOTO = {seed: archives.jpeg(SIZE, seed) for seed in range(12)}
+PNG = archives.png(IDS)
 
 
 @pytest.fixture
@@ -26,7 +24,7 @@ def prepared(stego, tmp_path):
     """`prepared(files, ...)`: how the command ended on a folder of these files, and what is in dataset.json."""
 
     def run(files: "dict[str, bytes] | str", *words: object):
-        source = files if isinstance(files, str) else OFFICIAL.as_folder(files, tmp_path / "given").name
+        source = files if isinstance(files, str) else archives.as_folder(files, tmp_path / "given").name
         ended = stego("prepare", "folder", "--source", source, "--out", "out", "--overwrite", *words)
         about = tmp_path / "out/dataset.json"
         return ended, json.loads(about.read_text()) if about.exists() else None
@@ -41,7 +39,7 @@ def photos(tmp_path) -> list[str]:
 def labels(tmp_path) -> "dict[str, np.ndarray]":
     """All labels of the data set by name, whatever their split."""
     root = tmp_path / "out/labels"
-    return {"/".join(file.relative_to(root).parts[1:]): OFFICIAL.values(file) for file in root.rglob("*.png")}
+    return {"/".join(file.relative_to(root).parts[1:]): archives.values(file) for file in root.rglob("*.png")}
 
 
 PAIRED = {
@@ -76,10 +74,10 @@ KINDS += [
 def test_photographs_and_labels_are_paired_by_their_names(prepared, tmp_path, layout, kind) -> None:
     files = {}
     for index, (photo, label) in enumerate(PAIRED[layout].items()):
-        files |= {photo: PHOTO[index], label: OFFICIAL.png((IDS + index) % 3)}
+        files |= {photo: PHOTO[index], label: archives.png((IDS + index) % 3)}
     source: dict[str, bytes] | str = files
     if kind == "zip":
-        source = OFFICIAL.as_zip(files, tmp_path / "given.zip").name
+        source = archives.as_zip(files, tmp_path / "given.zip").name
     elif kind == "windows zip":
         with zipfile.ZipFile(tmp_path / "given.zip", "w") as archive:
             for name, content in files.items():
@@ -116,12 +114,12 @@ def test_splits_of_the_folders_are_kept_under_one_name(prepared, tmp_path, layou
     photo, label, words = SPLITS[layout]
     files = {}
     for index, word in enumerate(words):  # the same name in each split
-        files |= {photo.format(word, "a"): PHOTO[index], label.format(word, "a"): OFFICIAL.png((IDS + index) % 3)}
+        files |= {photo.format(word, "a"): PHOTO[index], label.format(word, "a"): archives.png((IDS + index) % 3)}
     ended, about = prepared(files)
     assert ended.returncode == 0, ended.stderr
     assert photos(tmp_path) == ["test/a.jpg", "train/a.jpg", "val/a.jpg"]
     for index, split in enumerate(("train", "val", "test")):
-        assert np.array_equal(OFFICIAL.values(tmp_path / f"out/labels/{split}/a.png"), (IDS + index) % 3)
+        assert np.array_equal(archives.values(tmp_path / f"out/labels/{split}/a.png"), (IDS + index) % 3)
         assert about["splits"][split]["labels"] == 1
 
 
@@ -131,13 +129,13 @@ def test_labels_of_the_same_name_beside_photographs_are_told_by_their_content(pr
     assert ended.returncode == 0, ended.stderr
     assert (len(photos(tmp_path)), about["splits"]["train"]["labels"]) == (3, 2)
     shutil.rmtree(tmp_path / "given")
-    own = OFFICIAL.png(np.asarray(OFFICIAL.picture(SIZE, 9)))
+    own = archives.png(np.asarray(archives.picture(SIZE, 9)))
     ended, about = prepared({"a.jpg": PHOTO[0], "a.png": own, "b.jpg": PHOTO[1], "b.png": PNG}, "--val", 0)
     assert len(photos(tmp_path)) == 4
 
 
 def test_labels_may_be_in_an_archive_of_their_own(prepared, tmp_path) -> None:
-    OFFICIAL.as_zip({"export/a.png": PNG, "export/b.png": PNG}, tmp_path / "labels.zip")
+    archives.as_zip({"export/a.png": PNG, "export/b.png": PNG}, tmp_path / "labels.zip")
     ended, about = prepared({"a.jpg": PHOTO[0], "b.jpg": PHOTO[1]}, "--labels", "labels.zip", "--val", 0)
     assert ended.returncode == 0, ended.stderr
     assert about["splits"]["train"]["labels"] == 2
@@ -145,7 +143,7 @@ def test_labels_may_be_in_an_archive_of_their_own(prepared, tmp_path) -> None:
 
 def test_a_dry_run_shows_pairs_and_classes_before_any_work(prepared, tmp_path) -> None:
     files = {f"images/{name}.jpg": PHOTO[seed] for seed, name in enumerate("abcd")}
-    files |= {f"masks/{name}.png": OFFICIAL.png(IDS * np.uint8(50)) for name in "abcd"}
+    files |= {f"masks/{name}.png": archives.png(IDS * np.uint8(50)) for name in "abcd"}
     ended, about = prepared(files, "--dry-run", "--val", 0)
     assert (ended.returncode, about) == (0, None)
     assert "images/a.jpg - masks/a.png; images/b.jpg - masks/b.png; images/c.jpg - masks/c.png." in ended.stderr
@@ -192,19 +190,19 @@ def test_a_pattern_that_makes_no_sense_is_refused(prepared) -> None:
 
 
 def cvat_export(colours: np.ndarray) -> dict[str, bytes]:
-    label = OFFICIAL.png(colours[IDS])
+    label = archives.png(colours[IDS])
     return {
         "labelmap.txt": b"# label:color_rgb:parts:actions\nbackground:0,0,0::\nhouse:255,0,0::\nlake:0,0,255::\n",
         "ImageSets/Segmentation/default.txt": b"a\nb\n",
         "SegmentationClass/a.png": label,
         "SegmentationClass/b.png": label,
-        "SegmentationObject/a.png": OFFICIAL.png(COLOURS[(IDS + 1) % 3]),
+        "SegmentationObject/a.png": archives.png(COLOURS[(IDS + 1) % 3]),
         "SegmentationObject/b.png": label,
     }
 
 
 def test_an_export_of_cvat_is_read_with_its_label_map(prepared, tmp_path) -> None:
-    OFFICIAL.as_folder(cvat_export(COLOURS), tmp_path / "cvat")
+    archives.as_folder(cvat_export(COLOURS), tmp_path / "cvat")
     files = {"a.jpg": PHOTO[0], "b.jpg": PHOTO[1]}
     for more in ((), ("--palette", "cvat/labelmap.txt")):
         ended, about = prepared(files, "--labels", "cvat", "--val", 0, *more)
@@ -317,11 +315,11 @@ def test_coco_files_of_several_splits_and_run_lengths(prepared, tmp_path) -> Non
     ended, _ = prepared(files)
     assert ended.returncode == 0, ended.stderr
     for split in ("train", "val"):
-        assert np.array_equal(OFFICIAL.values(tmp_path / f"out/labels/{split}/a.png"), mask.astype(np.uint8))
+        assert np.array_equal(archives.values(tmp_path / f"out/labels/{split}/a.png"), mask.astype(np.uint8))
 
 
 def test_masks_and_ignored_shapes_of_labelme(prepared, tmp_path) -> None:
-    inside = OFFICIAL.png(np.full((4, 5), 255, dtype=np.uint8))
+    inside = archives.png(np.full((4, 5), 255, dtype=np.uint8))
     shapes = [
         {"label": "house", "points": [[2, 3], [6, 6]], "shape_type": "mask", "mask": base64.b64encode(inside).decode()},
         {"label": "__ignore__", "points": [[20, 10], [23, 15]], "shape_type": "rectangle"},
@@ -352,7 +350,7 @@ def test_a_broken_annotation_file_gets_one_sentence(prepared, content) -> None:
 
 def test_binary_labels_of_0_and_255_are_two_classes(prepared, tmp_path) -> None:
     binary = np.where(IDS == 1, 255, 0).astype(np.uint8)
-    files = {"images/a.jpg": PHOTO[0], "masks/a.png": OFFICIAL.png(binary)}
+    files = {"images/a.jpg": PHOTO[0], "masks/a.png": archives.png(binary)}
     ended, about = prepared(files, "--val", 0)
     assert ended.returncode == 0, ended.stderr
     assert np.array_equal(labels(tmp_path)["a.png"], IDS == 1)
@@ -369,7 +367,7 @@ def test_binary_labels_of_0_and_255_are_two_classes(prepared, tmp_path) -> None:
 
 def test_255_beside_several_values_is_void(prepared) -> None:
     label = np.where(IDS == 2, 255, IDS).astype(np.uint8)
-    _, about = prepared({"images/a.jpg": PHOTO[0], "masks/a.png": OFFICIAL.png(label)}, "--val", 0)
+    _, about = prepared({"images/a.jpg": PHOTO[0], "masks/a.png": archives.png(label)}, "--val", 0)
     assert (len(about["classes"]), about["splits"]["train"]["void"]) == (2, 128)
     assert "values" not in about
 
@@ -379,13 +377,13 @@ def test_numbers_with_gaps_become_as_many_classes_and_the_mapping_is_kept(prepar
     ids = (np.arange(24 * 16).reshape(16, 24) // 5 % 4).astype(np.uint16)
     label = np.array(values, dtype=np.uint16)[ids]
     given = label if max(values) > 255 else label.astype(np.uint8)
-    ended, about = prepared({"images/val/a.jpg": PHOTO[0], "masks/val/a.png": OFFICIAL.png(given)})
+    ended, about = prepared({"images/val/a.jpg": PHOTO[0], "masks/val/a.png": archives.png(given)})
     assert ended.returncode == 0, ended.stderr
     assert about["values"] == list(values)
     assert [each["name"] for each in about["classes"]] == [f"class {value}" for value in values]
     assert np.array_equal(labels(tmp_path)["a.png"], ids)
     assert f"{values[0]} - 0, {values[1]} - 1" in ended.stderr
-    OFFICIAL.as_folder({"val/a.png": OFFICIAL.png(ids.astype(np.uint8))}, tmp_path / "masks")
+    archives.as_folder({"val/a.png": archives.png(ids.astype(np.uint8))}, tmp_path / "masks")
     ended = stego("score", "--pred", "masks", "--gt", "out", "--json", "-")
     score = json.loads(ended.stdout.splitlines()[0] if ended.stdout.startswith('{"') else ended.stdout)
     assert score["accuracy"] == 100
@@ -395,7 +393,7 @@ def test_numbers_with_gaps_become_as_many_classes_and_the_mapping_is_kept(prepar
 def test_a_remapping_decides_and_what_is_not_in_it_is_void_and_said(prepared, tmp_path) -> None:
     label = np.array([0, 100, 201], dtype=np.uint8)[IDS]
     (tmp_path / "remap.txt").write_text("100 0\n201 1\n")
-    files = {"images/a.jpg": PHOTO[0], "masks/a.png": OFFICIAL.png(label)}
+    files = {"images/a.jpg": PHOTO[0], "masks/a.png": archives.png(label)}
     ended, about = prepared(files, "--val", 0, "--remap", "remap.txt")
     assert ended.returncode == 0, ended.stderr
     assert np.array_equal(labels(tmp_path)["a.png"], np.array([255, 0, 1])[IDS])
@@ -408,7 +406,7 @@ def test_a_value_that_is_void_is_given_and_every_command_follows(prepared, stego
     label = IDS.copy()
     if border:
         label[0, :4] = 255
-    files = {"images/val/a.jpg": PHOTO[0], "masks/val/a.png": OFFICIAL.png(label)}
+    files = {"images/val/a.jpg": PHOTO[0], "masks/val/a.png": archives.png(label)}
     ended, about = prepared(files, "--void", 0)
     assert ended.returncode == 0, ended.stderr
     expected = np.where(label == 255, 255, np.array([255, 0, 1])[np.minimum(label, 2)])
@@ -417,7 +415,7 @@ def test_a_value_that_is_void_is_given_and_every_command_follows(prepared, stego
     (tmp_path / "names.txt").write_text("house\nlake\n")
     ended, about = prepared(files, "--void", 0, "--classes", "names.txt")
     assert np.array_equal(labels(tmp_path)["a.png"], expected)
-    OFFICIAL.as_folder({"val/a.png": OFFICIAL.png(np.maximum(IDS, 1) - np.uint8(1))}, tmp_path / "masks")
+    archives.as_folder({"val/a.png": archives.png(np.maximum(IDS, 1) - np.uint8(1))}, tmp_path / "masks")
     ended = stego("score", "--pred", "masks", "--gt", "out", "--json", "s.json")
     score = json.loads((tmp_path / "s.json").read_text())
     assert (score["accuracy"], score["ignored_pixels"]) == (100, int((expected == 255).sum()))
@@ -425,14 +423,14 @@ def test_a_value_that_is_void_is_given_and_every_command_follows(prepared, stego
 
 def test_a_foreground_of_255_and_0_as_void(prepared, tmp_path) -> None:
     label = np.where(IDS == 1, 255, 0).astype(np.uint8)
-    ended, about = prepared({"images/a.jpg": PHOTO[0], "masks/a.png": OFFICIAL.png(label)}, "--val", 0, "--void", "0")
+    ended, about = prepared({"images/a.jpg": PHOTO[0], "masks/a.png": archives.png(label)}, "--val", 0, "--void", "0")
     assert ended.returncode == 0, ended.stderr
     assert len(about["classes"]) == 1
     assert np.array_equal(labels(tmp_path)["a.png"], np.where(IDS == 1, 0, 255))
 
 
 def test_colours_are_refused_by_name_or_become_classes(prepared, tmp_path) -> None:
-    files = {"images/a.jpg": PHOTO[0], "masks/a.png": OFFICIAL.png(COLOURS[IDS])}
+    files = {"images/a.jpg": PHOTO[0], "masks/a.png": archives.png(COLOURS[IDS])}
     ended, _ = prepared(files, "--val", 0)
     assert ended.returncode == 2
     for word in ("#000000, #0000ff, #ff0000", "--palette auto"):
@@ -445,12 +443,12 @@ def test_colours_are_refused_by_name_or_become_classes(prepared, tmp_path) -> No
 
 
 def test_equal_channels_are_numbers_unless_other_labels_have_colours(prepared, tmp_path) -> None:
-    grey = {"images/a.jpg": PHOTO[0], "masks/a.png": OFFICIAL.png(np.dstack([IDS] * 3))}
+    grey = {"images/a.jpg": PHOTO[0], "masks/a.png": archives.png(np.dstack([IDS] * 3))}
     ended, _ = prepared(grey, "--val", 0)
     assert ended.returncode == 0, ended.stderr
     assert np.array_equal(labels(tmp_path)["a.png"], IDS)
-    black = {"images/b.jpg": PHOTO[1], "masks/b.png": OFFICIAL.png(np.zeros((16, 24, 3), dtype=np.uint8))}
-    files = {"images/c.jpg": PHOTO[2], "masks/c.png": OFFICIAL.png(COLOURS[IDS])} | black
+    black = {"images/b.jpg": PHOTO[1], "masks/b.png": archives.png(np.zeros((16, 24, 3), dtype=np.uint8))}
+    files = {"images/c.jpg": PHOTO[2], "masks/c.png": archives.png(COLOURS[IDS])} | black
     shutil.rmtree(tmp_path / "given")
     ended, _ = prepared(files, "--val", 0, "--palette", "auto")
     assert ended.returncode == 0, ended.stderr
@@ -459,7 +457,7 @@ def test_equal_channels_are_numbers_unless_other_labels_have_colours(prepared, t
 
 def test_a_photograph_as_label_has_too_many_colours(prepared) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
-    files = {"images/a.jpg": PHOTO[0], "masks/a.png": OFFICIAL.png(noise)}
+    files = {"images/a.jpg": PHOTO[0], "masks/a.png": archives.png(noise)}
     for more in ((), ("--palette", "auto")):
         ended, _ = prepared(files, "--val", 0, *more)
         assert ended.returncode == 2
@@ -473,7 +471,7 @@ def saved(array: np.ndarray, kind: str, **how: object) -> bytes:
     elif kind == "npz":
         np.savez(stream, array)
     elif kind == "mat":
-        return OFFICIAL.mat(gt=array)
+        return archives.mat(gt=array)
     else:
         Image.fromarray(array).save(stream, kind, **how)
     return stream.getvalue()
@@ -509,7 +507,7 @@ def test_jpeg_labels_are_refused_with_the_reason(prepared, name) -> None:
 
 
 def test_a_turned_label_is_left_out_by_name(prepared) -> None:
-    files = {"images/a.jpg": PHOTO[0], "labels/a.png": OFFICIAL.png(np.ascontiguousarray(IDS.T))}
+    files = {"images/a.jpg": PHOTO[0], "labels/a.png": archives.png(np.ascontiguousarray(IDS.T))}
     files |= {"images/b.jpg": PHOTO[1], "labels/b.png": PNG}
     ended, _ = prepared(files, "--val", 0)
     assert ended.returncode == 3
@@ -518,12 +516,12 @@ def test_a_turned_label_is_left_out_by_name(prepared) -> None:
 
 def test_values_beyond_the_classes_are_said(prepared) -> None:
     files = {f"images/{name}.jpg": PHOTO[seed] for seed, name in enumerate("abc")}
-    files |= {f"labels/{name}.png": OFFICIAL.png(IDS % 2) for name in "ab"} | {"labels/c.png": PNG}
+    files |= {f"labels/{name}.png": archives.png(IDS % 2) for name in "ab"} | {"labels/c.png": PNG}
     ended, _ = prepared(files, "--val", 0, "--classes", 2)
     assert ended.returncode == 3
     assert "the values 2, and the 2 classes are 0 to 1" in ended.stderr
     assert "train/c: its label has class 2" in ended.stderr
-    files = {f"labels/{name}.png": OFFICIAL.png(IDS + np.uint8(9)) for name in "abc"}
+    files = {f"labels/{name}.png": archives.png(IDS + np.uint8(9)) for name in "abc"}
     ended, _ = prepared(files, "--val", 0, "--classes", 2)
     assert ended.returncode == 2
     assert "--remap" in ended.stderr

@@ -2,12 +2,12 @@
 
 (Two exceptions: photographs so large that the network sees them in tiles, and those smaller than an eighth of that.)
 
-Bytes go up from page-locked memory; ONNX Runtime reads and writes memory that torch owns; the check for finite values,
-the CRF, enlarging and the choice of the class are torch and Triton; class indices come down as bytes.
+Bytes are copied up from page-locked memory. ONNX Runtime reads and writes memory that torch owns. The check for finite
+values, the CRF, enlarging and the choice of the class are torch and Triton. Class indices are copied down as bytes.
 
 Two threads may each have a batch in flight on one pipeline: while the host prepares one, the GPU works on the other.
-Each call has a torch stream to itself. ONNX Runtime keeps its own streams (given one of ours it would run both batches
-on that), so the call waits for its stream before the network, and the network's run returns when it has ended.
+Each call has a torch stream of its own. ONNX Runtime uses streams of its own (given one of ours it would run both
+batches on it), so the call waits for its stream before the network, and the network's run returns when it has ended.
 
 The only module of this room that imports torch; import it when a session runs on a GPU.
 """
@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stego_cli.crf import cuda_engine
-from stego_cli.errors import PhotoError, UsageError
+from stego_cli.errors import PhotoError, UsageError, setting
 from stego_cli.images.decode import Rgb
 from stego_cli.images.masks import labels_at
+from stego_cli.inference.predict import NOT_FINITE
 from stego_cli.inference.session import Session, is_out_of_memory
 from stego_cli.inference.tiles import MOST_PATCHES, in_tiles
-from stego_cli.settings import CrfSettings
+from stego_cli.settings import CrfSettings, Probe
 
 Labels = NDArray[np.uint8]  # (H, W)
 _PLANES = 256 << 20  # bytes of probabilities at a photograph's own size that are held at once, or one plane
@@ -56,16 +57,18 @@ class DevicePipeline:
         UsageError: torch or Triton cannot use that device.
     """
 
-    def __init__(self, session: Session, probe: str, crf: CrfSettings | None) -> None:
+    def __init__(self, session: Session, probe: Probe, crf: CrfSettings | None) -> None:
         reason = missing(session, crf)
         if reason is not None:
-            raise UsageError(f"--device {session.device}: {reason}.", "Give --device cpu.")
+            raise UsageError(f"{setting('device', session.device)}: {reason}.", f"Give {setting('device', 'cpu')}.")
         self._session, self._probe = session, probe
         self._classes = len(session.info.names(probe))
         self._crf = crf if crf and crf.iterations and self._classes > 1 else None
         self._device = torch.device("cpu") if session.gpu is None else torch.device("cuda", session.gpu)
         self._one_crf = _CRF[self._device]
-        self._idle: list[torch.cuda.Stream] = []  # kept, because torch keeps memory for each stream it has seen
+        self._idle: list[
+            torch.cuda.Stream
+        ] = []  # reused, because torch keeps memory for each stream that was ever used
 
     def labels(self, images: Rgb, sizes: list[tuple[int, int]]) -> list[Labels | PhotoError]:
         """Return each photograph's class indices at its own size. Several threads may call it at the same time.
@@ -78,8 +81,8 @@ class DevicePipeline:
             uint8 (H_i, W_i) each, or why a photograph has none.
 
         Raises:
-            Exception: whatever torch or ONNX Runtime raise; `is_out_of_memory` knows those that fewer photographs may
-                avoid. Nothing of the failed call is left in the GPU's memory then.
+            Exception: whatever torch or ONNX Runtime raise. Where `is_out_of_memory` is true of it, fewer photographs
+                may fit, and nothing of the failed call is left in the GPU's memory.
         """
         with self._stream():
             try:
@@ -88,7 +91,7 @@ class DevicePipeline:
                 if is_out_of_memory(error):
                     traceback.clear_frames(error.__traceback__)  # the error would keep the call's tensors alive
                     if self._device.type == "cuda":
-                        torch.cuda.empty_cache()  # what torch holds back ONNX Runtime cannot have
+                        torch.cuda.empty_cache()  # memory that torch caches is not available to ONNX Runtime
                 raise
 
     @torch.inference_mode()
@@ -98,9 +101,7 @@ class DevicePipeline:
         log_probs = self._infer_in_tiles(images) if large else self._infer(pixels)
         finite = log_probs.isfinite().flatten(1).all(1).tolist()
         sound = [index for index, good in enumerate(finite) if good]
-        results: list[Labels | PhotoError] = [
-            PhotoError("the model gives values for it that are not finite") for _ in sizes
-        ]
+        results: list[Labels | PhotoError] = [PhotoError(NOT_FINITE) for _ in sizes]
         if not sound:
             return results
         if len(sound) < len(sizes):
@@ -131,7 +132,8 @@ class DevicePipeline:
 
     def _infer_in_tiles(self, images: Rgb) -> Tensor:
         """Return the same for photographs of many patches, joined on the host: the network is what takes long there."""
-        planes = in_tiles(images, self._session.info.patch, lambda part: self._session.log_probs(part, self._probe))
+        patch, probes = self._session.info.patch, [self._probe]
+        (planes,) = in_tiles(images, patch, lambda part: self._session.run(part, probes))
         return torch.from_numpy(planes).to(self._device)
 
     def _refine(self, pixels: Tensor, log_probs: Tensor, crf: CrfSettings) -> Tensor:
