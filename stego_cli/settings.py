@@ -169,6 +169,7 @@ class ScoreSettings:
     classes: ClassTable | None = None  # None: those of the data set; without one, as many as the labels use
     ignore: int | Literal["auto"] | None = "auto"  # label value of no class; "auto": the data set's; None: no value
     remap: dict[int, int] | None = None  # label value to class, -1 for none; values not listed are of no class
+    palette: Path | None = None  # file of colours and names, for labels that are colour pictures
     match: Match = "hungarian"
     mode: ScoreMode = "honest"
     strict: bool = False  # a mask of another size than its label fails instead of being resized
@@ -200,7 +201,10 @@ class PrepareSettings:
     lists: Path | None = None  # folder with lists of names that the source does not have
     labels: Path | None = None  # `folder`: where labels are, if not in the source
     classes: ClassTable | None = None  # `folder`: the classes; None: as many as the labels use
-    palette: Path | None = None  # `folder`: file of colours and names, for labels that are colour pictures
+    palette: Path | Literal["auto"] | None = None  # `folder`: file of the classes of colours; "auto": each is a class
+    label_pattern: str | None = None  # `folder`: name of a label, such as "{stem}_mask.png"; None: the usual names
+    remap: dict[int, int] | None = None  # `folder`: label value to class, -1 for none; None: found out
+    void: tuple[int, ...] | None = None  # `folder`: label values of no class; None: 255, but in binary labels
     val: float = 0.2  # `folder`: share of the photographs in the split `val`
     limit: int | None = None  # at most so many photographs of each split
     fraction: float | None = None  # this share of each split
@@ -231,7 +235,7 @@ class PrepareSettings:
                 "Leave one out.",
             )
         if self.name != "folder":
-            for field_name in ("labels", "classes", "palette"):
+            for field_name in ("labels", "classes", "palette", "label_pattern", "remap", "void"):
                 if getattr(self, field_name) is not None:
                     raise UsageError(f"{setting(field_name)} is for the data set folder; {self.name} has its own.")
 

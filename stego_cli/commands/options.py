@@ -74,6 +74,15 @@ ClassesOption = Annotated[
         rich_help_panel=MEASURING,
     ),
 ]
+PaletteOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--palette",
+        metavar="FILE",
+        help='File of "RED GREEN BLUE NAME" lines, for labels that are colour pictures.',
+        rich_help_panel=MEASURING,
+    ),
+]
 EventsOption = Annotated[bool, typer.Option("--json", help="Write events as JSON lines to standard output.")]
 JsonFileOption = Annotated[
     Path | None,

@@ -102,9 +102,9 @@ class Writer:
         return written
 
     def _labels(self, item: Item) -> ClassMap | None:
-        if not item.labels:
+        if not (item.labels or item.drawn):
             return None
-        return self._inventory.read_label(item.labels, [self._files.read(name) for name in item.labels])
+        return self._inventory.read_label(item, [self._files.read(name) for name in item.labels])
 
     def _mask(self, item: Item) -> tuple[bytes, Image.Image] | None:
         """Return a label file and its picture if it can be copied: its palette has the colours of the classes."""
