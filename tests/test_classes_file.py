@@ -44,10 +44,7 @@ def test_a_hand_written_file_may_have_comments_any_order_and_windows_line_ends(t
         ("format = 1\nclasses = 3\n\n[class.7]\nname = 'x'", "line 4 (class.7): there is no class 7"),
         ("format = 1\nclasses = 3\n[class.road]\njoins = [1]", "line 3 (class.road): 'road' is not a class's number"),
         ("format = 1\nclasses = 3\nclass = 1", "line 3 (class)"),
-        (
-            "format = 1\nclasses = 4\n[class.0]\njoins = [2]\n[class.1]\njoins = [2]",
-            "line 6 (class.1.joins)",
-        ),
+        ("format = 1\nclasses = 4\n[class.0]\njoins = [2]\n[class.1]\njoins = [2]", "line 6 (class.1.joins)"),
         ("format = 1\nclasses = 4\n[class.0]\nname = 'a'\n[class.0]\nname = 'b'", "line 5"),
         ("format = 1\nclasses = 3\n[class.0]\njoins = [1, 2]", "joined into one"),
         ("format = 1\nclasses = 3\n[class.0]\nname = 'class 2'", "line 4 (class.0.name): classes 0 and 2"),
