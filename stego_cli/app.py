@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from stego_cli import __version__
 from stego_cli.commands import (
+    classes,
     correspond,
     doctor,
     evaluate,
@@ -66,6 +67,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List backbones and fetch their weights.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
+classes_app = typer.Typer(help=classes.HELP, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(classes_app, name="classes")
 app.command("segment", help=segment.HELP)(segment.command)
 app.command("train", help=train.HELP)(train.command)
 app.command("export-onnx", help=export_onnx.HELP)(export_onnx.command)
@@ -77,6 +80,13 @@ app.command("correspond", help=correspond.HELP)(correspond.command)
 app.command("doctor", help=doctor.HELP)(doctor.command)
 models_app.command("list", help=models.LIST_HELP)(models.list_command)
 models_app.command("pull", help=models.PULL_HELP)(models.pull_command)
+classes_app.command("list", help=classes.LIST_HELP)(classes.list_command)
+classes_app.command("name", help=classes.NAME_HELP)(classes.name_command)
+classes_app.command("colour", help=classes.COLOUR_HELP)(classes.colour_command)
+classes_app.command("join", help=classes.JOIN_HELP)(classes.join_command)
+classes_app.command("part", help=classes.PART_HELP)(classes.part_command)
+classes_app.command("drop", help=classes.DROP_HELP)(classes.drop_command)
+classes_app.command("apply", help=classes.APPLY_HELP)(classes.apply_command)
 
 
 def _version(wanted: bool) -> None:

@@ -203,7 +203,13 @@ def parted(edits: ClassEdits, number: int) -> ClassEdits:
     Raises:
         EditError: there is no such class.
     """
-    return _with(edits, {_left(edits, number): {"joins": ()}})
+    _left(edits, number)
+    said = dict(edits.classes) | {number: replace(edits.edit(number), joins=())}
+    if all(edit.value is None for edit in said.values()):
+        return ClassEdits(edits.found, said, edits.drop)
+    # Values without a gap have no room for more classes.
+    plain = {each: replace(edit, value=None) for each, edit in said.items()}
+    return renumbered(ClassEdits(edits.found, plain, edits.drop))
 
 
 def dropped(edits: ClassEdits, numbers: Iterable[int]) -> ClassEdits:

@@ -45,6 +45,11 @@ def test_a_join_takes_along_what_was_joined_before_and_a_name_that_one_has():
     assert parted(edits, 2).table[:5].tolist() == [0, 1, 2, 3, 4]
 
 
+def test_values_without_a_gap_stay_so_when_a_join_is_taken_back():
+    edits = renumbered(joined(ELEVEN, [4, 7, 9]))
+    assert [entry.value for entry in parted(edits, 4).legend] == list(range(11))
+
+
 def test_dropped_classes_become_void_with_all_that_was_joined_to_them():
     edits = dropped(joined(ELEVEN, [4, 7], "sky"), [4, 10])
     assert edits.drop == (4, 7, 10)

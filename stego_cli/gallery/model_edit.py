@@ -19,7 +19,7 @@ from stego_cli.class_edits import VOID_COLOUR, VOID_NAME, ClassEdit, ClassEdits,
 from stego_cli.classes import VOID
 from stego_cli.classes_file import parse_classes_file, write_classes_file
 from stego_cli.errors import ModelError
-from stego_cli.inference.contract import CLUSTER_OUTPUT, METADATA_KEY, parse_metadata
+from stego_cli.inference.contract import CLUSTER_OUTPUT, FORMAT, FORMAT_WITH_VALUES, METADATA_KEY, parse_metadata
 from stego_cli.inference.session import Session
 from stego_cli.palette import palette
 
@@ -70,6 +70,7 @@ def edit_model(content: bytes, edits: ClassEdits, name: str) -> bytes:
     groups = [entry.members for entry in edits.legend] + ([edits.drop] if edits.drop else [])
     if len(groups) != edits.found:
         _add_stage(model, groups)
+    _set_classes(model, len(groups))
     helper.set_model_props(model, {METADATA_KEY: json.dumps(_described(about, found, edits, groups))})
     edited: bytes = model.SerializeToString()
     _prove(content, edited, edits, name)
@@ -123,7 +124,7 @@ def _described(
     if found.get("shares"):
         about["shares"] = [sum(found["shares"][member] for member in group) for group in groups]
     # A version of this tool that takes channels for values in masks must not read a file in which they differ.
-    about["format"] = 1 if values == list(range(len(values))) else 2
+    about["format"] = FORMAT if values == list(range(len(values))) else FORMAT_WITH_VALUES
     return about
 
 
@@ -137,6 +138,12 @@ def _remove_stage(model: onnx.ModelProto) -> None:
     for index in reversed(range(len(initializers))):
         if initializers[index].name.startswith(_STAGE):
             del initializers[index]
+
+
+def _set_classes(model: onnx.ModelProto, count: int) -> None:
+    for entry in model.graph.output:
+        if entry.name == CLUSTER_OUTPUT:
+            entry.type.tensor_type.shape.dim[1].dim_value = count
 
 
 def _rename(model: onnx.ModelProto, old: str, new: str) -> None:
@@ -196,10 +203,8 @@ def _prove(before: bytes, after: bytes, edits: ClassEdits, name: str) -> None:
     _remove_stage(plain)
     about = _about(plain, name)
     about |= about.get("found", {})
-    about |= {"format": 1, "mask_values": list(range(edits.found))}
-    for entry in plain.graph.output:
-        if entry.name == CLUSTER_OUTPUT:
-            entry.type.tensor_type.shape.dim[1].dim_value = edits.found
+    about |= {"format": FORMAT, "mask_values": list(range(edits.found))}
+    _set_classes(plain, edits.found)
     helper.set_model_props(plain, {METADATA_KEY: json.dumps(about)})
     old = Session.from_bytes(plain.SerializeToString(), "cpu", name)
     new = Session.from_bytes(after, "cpu", name)
