@@ -14,6 +14,7 @@ from stego_cli.commands import (
     doctor,
     evaluate,
     export_onnx,
+    gallery,
     import_checkpoint,
     models,
     prepare,
@@ -34,6 +35,7 @@ Examples:
   stego train ./photos --out ./run               train a model to keep
   stego export-onnx ./run                        write stego.onnx, which segment then uses
   stego segment ./more --out ./masks2 --model stego.onnx
+  stego gallery ./masks --edit                   look at the classes, name and join them
   stego doctor                                   does everything work on this machine?
 """
 
@@ -77,6 +79,7 @@ app.command("prepare", help=prepare.HELP)(prepare.command)
 app.command("score", help=score.HELP)(score.command)
 app.command("evaluate", help=evaluate.HELP)(evaluate.command)
 app.command("correspond", help=correspond.HELP)(correspond.command)
+app.command("gallery", help=gallery.HELP)(gallery.command)
 app.command("doctor", help=doctor.HELP)(doctor.command)
 models_app.command("list", help=models.LIST_HELP)(models.list_command)
 models_app.command("pull", help=models.PULL_HELP)(models.pull_command)

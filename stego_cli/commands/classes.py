@@ -193,12 +193,8 @@ def _show(report: ClassesReport, ui: Ui, as_json: bool) -> None:
         )
     ui.event("classes", of=report.kind, found=edits.found, left=len(edits.legend), dropped=list(edits.drop))
     columns = ("class", "name", "colour", "value in masks", "joined from", "share", "photographs")
-    used = [
-        index for index in range(len(columns)) if index < 3 or any(row[index] for row in rows)
-    ]
+    used = [index for index in range(len(columns)) if index < 3 or any(row[index] for row in rows)]
     if not as_json:
-        ui.table(
-            "", [columns[index] for index in used], [[row[index] for index in used] for row in rows], out=True
-        )
+        ui.table("", [columns[index] for index in used], [[row[index] for index in used] for row in rows], out=True)
     if edits.drop:
         ui.line(f"Dropped to void (255): {', '.join(map(str, edits.drop))}.")

@@ -37,9 +37,7 @@ class AllRegions:
 def together(regions: Sequence[Regions | None]) -> AllRegions:
     """Return the regions of all photographs in one table; None where a photograph could not be looked at."""
     there = [(index, each) for index, each in enumerate(regions) if each is not None]
-    empty = Regions(
-        np.zeros(0, np.uint8), *(np.zeros(shape, np.float32) for shape in (0, (0, 4), (0, LOOKS), 0))
-    )
+    empty = Regions(np.zeros(0, np.uint8), *(np.zeros(shape, np.float32) for shape in (0, (0, 4), (0, LOOKS), 0)))
     parts = [each for _, each in there] or [empty]
     return AllRegions(
         np.concatenate([np.full(len(each.numbers), index, np.int64) for index, each in there] or [np.zeros(0, int)]),
