@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stego_cli.class_edits import MOST_CLASSES, ClassEdits, transition
 from stego_cli.classes_file import parse_classes_file, write_classes_file
-from stego_cli.errors import ModelError, OutputError, PhotoError, Stopped
+from stego_cli.errors import ModelError, PhotoError, Stopped
 from stego_cli.gallery.mask_tree import done_entries, open_masks, photos_of_run, read_labels, require_masks
 from stego_cli.images.atomic import write_bytes
 from stego_cli.images.decode import decode_whole

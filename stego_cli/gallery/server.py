@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
 
-    def do_GET(self) -> None:  # noqa: N802  (the name that http.server calls)
+    def do_GET(self) -> None:
         """Answer with a file of the gallery, or with the edits."""
         path = self._path()
         if path is None:
@@ -187,11 +187,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._file(path or PAGE)
 
-    def do_HEAD(self) -> None:  # noqa: N802  (as above)
+    def do_HEAD(self) -> None:
         """Answer like GET, without the content."""
         self.do_GET()
 
-    def do_PUT(self) -> None:  # noqa: N802  (as above)
+    def do_PUT(self) -> None:
         """Save edits."""
         content = self._body()
         if self._path() != _API or self.headers.get_content_type() != "application/json" or content is None:

@@ -99,9 +99,9 @@ def test_a_stage_that_does_not_compute_the_sums_is_never_written(model, monkeypa
 def test_other_files_and_other_numbers_of_classes_are_refused(model):
     with pytest.raises(ModelError, match="readable ONNX"):
         classes_of_model(b"nonsense", "m")
+    plain = onnx.load_from_string(model)
+    del plain.metadata_props[:]
     with pytest.raises(ModelError, match="not one that"):
-        plain = onnx.load_from_string(model)
-        del plain.metadata_props[:]
         classes_of_model(plain.SerializeToString(), "m")
     with pytest.raises(ModelError, match="about 5 classes; m has 4"):
         edit_model(model, ClassEdits(5), "m")

@@ -68,7 +68,7 @@ def test_other_names_alone_touch_no_mask(make_masks):
 def test_another_colour_is_in_the_masks_and_overlays(make_masks):
     masks = make_masks(["a.png"], overlay=True)
     overlay = (masks / "a.overlay.jpg").read_bytes()
-    change_classes(masks, recoloured(SIX, {number: (1, 2, 3) for number in range(6)}), Quiet(), Stop())
+    change_classes(masks, recoloured(SIX, dict.fromkeys(range(6), (1, 2, 3))), Quiet(), Stop())
     assert (np.asarray(Image.open(masks / "a.png").convert("RGB")) == (1, 2, 3)).all()
     assert (masks / "a.overlay.jpg").read_bytes() != overlay
     assert_true(masks)

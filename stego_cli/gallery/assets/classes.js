@@ -182,6 +182,7 @@ const Classes = (() => {
     element.addEventListener("dragover", (event) => {
       if (dragged === undefined || dragged === number) return;
       event.preventDefault();
+      event.dataTransfer.dropEffect = "move";
       element.classList.add("target");
     });
     element.addEventListener("dragleave", () => element.classList.remove("target"));

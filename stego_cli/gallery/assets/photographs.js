@@ -7,7 +7,8 @@ const Photographs = (() => {
 
   function show(application) {
     app = application;
-    for (const id of ["photo-class", "photo-order", "photo-doubt", "photo-name"]) by(id).oninput = () => { page = 0; render(); };
+    for (const id of ["photo-class", "photo-order", "photo-doubt"]) by(id).onchange = again;
+    by("photo-name").oninput = again;
     by("opacity").oninput = () => by("grid").style.setProperty("--mask", by("opacity").value);
     by("page-first").onclick = () => turn(0);
     by("page-back").onclick = () => turn(page - 1);
@@ -16,6 +17,11 @@ const Photographs = (() => {
     by("photo-help").textContent = "Doubt of a photograph: the mean over its regions, by area. "
       + "Point at a photograph to see which class is where.";
     prepareViewer();
+  }
+
+  function again() {
+    page = 0;
+    render();
   }
 
   function turn(to) {
