@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 
 from export.graph import halved, trace
-from export.parity import Parity, check_parity
+from export.parity import check_parity
 from export.quantized import quantized
-from stego_cli import __version__
+from stego_cli.class_edits import ClassEdits
 from stego_cli.classes import numbered
-from stego_cli.errors import ModelError
+from stego_cli.errors import ModelError, setting
+from stego_cli.gallery.model_edit import edit_model
+from stego_cli.gallery.run_classes import classes_of_run
 from stego_cli.images.atomic import require_writable_files, sha256, write_bytes
-from stego_cli.inference.contract import FORMAT, METADATA_KEY
+from stego_cli.inference.contract import METADATA_KEY, ExportRecord, ModelInfo, metadata_text
 from stego_cli.inference.session import Session
 from stego_cli.model.checkpoint import MODEL_FILE, Checkpoint, load_checkpoint, segmenter
-from stego_cli.palette import palette
 from stego_cli.progress import Progress
 from stego_cli.settings import ExportSettings
+from stego_cli.version import __version__
 
 _LIMIT = 2**31 - 1  # bytes that protobuf holds in one message; a second file is not an option
 
@@ -29,7 +30,7 @@ def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Pro
     """Export the checkpoint in the folder `run` to the file `target`, which appears only if parity holds.
 
     Raises:
-        UsageError: `run` holds no checkpoint.
+        UsageError: `run` holds no checkpoint, or its classes.toml is wrong.
         ModelError: the checkpoint is damaged, or the exported graph does not compute the same.
         OutputError: the file cannot be written.
     """
@@ -45,14 +46,15 @@ def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Pro
         graph = trace(halved(reference) if settings.precision == "fp16" else reference)
         if settings.precision == "int8":
             graph = quantized(graph)
-        _describe(graph, checkpoint, settings, sha256(run / MODEL_FILE))
-        if graph.ByteSize() > _LIMIT:
-            raise ModelError(f"The model takes {graph.ByteSize() / 1e9:.1f} GB; one ONNX file holds 2.", "Use fp16.")
+        info, made = _info(checkpoint, settings), _record(checkpoint, sha256(run / MODEL_FILE))
+        content = _with_metadata(graph, info, made)
         stage.advance()
-        content = graph.SerializeToString()
         parity = check_parity(reference, Session.from_bytes(content, "cpu"), settings.precision)
-        content = _with_parity(graph, parity)
         stage.advance()
+        content = _with_metadata(graph, info, replace(made, parity=parity))
+        edits, _ = classes_of_run(run)
+        if edits != ClassEdits(edits.found):
+            content = edit_model(content, edits, "the exported model")
         write_bytes(target, content)
         stage.advance()
     progress.note(
@@ -62,36 +64,42 @@ def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Pro
     return target
 
 
-def _describe(graph: onnx.ModelProto, checkpoint: Checkpoint, settings: ExportSettings, digest: str) -> None:
-    classes = len(checkpoint.centroids)
-    about = {
-        "format": FORMAT,
-        "stego_version": __version__,
-        "classes": classes,
-        "class_names": [f"class {index}" for index in range(classes)],
-        "palette": palette(classes),
-        "shares": list(checkpoint.shares),
-        "patch": checkpoint.backbone.patch,
-        "res": checkpoint.res,
-        "backbone": checkpoint.backbone.name,
-        "block": checkpoint.block,
-        "token": checkpoint.token,
-        "flip": settings.flip,
-        "precision": settings.precision,
-        "weights_sha256": checkpoint.weights_sha256,
-        "checkpoint_sha256": digest,
-    }
-    if checkpoint.linear is not None:
-        table = numbered(len(checkpoint.linear[1]))
-        about["linear_class_names"] = list(checkpoint.linear_names or table.names)
-        about["linear_palette"] = list(checkpoint.linear_palette or table.colours)
-    onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(about)})
+def _info(checkpoint: Checkpoint, settings: ExportSettings) -> ModelInfo:
+    classes = numbered(len(checkpoint.centroids))
+    linear = numbered(0 if checkpoint.linear is None else len(checkpoint.linear[1]))
+    return ModelInfo(
+        classes=len(classes.names),
+        class_names=classes.names,
+        palette=classes.colours,
+        patch=checkpoint.backbone.patch,
+        res=checkpoint.res,
+        backbone=checkpoint.backbone.name,
+        flip=settings.flip,
+        precision=settings.precision,
+        linear_class_names=checkpoint.linear_names or linear.names,
+        linear_palette=checkpoint.linear_palette or tuple(linear.colours),
+    )
+
+
+def _record(checkpoint: Checkpoint, digest: str) -> ExportRecord:
+    return ExportRecord(
+        stego_version=__version__,
+        shares=checkpoint.shares,
+        block=checkpoint.block,
+        token=checkpoint.token,
+        weights_sha256=checkpoint.weights_sha256,
+        checkpoint_sha256=digest,
+    )
+
+
+def _with_metadata(graph: onnx.ModelProto, info: ModelInfo, made: ExportRecord) -> bytes:
+    """Return the model file's bytes."""
+    onnx.helper.set_model_props(graph, {METADATA_KEY: metadata_text(info, made)})
     graph.producer_name, graph.producer_version = "stego-cli", __version__
-
-
-def _with_parity(graph: onnx.ModelProto, parity: Parity) -> bytes:
-    """Return the model file, with what the comparison found in its metadata."""
-    (entry,) = (entry for entry in graph.metadata_props if entry.key == METADATA_KEY)
-    entry.value = json.dumps({**json.loads(entry.value), "parity": asdict(parity)})
+    if graph.ByteSize() > _LIMIT:
+        raise ModelError(
+            f"The model takes {graph.ByteSize() / 1e9:.1f} GB; one ONNX file holds 2.",
+            f"Use {setting('precision', 'fp16')}.",
+        )
     content: bytes = graph.SerializeToString()
     return content

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stego_cli.errors import ModelError
+from stego_cli.errors import ModelError, setting
+from stego_cli.inference.contract import Parity
 from stego_cli.inference.session import LogProbs, Session
 from stego_cli.model.segmenter import Segmenter
 
@@ -19,14 +18,6 @@ TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2, "int8": 0.5}
 # rounding, so exact models are held to the difference alone.
 AGREEMENT = {"int8": 0.8}
 _SHAPES = ((1, 8, 11), (2, 5, 4), (3, 1, 9), (1, 23, 31))  # batch, height and width in patches
-
-
-@dataclass(frozen=True)
-class Parity:
-    """Largest difference of a log-probability, and smallest share of pixels with the same class, over all shapes."""
-
-    difference: float
-    agreement: float
 
 
 def check_parity(reference: Segmenter, session: Session, precision: str) -> Parity:
@@ -50,13 +41,14 @@ def check_parity(reference: Segmenter, session: Session, precision: str) -> Pari
         raise ModelError(
             f"The exported model differs from the trained one by {difference:.2g} (at most {TOLERANCE[precision]:.0e} "
             f"for {precision}); nothing was written.",
-            "Try another version of torch or onnxruntime" + ("." if precision == "fp32" else ", or --precision fp32."),
+            "Try another version of torch or onnxruntime"
+            + ("." if precision == "fp32" else f", or {setting('precision', 'fp32')}."),
         )
     if agreement < (least := AGREEMENT.get(precision, 0.0)):
         raise ModelError(
             f"The exported model gives only {agreement:.1%} of pixels the class that the trained one gives (at least "
             f"{least:.0%} for {precision}); nothing was written.",
-            "Use --precision fp32.",
+            f"Use {setting('precision', 'fp32')}.",
         )
     return Parity(difference, agreement)
 

@@ -1,3 +1,5 @@
 """Unsupervised semantic segmentation of folders of photographs (STEGO, arXiv 2203.08414)."""
 
-__version__ = "0.1.0"
+from stego_cli.version import __version__
+
+__all__ = ["__version__"]

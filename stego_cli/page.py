@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-from stego_cli import __version__
+from stego_cli.version import __version__
 
 # Colours have names so that the dark scheme replaces them in one place.
 _STYLE = """

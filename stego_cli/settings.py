@@ -1,14 +1,23 @@
-"""One frozen settings object a task; commands build them, library functions read them.
+"""What a task is asked to do: one frozen settings object each, complete when it is built.
 
-Every field is plain data, so that a settings object goes into JSON as it is (`dataclasses.asdict`).
+A field has the name of the command's flag and of the Python API's keyword. Settings of training and export are kept
+with their results, so each of their fields is plain JSON (`dataclasses.asdict`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
+from stego_cli.classes import ClassTable
 from stego_cli.errors import UsageError
+
+Probe = Literal["cluster", "linear"]
+Precision = Literal["fp32", "fp16", "int8"]
+Protocol = Literal["stego", "full"]
+Token = Literal["feat", "key"]
+Crops = Literal["none", "five"]
 
 DEFAULT_BACKBONE = "focus-vits14"
 DEFAULT_RES = 320  # shorter side in pixels, the resolution of the paper's evaluation
@@ -36,9 +45,9 @@ class TrainSettings:
     scheme: str = "auto"  # "auto" or "paper": how a step draws its pairs and finds the clusters (training/fit.py)
     backbone: str = DEFAULT_BACKBONE
     block: int | str | None = None  # 0-based block whose tokens are the features; None: the row's; "auto": found out
-    token: str = "feat"  # "feat": normed patch tokens of the block; "key": its attention keys
+    token: Token = "feat"  # "feat": normed patch tokens of the block; "key": its attention keys
     res: int = DEFAULT_RES  # shorter side of a photograph, pixels, rounded to whole patches
-    crops: str = "none"  # "five": each photograph is used as five crops of it
+    crops: Crops = "none"  # "five": each photograph is used as five crops of it
     crop_ratio: float = 0.5  # a crop's share of the photograph's width and height
     classes: int | None = None  # clusters K; None: as many as are found again and again
     code: int = 70  # width of the code
@@ -64,49 +73,109 @@ class TrainSettings:
     max_cache_gb: float = 64.0  # features beyond this are computed anew whenever they are needed
 
     def __post_init__(self) -> None:
-        if self.classes is not None and not 2 <= self.classes <= 256:
-            raise UsageError(f"--classes is {self.classes}; a mask holds 2 to 256 classes.")
-        if self.res < 16:
-            raise UsageError(f"--res is {self.res}; the shorter side must be at least 16 pixels.")
+        check_classes(self.classes)
+        check_res(self.res)
         if self.steps < 0:
-            raise UsageError(f"--steps is {self.steps}; it must be 0 (cluster the raw head) or more.")
-        if self.token not in ("feat", "key"):
-            raise UsageError(f"--token is {self.token!r}; it is 'feat' or 'key'.")
+            raise UsageError(
+                f"must be 0 (cluster the codes of an untrained head) or more, got {self.steps}", field="steps"
+            )
+        check_choice("token", self.token, Token)
         if isinstance(self.block, str) and self.block != "auto":
-            raise UsageError(f"--block is {self.block!r}; it is a number or 'auto'.")
-        if self.crops not in ("none", "five"):
-            raise UsageError(f"--crops is {self.crops!r}; it is 'none' or 'five'.")
+            raise UsageError(f"must be a number or 'auto', got {self.block!r}", field="block")
+        check_choice("crops", self.crops, Crops)
 
 
 @dataclass(frozen=True)
 class ExportSettings:
     """How a checkpoint becomes a model file."""
 
-    precision: str = "fp32"  # "fp32", "fp16" or "int8"
+    precision: Precision = "fp32"
     flip: bool = False  # average the code with that of the mirrored photograph
 
     def __post_init__(self) -> None:
-        if self.precision not in ("fp32", "fp16", "int8"):
-            raise UsageError(f"--precision is {self.precision!r}; it is 'fp32', 'fp16' or 'int8'.")
+        check_choice("precision", self.precision, Precision)
 
 
 @dataclass(frozen=True)
 class SegmentSettings:
-    """Everything that decides a mask, given the photograph and the model, and how the run is done."""
+    """Which photographs get masks, from which model, and how."""
 
-    model: Path
     photos: Path
     out: Path
-    res: int | None = None  # shorter side, pixels; None: the model's own
-    crf: CrfSettings | None = field(default_factory=CrfSettings)  # None: no CRF
-    crf_engine: str = "auto"  # a key of stego_cli.crf.CHOICES; engines give equal masks
-    probe: str = "cluster"
-    overlay: bool = False
-    probabilities: bool = False  # keep x.probs.npz beside each mask
+    model: Path | None = None  # None: see stego_cli.tasks.model_choice
+    classes: int | None = None  # of a model that has to be discovered; None: as many as recur
+    crf: bool = True
+    crf_engine: str = "auto"  # one of stego_cli.crf.CHOICES; engines give equal masks
+    probe: Probe = "cluster"
+    overlay: bool = False  # also write x.overlay.jpg beside each mask
+    keep_probabilities: bool = False  # also write x.probs.npz beside each mask
+    also: tuple[str, ...] = ()  # more rows of stego_cli.inference.outputs.OUTPUTS to write beside each mask
+    res: int | None = None  # shorter side at work, pixels; None: the model's own
     device: str = "auto"
-    batch_size: int | None = None  # None: chosen from the device
+    batch_size: int | Literal["auto"] = "auto"  # photographs of one shape that a device gets at once
     workers: int | None = None  # photographs refined at once; None: one a core
-    overwrite: bool = False
+    overwrite: bool = False  # make all masks again, and a discovered model
+    shard: str | None = None  # "I/N": part I of N, where several runs share one output folder
+    since: str | None = None  # only photographs changed since a date, or a time back such as "12h"
     retry_failed: bool = False  # only photographs that failed before
-    min_free: float = 0.0  # gigabytes below which the run ends
-    shard: str = ""  # "I/N" where several runs share one output folder
+    min_free: float = 0.0  # gigabytes of disk space below which the run ends
+
+    def __post_init__(self) -> None:
+        check_classes(self.classes)
+        check_choice("probe", self.probe, Probe)
+        check_res(self.res)
+        if self.batch_size != "auto" and not (isinstance(self.batch_size, int) and self.batch_size >= 1):
+            raise UsageError(f"must be 'auto' or a number from 1, got {self.batch_size!r}", field="batch_size")
+        check_at_least("workers", self.workers, 1)
+        check_at_least("min_free", self.min_free, 0)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The rows of OUTPUTS that are written beside each mask."""
+        named = ("overlay",) * self.overlay + ("probabilities",) * self.keep_probabilities
+        return tuple(dict.fromkeys((*named, *self.also)))
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Which model is scored on which labelled photographs, and how."""
+
+    data: Path
+    model: Path | None = None  # a run or a model file; None: see stego_cli.tasks.model_choice
+    split: str = "val"
+    protocol: Protocol = "stego"
+    classes: ClassTable | None = None  # None: those of the data set; without one, as many as the labels use
+    crf: bool = True  # also score what the CRF makes of it
+    crf_engine: str = "auto"  # one of stego_cli.crf.CHOICES
+    res: int | None = None  # shorter side with the protocol "full", pixels; None: the model's own
+    device: str = "auto"
+    workers: int | None = None  # photographs refined at once; None: one a core
+
+    def __post_init__(self) -> None:
+        check_choice("protocol", self.protocol, Protocol)
+        check_res(self.res)
+        check_at_least("workers", self.workers, 1)
+
+
+def check_choice(field: str, value: str, choices: object) -> None:
+    """Refuse a value that is none of `choices`, a Literal."""
+    allowed = get_args(choices)
+    if value not in allowed:
+        raise UsageError(f"must be {' or '.join(map(repr, allowed))}, got {value!r}", field=field)
+
+
+def check_at_least(field: str, value: float | None, least: float) -> None:
+    """Refuse a number below `least`."""
+    if value is not None and not value >= least:
+        raise UsageError(f"must be {least} or more, got {value}", field=field)
+
+
+def check_classes(classes: int | None) -> None:
+    """Refuse a number of classes that a mask cannot hold."""
+    if classes is not None and not 2 <= classes <= 256:
+        raise UsageError(f"must be 2 to 256, which a mask can hold, got {classes}", field="classes")
+
+
+def check_res(res: int | None) -> None:
+    """Refuse a work resolution below one patch."""
+    check_at_least("res", res, 16)

@@ -53,6 +53,9 @@ class Stop:
         self.requested = EXIT_CODES[signal.Signals(number)]
 
 
+NEVER = Stop()  # one that nobody enters, and so never stops: for callers who have signals to themselves
+
+
 def leave(code: int) -> NoReturn:
     """End the process at once; threads in the middle of something are not waited for, as Python otherwise would."""
     for stream in (sys.stdout, sys.stderr):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from stego_cli.errors import OutputError, StegoError
+from stego_cli.errors import OutputError, SettingName, StegoError, in_python
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -151,15 +151,16 @@ def _console(stderr: bool) -> Console:
     return Lasting(stderr=stderr, highlight=False, emoji=False)
 
 
-def show_error(error: StegoError) -> None:
-    """Say what went wrong and what to do about it."""
+def show_error(error: StegoError, name: SettingName = in_python) -> None:
+    """Show what went wrong and what to do about it; `name` writes the settings that the error mentions."""
     ui = Ui()
+    message, remedy = error.told(name)
     if error.exit_code < 128:
-        ui.line(f"Error: {error.message}", style="bold red")
+        ui.line(f"Error: {message}", style="bold red")
     else:  # somebody stopped it, which is no error
-        ui.line(error.message, style="yellow")
-    if error.remedy:
-        ui.line(error.remedy)
+        ui.line(message, style="yellow")
+    if remedy:
+        ui.line(remedy)
 
 
 def figure(value: float, digits: int = 2) -> str:

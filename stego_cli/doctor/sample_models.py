@@ -6,12 +6,12 @@ small random numbers: a network's speed does not depend on their values.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stego_cli.inference.contract import CLUSTER_OUTPUT, FORMAT, INPUT, METADATA_KEY
+from stego_cli.classes import numbered
+from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT, METADATA_KEY, ModelInfo, metadata_text
 from stego_cli.palette import palette
 
 if TYPE_CHECKING:
@@ -116,21 +116,20 @@ class _Graph:
         graph = helper.make_graph(self._nodes, "sample", [image], [result], constants)
         opset = [helper.make_opsetid("", _OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=_IR)
-        helper.set_model_props(model, {METADATA_KEY: json.dumps(_about(classes))})
+        helper.set_model_props(model, {METADATA_KEY: metadata_text(_info(classes))})
         content: bytes = model.SerializeToString()
         return content
 
 
-def _about(classes: int) -> dict[str, object]:
-    names = list(COLOURS) if classes == len(COLOURS) else [f"class {k}" for k in range(classes)]
-    return {
-        "format": FORMAT,
-        "classes": classes,
-        "class_names": names,
-        "palette": palette(classes),
-        "patch": PATCH,
-        "res": 4 * PATCH,
-        "backbone": "none",
-        "flip": False,
-        "precision": "fp32",
-    }
+def _info(classes: int) -> ModelInfo:
+    names = tuple(COLOURS) if classes == len(COLOURS) else numbered(classes).names
+    return ModelInfo(
+        classes=classes,
+        class_names=names,
+        palette=palette(classes),
+        patch=PATCH,
+        res=4 * PATCH,
+        backbone="none",
+        flip=False,
+        precision="fp32",
+    )

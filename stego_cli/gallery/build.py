@@ -19,10 +19,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stego_cli import __version__
 from stego_cli.class_edits import ClassEdits
 from stego_cli.classes_file import hexadecimal
-from stego_cli.errors import NoInputError, UsageError
+from stego_cli.errors import NoInputError, UsageError, setting
 from stego_cli.gallery.crops import Crop, CropsOfPhoto, by_photograph, choose_crops, cut_crops
 from stego_cli.gallery.likeness import (
     AllRegions,
@@ -44,6 +43,7 @@ from stego_cli.processes import process_pool, thread_pool
 from stego_cli.progress import Progress
 from stego_cli.stop import Stop
 from stego_cli.text import shown
+from stego_cli.version import __version__
 
 _ASSETS = ("gallery.css", "edits.js", "labels.js", "classes.js", "photographs.js", "start.js")
 PAGE = "index.html"
@@ -86,7 +86,9 @@ def build_gallery(
         Stopped: a signal came; the same again begins anew.
     """
     if tree.photos is None:
-        raise NoInputError(f"The photographs of {shown(tree.root)} are not known, or gone.", "Give them as --photos.")
+        raise NoInputError(
+            f"The photographs of {shown(tree.root)} are not known, or gone.", f"Give them as {setting('photos')}."
+        )
     _require_ours(out)
     state = out / STATE / "gallery.json"
     fingerprint = _fingerprint(tree)
@@ -123,9 +125,9 @@ def edits_as_json(edits: ClassEdits) -> dict[str, Any]:
 
 def _require_ours(out: Path) -> None:
     if out.exists() and not (out / STATE).is_dir() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{shown(out)} holds something that is no gallery.", "Give --out another folder.")
+        raise UsageError(f"{shown(out)} holds something that is no gallery.", f"Give {setting('out')} another folder.")
     if (out / STATE / "journal.jsonl").exists():
-        raise UsageError(f"{shown(out)} holds masks.", "Give --out another folder.")
+        raise UsageError(f"{shown(out)} holds masks.", f"Give {setting('out')} another folder.")
     for folder in (out, out / STATE, out / "data"):
         require_writable(folder)
 

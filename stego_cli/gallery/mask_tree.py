@@ -18,7 +18,7 @@ from stego_cli.images.discover import STATE
 from stego_cli.images.ids import read_ids
 from stego_cli.images.journal import Entry, read_entries
 from stego_cli.inference.mask_classes import classes_of_masks, require_settled
-from stego_cli.inference.output import journals
+from stego_cli.inference.output_folder import journals
 from stego_cli.palette import palette
 from stego_cli.text import shown
 

@@ -15,13 +15,20 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from stego_cli.class_edits import VOID_COLOUR, VOID_NAME, ClassEdit, ClassEdits, default_name
+from stego_cli.class_edits import VOID_COLOUR, VOID_NAME, ClassEdits
 from stego_cli.classes import VOID
-from stego_cli.classes_file import parse_classes_file, write_classes_file
+from stego_cli.classes_file import write_classes_file
 from stego_cli.errors import ModelError
-from stego_cli.inference.contract import CLUSTER_OUTPUT, FORMAT, FORMAT_WITH_VALUES, METADATA_KEY, parse_metadata
+from stego_cli.inference.contract import (
+    CLUSTER_OUTPUT,
+    FORMAT,
+    FORMAT_WITH_VALUES,
+    METADATA_KEY,
+    ModelInfo,
+    parse_metadata,
+)
+from stego_cli.inference.mask_classes import edits_of_model
 from stego_cli.inference.session import Session
-from stego_cli.palette import palette
 
 _STAGE = "stego/classes/"  # how names of nodes and tensors of the last stage begin
 _FOUND_OUTPUT = f"{_STAGE}found"  # the log-probabilities of the classes that were found
@@ -36,7 +43,7 @@ def classes_of_model(content: bytes, name: str) -> ClassEdits:
     Raises:
         ModelError: it is not a model file of this tool.
     """
-    return _edits_of(_about(_load(content, name), name))
+    return edits_of_model(_info(_load(content, name), name), "cluster")
 
 
 def shares_of_model(content: bytes, name: str) -> tuple[float, ...]:
@@ -84,27 +91,15 @@ def _load(content: bytes, name: str) -> onnx.ModelProto:
         raise ModelError(f"{name} is not a readable ONNX model.") from error
 
 
+def _info(model: onnx.ModelProto, name: str) -> ModelInfo:
+    return parse_metadata(next((each.value for each in model.metadata_props if each.key == METADATA_KEY), None), name)
+
+
 def _about(model: onnx.ModelProto, name: str) -> dict[str, Any]:
-    text = next((entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), None)
-    parse_metadata(text, name)
-    about: dict[str, Any] = json.loads(text or "{}")
+    _info(model, name)
+    text = next(entry.value for entry in model.metadata_props if entry.key == METADATA_KEY)
+    about: dict[str, Any] = json.loads(text)
     return about
-
-
-def _edits_of(about: dict[str, Any]) -> ClassEdits:
-    if "classes_file" in about:
-        return parse_classes_file(about["classes_file"], "the model's classes")
-    colours = palette(about["classes"])
-    return ClassEdits(
-        about["classes"],
-        {
-            number: ClassEdit(
-                name=None if said == default_name(number) else said,
-                colour=None if tuple(colour) == colours[number] else tuple(colour),
-            )
-            for number, (said, colour) in enumerate(zip(about["class_names"], about["palette"], strict=True))
-        },
-    )
 
 
 def _described(

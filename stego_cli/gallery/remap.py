@@ -27,9 +27,9 @@ from stego_cli.images.decode import decode_whole
 from stego_cli.images.journal import Entry, Journal, read_entries
 from stego_cli.images.masks import encode_mask, encode_overlay
 from stego_cli.images.streams import as_finished
-from stego_cli.inference.finish import OVERLAY, companion
 from stego_cli.inference.mask_classes import keep_classes_of_masks, pending_change
-from stego_cli.inference.output import OutputFolder, journals
+from stego_cli.inference.output_folder import OutputFolder, journals
+from stego_cli.inference.outputs import place
 from stego_cli.machine import cores
 from stego_cli.processes import thread_pool
 from stego_cli.progress import Progress
@@ -205,7 +205,7 @@ class _Work:
 
     def _redraw(self, entry: Entry, labels: NDArray[np.uint8]) -> None:
         """Draw an overlay again; one that cannot be, since the photograph is gone, would show what is no longer so."""
-        overlay = self._output.root / companion(entry.mask or "", OVERLAY)
+        overlay = self._output.root / place(entry.mask or "", "overlay")
         if not overlay.exists():
             return
         try:

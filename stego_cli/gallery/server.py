@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from stego_cli import __version__
 from stego_cli.class_edits import ClassEdit, ClassEdits
 from stego_cli.classes_file import parse_classes_file, parse_colour, write_classes_file
-from stego_cli.errors import OutputError, StegoError, UsageError
+from stego_cli.errors import OutputError, StegoError, UsageError, setting
 from stego_cli.gallery.build import PAGE, edits_as_json, write_classes_data
 from stego_cli.images.atomic import write_bytes
 from stego_cli.text import shown
+from stego_cli.version import __version__
 
 _HOST = "127.0.0.1"
 _LARGEST = 1_000_000  # bytes of a request's body
@@ -160,7 +160,9 @@ class GalleryServer(ThreadingHTTPServer):
             super().__init__((_HOST, port), _Handler)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"Port {port} of {_HOST} cannot be used: {reason}.", "Give another --port.") from error
+            raise UsageError(
+                f"Port {port} of {_HOST} cannot be used: {reason}.", f"Give another {setting('port')}."
+            ) from error
         self.hosts = {f"{name}:{self.server_port}" for name in (_HOST, "localhost")}
         self.address = f"http://{_HOST}:{self.server_port}/{self.token}/"
 
@@ -202,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
         except OutputError as error:
             self._json(HTTPStatus.INSUFFICIENT_STORAGE, {"error": error.message})
         except StegoError as error:
-            self._json(HTTPStatus.CONFLICT, {"error": f"{error.message} {error.remedy or ''}".strip()})
+            self._json(HTTPStatus.CONFLICT, {"error": " ".join(error.told()).strip()})
         except (ValueError, RecursionError):
             self._json(HTTPStatus.BAD_REQUEST, {"error": "The request is not JSON."})
 

@@ -20,7 +20,7 @@ from stego_cli.gallery.mask_tree import read_labels
 from stego_cli.images.atomic import write_bytes
 from stego_cli.images.decode import decode, photo_size
 from stego_cli.images.ids import resize_ids
-from stego_cli.inference.finish import PROBABILITIES, companion
+from stego_cli.inference.outputs import place
 
 LOOKS = 6  # numbers that say how a region looks
 _MEASURED = 256  # pixels, the longer side of what regions are measured on
@@ -158,7 +158,7 @@ def _doubt(wanted: Wanted, labels: NDArray[np.uint8]) -> Floats | None:
     """Return 1 less the kept probability of the class of each pixel, at the size of `labels`; None: not kept."""
     if not len(wanted.channels):
         return None
-    file = wanted.mask.parent / companion(wanted.mask.name, PROBABILITIES)
+    file = wanted.mask.parent / place(wanted.mask.name, "probabilities")
     try:
         with np.load(file) as kept:
             steps, scale = kept["log_probs"], float(kept["steps"])

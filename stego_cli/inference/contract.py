@@ -1,13 +1,14 @@
-"""What a model file promises: names of inputs and outputs, and the JSON in its metadata."""
+"""What a model file promises: names of inputs and outputs, and the JSON in its metadata, read and written here."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from stego_cli.errors import ModelError
 from stego_cli.palette import Colour
+from stego_cli.settings import Probe
 
 FORMAT = 1
 FORMAT_WITH_VALUES = 2  # of files whose classes are not 0, 1, 2 ... in masks, which a version that reads 1 cannot use
@@ -15,6 +16,29 @@ METADATA_KEY = "stego"
 INPUT = "image"  # uint8 (B, H, W, 3), RGB
 CLUSTER_OUTPUT = "cluster_log_probs"  # float32 (B, K, H, W)
 LINEAR_OUTPUT = "linear_log_probs"  # float32 (B, C, H, W), when labels trained one
+OUTPUTS: dict[Probe, str] = {"cluster": CLUSTER_OUTPUT, "linear": LINEAR_OUTPUT}
+
+# The order of the keys in the file.
+_KEYS = (
+    "format",
+    "stego_version",
+    "classes",
+    "class_names",
+    "palette",
+    "shares",
+    "patch",
+    "res",
+    "backbone",
+    "block",
+    "token",
+    "flip",
+    "precision",
+    "weights_sha256",
+    "checkpoint_sha256",
+    "linear_class_names",
+    "linear_palette",
+    "parity",
+)
 
 
 @dataclass(frozen=True)
@@ -49,20 +73,59 @@ class ModelInfo:
     mask_values: tuple[int, ...] = ()
     classes_file: str = ""
 
-    def names(self, probe: str) -> tuple[str, ...]:
+    def names(self, probe: Probe) -> tuple[str, ...]:
         """Return the names of a probe's classes, in the order of their ids."""
         return self.class_names if probe == "cluster" else self.linear_class_names
 
-    def colours(self, probe: str) -> list[Colour]:
+    def colours(self, probe: Probe) -> list[Colour]:
         """Return the colours of a probe's classes, in the order of their ids."""
         return self.palette if probe == "cluster" else list(self.linear_palette)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Largest difference of a log-probability, and smallest share of pixels with the same class, over all shapes."""
+
+    difference: float
+    agreement: float
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """The metadata that inference does not need: how the model was made.
+
+    Attributes:
+        stego_version: of the exporter.
+        shares: of training patches in each class; empty if they were not counted.
+        block: of the backbone, 0-based.
+        token: kind of that block's tokens.
+        weights_sha256: of the backbone's weights file.
+        checkpoint_sha256: of the checkpoint's tensors.
+        parity: what the comparison with the trained model found; None before it.
+    """
+
+    stego_version: str
+    shares: tuple[float, ...]
+    block: int
+    token: str
+    weights_sha256: str
+    checkpoint_sha256: str
+    parity: Parity | None = None
+
+
+def metadata_text(info: ModelInfo, record: ExportRecord | None = None) -> str:
+    """Return the metadata of a model file; the same values give the same text. What is empty or None is left out."""
+    made = {} if record is None else asdict(record)
+    fields = {"format": FORMAT, **asdict(info), **made}
+    optional = ("linear_class_names", "linear_palette", "parity")
+    return json.dumps({key: fields[key] for key in _KEYS if key in fields and (fields[key] or key not in optional)})
 
 
 def parse_metadata(text: str | None, name: str) -> ModelInfo:
     """Read the metadata of the model file `name`.
 
     Raises:
-        ModelError: it is not a model file of this tool, or of a format this version does not know.
+        ModelError: it is not a model file of this tool, or of a format that this version cannot read.
     """
     if text is None:
         raise ModelError(f"{name} is an ONNX file, but not one that `stego export-onnx` wrote.")

@@ -1,27 +1,29 @@
-"""An ONNX Runtime session over a model file, on a device that is chosen openly and never silently replaced."""
+"""An ONNX Runtime session over a model file, on the device asked for: another is never taken without a word."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stego_cli.errors import ModelError, UsageError
+from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.decode import Rgb
-from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT, LINEAR_OUTPUT, METADATA_KEY, ModelInfo, parse_metadata
+from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT, METADATA_KEY, OUTPUTS, ModelInfo, parse_metadata
 from stego_cli.inference.devices import providers
 from stego_cli.machine import cores
 from stego_cli.model.weights import cache_folder
+from stego_cli.settings import Probe
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
 LogProbs = NDArray[np.float32]  # (B, K, H, W)
-# How numpy, torch, ONNX Runtime, CUDA, its libraries and Triton say it; none of them has a type that all share.
+# The words of numpy, torch, ONNX Runtime, CUDA, its libraries and Triton; their errors share no type.
 _OUT_OF_MEMORY = (
     "out of memory",
     "allocate memory",
@@ -44,7 +46,8 @@ class Session:
     Attributes:
         info: its metadata.
         device: "cpu", "cuda:N" or "tensorrt:N", what it really runs on.
-        why: how "auto" came to that device, in words.
+        why: the reason for that device, in words.
+        threads: of the CPU, for one run.
         outputs: names of its outputs.
     """
 
@@ -53,7 +56,8 @@ class Session:
 
         ort.set_default_logger_severity(4)  # its errors are raised as well, and reported in our words
         self.device, self.why = providers.choose(device)
-        self._options = _options(threads or cores())
+        self.threads = threads or cores()
+        self._options = _options(self.threads)
         self._session = self._on_cpu(content, name) if self.device == "cpu" else self._on_gpu(content, name, device)
         inputs = {entry.name: entry for entry in self._session.get_inputs()}
         self.outputs = [entry.name for entry in self._session.get_outputs()]
@@ -103,17 +107,27 @@ class Session:
         """The number of the GPU that it runs on, or None."""
         return None if self.device == "cpu" else int(self.device.partition(":")[2])
 
-    def run(self, images: Rgb) -> list[LogProbs]:
-        """Return all outputs for `images`, uint8 (B, H, W, 3), H and W multiples of the patch."""
-        results: list[LogProbs] = self._session.run(None, {INPUT: images})
+    @property
+    def probes(self) -> list[Probe]:
+        """The probes that the model has."""
+        return [probe for probe, output in OUTPUTS.items() if output in self.outputs]
+
+    def run(self, images: Rgb, probes: Sequence[Probe] | None = None) -> list[LogProbs]:
+        """Return log-probabilities, float32 (B, K, H, W), of each of the probes.
+
+        Args:
+            images: uint8 (B, H, W, 3), H and W multiples of the patch.
+            probes: some of `self.probes`; None: all of them.
+        """
+        outputs = [OUTPUTS[probe] for probe in probes or self.probes]
+        results: list[LogProbs] = self._session.run(outputs, {INPUT: images})
         return results
 
-    def log_probs(self, images: Rgb, probe: str = "cluster") -> LogProbs:
-        """Return one probe's log-probabilities, float32 (B, K, H, W)."""
-        results: list[LogProbs] = self._session.run([_output(probe)], {INPUT: images})
-        return results[0]
+    def log_probs(self, images: Rgb, probe: Probe = "cluster") -> LogProbs:
+        """Return one probe's log-probabilities, float32 (B, K, H, W), for images uint8 (B, H, W, 3)."""
+        return self.run(images, [probe])[0]
 
-    def run_in_place(self, images: int, log_probs: int, shape: tuple[int, int, int, int], probe: str) -> None:
+    def run_in_place(self, images: int, log_probs: int, shape: tuple[int, int, int, int], probe: Probe) -> None:
         """Run on memory of the device it is on, and return when the results are there.
 
         ONNX Runtime works on a CUDA stream of its own: whatever fills `images`, or still uses the memory of
@@ -129,7 +143,7 @@ class Session:
         place = ("cpu", 0) if self.gpu is None else ("cuda", self.gpu)
         binding = self._session.io_binding()
         binding.bind_input(INPUT, *place, np.uint8, (batch, height, width, 3), images)
-        binding.bind_output(_output(probe), *place, np.float32, shape, log_probs)
+        binding.bind_output(OUTPUTS[probe], *place, np.float32, shape, log_probs)
         self._session.run_with_iobinding(binding)
 
     def _on_cpu(self, content: bytes, name: str) -> ort.InferenceSession:
@@ -155,7 +169,9 @@ class Session:
         missing = providers.missing_library(kind)
         trouble, remedy = missing or (f"ONNX Runtime could not start there: {said}", "Check `nvidia-smi`")
         if asked != "auto":
-            raise UsageError(f"--device {self.device}: {trouble}.", f"{remedy}, or give --device cpu.")
+            raise UsageError(
+                f"{setting('device', self.device)}: {trouble}.", f"{remedy}, or give {setting('device', 'cpu')}."
+            )
         self.device, self.why = "cpu", f"a GPU was found, but {trouble}"
         return on_cpu
 
@@ -180,10 +196,6 @@ def _options(threads: int) -> ort.SessionOptions:
 
 def _info(session: ort.InferenceSession, name: str) -> ModelInfo:
     return parse_metadata(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), name)
-
-
-def _output(probe: str) -> str:
-    return CLUSTER_OUTPUT if probe == "cluster" else LINEAR_OUTPUT
 
 
 def _first_line(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Large photographs in overlapping tiles, since attention's memory grows with the square of the patches.
 
 Tiles' log-probabilities are joined with weights that fall to nothing at a tile's edge, so that no seam shows: near an
-edge the neighbour, which sees further, decides.
+edge the neighbour, which covers more on the other side of it, decides.
 """
 
 from __future__ import annotations
@@ -19,37 +19,38 @@ TILE = 48  # patches, the side of a tile
 OVERLAP = 12  # patches that two tiles share at least
 
 
-def in_tiles(images: Rgb, patch: int, infer: Callable[[Rgb], LogProbs]) -> LogProbs:
+def in_tiles(images: Rgb, patch: int, infer: Callable[[Rgb], list[LogProbs]]) -> list[LogProbs]:
     """Return log-probabilities for images of any size, tile by tile where there are more than MOST_PATCHES patches.
 
     Args:
         images: uint8 (B, H, W, 3), H and W multiples of the patch.
         patch: pixels a side.
-        infer: from images to log-probabilities, float32 (B, K, h, w).
+        infer: from images to log-probabilities, float32 (B, K, h, w) of each probe.
 
     Returns:
-        float32 (B, K, H, W), normalised.
+        float32 (B, K, H, W) of each probe, normalised.
     """
     batch, height, width, _ = images.shape
     if (height // patch) * (width // patch) <= MOST_PATCHES:
         return infer(images)
     side = TILE * patch
-    joined: LogProbs | None = None
+    joined: list[LogProbs] = []
     total = np.zeros((height, width), np.float32)
     for top in starts(height // patch):
         for left in starts(width // patch):
             rows = slice(top * patch, min(top * patch + side, height))
             columns = slice(left * patch, min(left * patch + side, width))
-            values = infer(np.ascontiguousarray(images[:, rows, columns]))
-            weight = np.outer(_fading(values.shape[2], OVERLAP * patch), _fading(values.shape[3], OVERLAP * patch))
-            if joined is None:
-                joined = np.zeros((batch, values.shape[1], height, width), np.float32)
-            joined[:, :, rows, columns] += weight * values
+            parts = infer(np.ascontiguousarray(images[:, rows, columns]))
+            if not joined:
+                joined = [np.zeros((batch, part.shape[1], height, width), np.float32) for part in parts]
+            weight = np.outer(*(_fading(length, OVERLAP * patch) for length in parts[0].shape[2:]))
+            for whole, part in zip(joined, parts, strict=True):
+                whole[:, :, rows, columns] += weight * part
             total[rows, columns] += weight
-    assert joined is not None  # there is at least one tile
-    joined /= total
-    most = joined.max(1, keepdims=True)
-    joined -= most + np.log(np.exp(joined - most).sum(1, keepdims=True))
+    for whole in joined:
+        whole /= total
+        most = whole.max(1, keepdims=True)
+        whole -= most + np.log(np.exp(whole - most).sum(1, keepdims=True))
     return joined
 
 

@@ -1,4 +1,4 @@
-"""The pool of processes that finishes photographs where a CRF engine holds the interpreter's lock."""
+"""The pool of processes that finishes photographs where a CRF engine holds the GIL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
 from stego_cli.errors import OutputError, PhotoError
-from stego_cli.inference.finish import Finished, Job, Plan, failed, finish, reason_of
+from stego_cli.inference.outputs import Inferred, Outcome, OutputPlan, failed, reason_of, write_inferred
 from stego_cli.processes import process_pool
 from stego_cli.progress import Progress
 
@@ -22,21 +22,21 @@ class Workers:
     after the other: that needs the least memory, and shows at which of them a worker dies.
     """
 
-    def __init__(self, count: int, plan: Plan, progress: Progress) -> None:
+    def __init__(self, count: int, plan: OutputPlan, progress: Progress) -> None:
         self._count, self._plan, self._progress = count, plan, progress
         self._pool = process_pool(count)
-        self._pending: dict[Future[Finished], Job] = {}
+        self._pending: dict[Future[Outcome], Inferred] = {}
 
-    def submit(self, job: Job) -> Iterator[Finished]:
+    def submit(self, job: Inferred) -> Iterator[Outcome]:
         """Add a job; yield whatever is finished, waiting only while the queue is full."""
         self._pending[self._start(job)] = job
         yield from self._collect(self._count * (1 + _QUEUE))
 
-    def drain(self) -> Iterator[Finished]:
+    def drain(self) -> Iterator[Outcome]:
         """Yield the rest."""
         yield from self._collect(0)
 
-    def _collect(self, allowed: int) -> Iterator[Finished]:
+    def _collect(self, allowed: int) -> Iterator[Outcome]:
         while self._pending:
             timeout = None if len(self._pending) > allowed else 0
             done, _ = wait(self._pending, timeout=timeout, return_when=FIRST_COMPLETED)
@@ -55,7 +55,7 @@ class Workers:
             if broken:
                 yield from self._retry(lost)
 
-    def _retry(self, lost: list[Job]) -> Iterator[Finished]:
+    def _retry(self, lost: list[Inferred]) -> Iterator[Outcome]:
         """Replace the broken pool and give it again all that was lost with it."""
         self._progress.warn("A worker process died (out of memory?); its photographs are tried again.")
         self._replace_pool()
@@ -67,11 +67,11 @@ class Workers:
             else:
                 yield _outcome(future, job)
 
-    def _start(self, job: Job) -> Future[Finished]:
+    def _start(self, job: Inferred) -> Future[Outcome]:
         try:
-            return self._pool.submit(finish, job, self._plan)
+            return self._pool.submit(write_inferred, job, self._plan)
         except BrokenProcessPool as error:  # found out before the futures that were lost with the pool
-            future: Future[Finished] = Future()
+            future: Future[Outcome] = Future()
             future.set_exception(error)
             return future
 
@@ -90,7 +90,7 @@ class Workers:
         self._pool.shutdown(wait=not at_once, cancel_futures=True)
 
 
-def _outcome(future: Future[Finished], job: Job) -> Finished:
+def _outcome(future: Future[Outcome], job: Inferred) -> Outcome:
     try:
         return future.result()
     except OutputError:

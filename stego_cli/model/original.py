@@ -26,7 +26,7 @@ from stego_cli.model.backbones import BACKBONES, Backbone
 from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, Checkpoint, save_checkpoint
 from stego_cli.model.head import Head
 from stego_cli.model.torch_file import Record, StoredTensor, TorchArchive
-from stego_cli.settings import DEFAULT_RES, PAPER_TEMPERATURE, TrainSettings
+from stego_cli.settings import DEFAULT_RES, PAPER_TEMPERATURE, Token, TrainSettings
 from stego_cli.text import shown
 
 _BACKBONES = {
@@ -35,7 +35,7 @@ _BACKBONES = {
     ("vit_base", 16): "dino-vitb16",
     ("vit_base", 8): "dino-vitb8",
 }
-_TOKENS = {"feat": "feat", "KK": "key"}
+_TOKENS: dict[str, Token] = {"feat": "feat", "KK": "key"}
 _TABLES = {"cocostuff27": "cocostuff27", "cityscapes": "cityscapes", "potsdam": "potsdam3"}
 _PRETRAINING_SIDE = 224  # pixels; DINO's table of positions covers a picture of this side
 _MOST_CLASSES = 256  # that a mask can hold
@@ -130,7 +130,7 @@ class _Source:
         row = BACKBONES[_BACKBONES[str(model), int(str(patch))]]
         return replace(row, source="run", about="DINO, as the imported checkpoint carries it")
 
-    def token(self) -> str:
+    def token(self) -> Token:
         """Return the kind of its features."""
         kind = self._setting("dino_feat_type")
         if kind not in _TOKENS:

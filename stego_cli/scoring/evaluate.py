@@ -9,58 +9,73 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from stego_cli.classes import VOID, ClassTable
 from stego_cli.datasets.layout import split_folders
-from stego_cli.errors import NoInputError, PhotoError, StegoError, UsageError
+from stego_cli.errors import NoInputError, PhotoError, StegoError, UsageError, setting
 from stego_cli.images.discover import find_photos
 from stego_cli.images.streams import map_ahead
+from stego_cli.inference.predict import Refiner, infer
 from stego_cli.inference.session import Session
 from stego_cli.machine import cores
 from stego_cli.processes import process_pool
 from stego_cli.progress import Progress
 from stego_cli.scoring.confusion import UNKNOWN_CLASSES, Grid, make_grid
-from stego_cli.scoring.protocol import PROTOCOLS, Counted, Example, Task, count_task, load_example
+from stego_cli.scoring.protocol import CountTask, EvaluationInput, PhotoCounts, Variant, count_task, load_input
 from stego_cli.scoring.result import Score, make_score
 from stego_cli.scoring.settings import ScoreSettings
 from stego_cli.scoring.tally import Sums
-from stego_cli.settings import CrfSettings
+from stego_cli.settings import Probe, Protocol
 from stego_cli.stop import Stop
 from stego_cli.text import shown
 
-Pair = tuple[Path, Path]  # a photograph and the place of its label
+PhotoAndLabel = tuple[Path, Path]  # a photograph and the place of its label
 
 
 @dataclass(frozen=True)
-class EvaluateSettings:
-    """Everything that decides an evaluation, given the model."""
+class EvaluationPlan:
+    """Everything that decides an evaluation, given the model and the photographs.
+
+    Attributes:
+        data: folder of the data set, for messages.
+        data_name: of the data set, if it is a known one, else empty.
+        protocol: see stego_cli.scoring.protocol.
+        table: the classes; None: as many as the labels use.
+        refiner: for the variants after the CRF; None: without these.
+        res: shorter side in the protocol `full`, pixels.
+        workers: photographs refined at once; None: one a core.
+    """
 
     data: Path
-    split: str = "val"
-    protocol: str = "stego"
-    table: ClassTable | None = None  # None: as many classes as the labels use
-    crf: CrfSettings | None = field(default_factory=CrfSettings)  # None: without the variants after the CRF
-    res: int | None = None  # shorter side in the protocol `full`; None: the model's own
-    crf_engine: str = "auto"  # a key of stego_cli.crf.CHOICES
-    workers: int | None = None  # photographs refined at once; None: one a core
-
-    def __post_init__(self) -> None:
-        if self.protocol not in PROTOCOLS:
-            raise UsageError(f"--protocol is {self.protocol!r}; it is {' or '.join(PROTOCOLS)}.")
+    data_name: str
+    protocol: Protocol
+    table: ClassTable | None
+    refiner: Refiner | None
+    res: int
+    workers: int | None
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by variant, (probe, whether after the CRF); and path and reason of what could not be used."""
+    """What was measured.
 
-    scores: dict[tuple[str, bool], Score]
+    Attributes:
+        scores: by variant, (probe, whether after the CRF).
+        failures: path and reason of each photograph that could not be used.
+        backbone: of the model.
+        data_name: of the data set, if it is a known one, else empty.
+    """
+
+    scores: dict[Variant, Score]
     failures: list[tuple[str, str]]
+    backbone: str
+    data_name: str
 
 
-def evaluate(
-    session: Session, pairs: list[Pair], settings: EvaluateSettings, progress: Progress, stop: Stop
+def evaluate_model(
+    session: Session, pairs: list[PhotoAndLabel], plan: EvaluationPlan, progress: Progress, stop: Stop
 ) -> Evaluation:
     """Evaluate a model on photographs and their labels (`find_pairs`).
 
@@ -69,18 +84,19 @@ def evaluate(
         UsageError: the protocol averages codes over a flip, and the model was exported without it.
         Stopped: a signal came.
     """
-    if settings.protocol == "stego" and not session.info.flip:
+    if plan.protocol == "stego" and not session.info.flip:
         raise UsageError(
             "The paper's protocol averages the code with that of the mirrored photograph, and this model was exported "
             "without that.",
-            "Give the run itself as --model, export it again with --flip, or use --protocol full.",
+            f"Give the run itself as {setting('model')}, export it again with {setting('flip', True)}, or use "
+            f"{setting('protocol', 'full')}.",
         )
-    table = settings.table
+    table = plan.table
     grid = make_grid(len(table.names) if table else UNKNOWN_CLASSES, table.void if table else VOID, None)
-    sums: dict[tuple[str, bool], Sums] = {}
+    sums: dict[Variant, Sums] = {}
     failures: list[tuple[str, str]] = []
     with progress.stage("Evaluating", len(pairs), unit="photographs") as stage:
-        for counted in _counted(session, settings, pairs, grid, failures, stop):
+        for counted in _counted(session, plan, pairs, grid, failures, stop):
             if counted.problem:
                 failures.append((counted.name, counted.problem))
             for variant, counts in counted.counts.items():
@@ -89,12 +105,12 @@ def evaluate(
             stage.advance()
     stop.check()
     if not sums:
-        raise NoInputError(f"No photograph of {shown(settings.data)} could be evaluated; {failures[0][1]}.")
-    scores = {variant: _score(variant[0], total, settings, failures) for variant, total in sorted(sums.items())}
-    return Evaluation(scores, failures)
+        raise NoInputError(f"No photograph of {shown(plan.data)} could be evaluated; {failures[0][1]}.")
+    scores = {variant: _score(variant[0], total, plan, failures) for variant, total in sorted(sums.items())}
+    return Evaluation(scores, failures, session.info.backbone, plan.data_name)
 
 
-def find_pairs(settings: EvaluateSettings) -> list[Pair]:
+def find_pairs(data: Path, split: str) -> list[PhotoAndLabel]:
     """Return the photographs of DATA/imgs/SPLIT, each with the place of its label in DATA/labels/SPLIT.
 
     A folder that cannot be read stands in the list too, and fails when it is opened.
@@ -102,11 +118,11 @@ def find_pairs(settings: EvaluateSettings) -> list[Pair]:
     Raises:
         NoInputError: the data set has no such split, or no photograph in it.
     """
-    folders = split_folders(settings.data, settings.split)
+    folders = split_folders(data, split)
     for folder in (folders.photos, folders.labels):
         if folder is None or not folder.is_dir():
             raise NoInputError(
-                f"{shown(folder or settings.data)} is not a folder.",
+                f"{shown(folder or data)} is not a folder.",
                 "A data set has imgs/SPLIT and labels/SPLIT (see `stego evaluate --help`).",
             )
     found = find_photos(folders.photos)
@@ -116,55 +132,48 @@ def find_pairs(settings: EvaluateSettings) -> list[Pair]:
 
 def _counted(
     session: Session,
-    settings: EvaluateSettings,
-    pairs: list[Pair],
+    plan: EvaluationPlan,
+    pairs: list[PhotoAndLabel],
     grid: Grid,
     failures: list[tuple[str, str]],
     stop: Stop,
-) -> Iterator[Counted]:
-    res = settings.res or session.info.res
+) -> Iterator[PhotoCounts]:
+    """Yield the counts of every photograph; those that do not get as far as that are added to `failures`."""
 
-    def load(pair: Pair) -> tuple[str, Example | str]:
+    def load(pair: PhotoAndLabel) -> tuple[str, EvaluationInput | str]:
         try:
-            return shown(pair[0]), load_example(*pair, settings.protocol, res, session.info.patch)
+            return shown(pair[0]), load_input(*pair, plan.protocol, plan.res, session.info.patch)
         except (PhotoError, OSError) as error:
             return shown(pair[0]), error.message if isinstance(error, PhotoError) else str(error)
 
-    def tasks() -> Iterator[Task]:
-        for name, example in map_ahead(loaders, load, pairs, 2 * cores(), stopped):
-            if isinstance(example, str):
-                failures.append((name, example))
-                continue
+    def inferred() -> Iterator[CountTask]:
+        for name, given in map_ahead(loaders, load, pairs, 2 * cores(), stopped):
             try:
-                outputs = session.run(example.pixels[None])
-            except Exception as error:  # ONNX Runtime's errors share no base class but this
-                failures.append((name, f"the model could not run on it: {(str(error) or repr(error)).splitlines()[0]}"))
-                continue
-            log_probs = {
-                output.removesuffix("_log_probs"): values[0]
-                for output, values in zip(session.outputs, outputs, strict=True)
-            }
-            yield Task(name, example, log_probs, grid, settings.crf, settings.crf_engine)
+                if isinstance(given, str):
+                    raise PhotoError(given)
+                yield CountTask(name, given, infer(session, given.pixels, session.probes), grid, plan.refiner)
+            except PhotoError as error:
+                failures.append((name, error.message))
 
     def stopped() -> bool:
         return stop.requested is not None
 
-    workers = settings.workers or cores()
+    workers = plan.workers or cores()
     with ThreadPoolExecutor(cores()) as loaders, process_pool(workers) as pool:
         try:
-            yield from map_ahead(pool, count_task, tasks(), 2 * workers, stopped)
+            yield from map_ahead(pool, count_task, inferred(), 2 * workers, stopped)
         except BrokenProcessPool as error:
-            raise StegoError("A refining process died (out of memory?).", "Give --workers 1, or --no-crf.") from error
+            raise StegoError(
+                "A refining process died (out of memory?).",
+                f"Give {setting('workers', 1)}, or {setting('crf', False)}.",
+            ) from error
 
 
-def _score(probe: str, sums: Sums, settings: EvaluateSettings, failures: list[tuple[str, str]]) -> Score:
+def _score(probe: Probe, sums: Sums, plan: EvaluationPlan, failures: list[tuple[str, str]]) -> Score:
     sums.failures = failures
-    # Clusters are matched to classes; what the linear probe says needs no matching, since labels trained it.
+    # Clusters are matched to classes; the linear probe needs no matching, since labels trained it.
     match = "hungarian" if probe == "cluster" else "identity"
-    mode = "stego" if settings.protocol == "stego" else "honest"
+    mode = "stego" if plan.protocol == "stego" else "honest"
     return make_score(
-        sums,
-        ScoreSettings(
-            pred=settings.data, gt=settings.data, table=settings.table, match=match, mode=mode, boundary=False
-        ),
+        sums, ScoreSettings(pred=plan.data, gt=plan.data, table=plan.table, match=match, mode=mode, boundary=False)
     )

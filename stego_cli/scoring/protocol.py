@@ -11,24 +11,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from stego_cli.crf import refine
 from stego_cli.images.decode import Rgb, decode, decode_whole, nearest_square
 from stego_cli.images.ids import read_ids, resize_ids
 from stego_cli.images.masks import labels_at
+from stego_cli.inference.predict import Refiner
+from stego_cli.inference.session import LogProbs
 from stego_cli.model.backbones import IMAGENET_MEAN, IMAGENET_STD
 from stego_cli.scoring.confusion import Counts, Grid, Ids, changes_across, count
-from stego_cli.settings import CrfSettings
+from stego_cli.settings import Probe, Protocol
 
-PROTOCOLS = ("stego", "full")
+Variant = tuple[Probe, bool]  # whose classes, and whether after the CRF
 SIDE = 320  # pixels, of the paper's centre crop
 
 
 @dataclass(frozen=True)
-class Example:
-    """One photograph ready for the model.
+class EvaluationInput:
+    """One photograph and its label, ready for the model.
 
     Attributes:
         pixels: uint8 (H, W, 3).
@@ -44,23 +44,22 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Task:
-    """An example after inference, with all that a worker needs to count it."""
+class CountTask:
+    """A photograph after inference, with all that a worker needs to count it."""
 
     name: str
-    example: Example
-    log_probs: dict[str, NDArray[np.float32]]  # by probe, (K, H, W)
+    given: EvaluationInput
+    log_probs: dict[Probe, LogProbs]  # (K, H, W)
     grid: Grid
-    crf: CrfSettings | None
-    crf_engine: str = "auto"
+    refiner: Refiner | None
 
 
 @dataclass
-class Counted:
-    """Counts of one photograph by variant, (probe, whether after the CRF), or why there are none."""
+class PhotoCounts:
+    """Counts of one photograph by variant, or why there are none."""
 
     name: str
-    counts: dict[tuple[str, bool], Counts] = field(default_factory=dict)
+    counts: dict[Variant, Counts] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -69,8 +68,15 @@ def crop_side(patch: int) -> int:
     return max(1, round(SIDE / patch)) * patch
 
 
-def load_example(photo: Path, label: Path, protocol: str, res: int, patch: int) -> Example:
+def load_input(photo: Path, label: Path, protocol: Protocol, res: int, patch: int) -> EvaluationInput:
     """Load one photograph and its label.
+
+    Args:
+        photo: the photograph.
+        label: a PNG of ids.
+        protocol: see above.
+        res: shorter side in the protocol `full`, pixels.
+        patch: of the model.
 
     Raises:
         PhotoError: one of them cannot be used.
@@ -79,11 +85,11 @@ def load_example(photo: Path, label: Path, protocol: str, res: int, patch: int) 
     if protocol == "full":
         decoded = decode(photo, res, patch)
         width, height = decoded.size
-        return Example(decoded.pixels, decoded.pixels, resize_ids(ids, height, width), decoded.size)
+        return EvaluationInput(decoded.pixels, decoded.pixels, resize_ids(ids, height, width), decoded.size)
     side = crop_side(patch)
     pixels = np.array(nearest_square(decode_whole(photo), side))
     labels = np.asarray(nearest_square(Image.fromarray(ids), side))
-    return Example(pixels, there_and_back(pixels), labels, (side, side))
+    return EvaluationInput(pixels, there_and_back(pixels), labels, (side, side))
 
 
 def there_and_back(pixels: Rgb) -> Rgb:
@@ -98,23 +104,23 @@ def there_and_back(pixels: Rgb) -> Rgb:
     return shown
 
 
-def count_task(task: Task) -> Counted:
-    """Count every variant of one photograph: each probe, before and (with `crf`) after the CRF."""
+def count_task(task: CountTask) -> PhotoCounts:
+    """Count every variant of one photograph: each probe, before and (with a refiner) after the CRF."""
     try:
         return _counted(task)
     except (ValueError, MemoryError) as error:
-        return Counted(task.name, problem=str(error) or "not enough memory")
+        return PhotoCounts(task.name, problem=str(error) or "not enough memory")
 
 
-def _counted(task: Task) -> Counted:
-    counted = Counted(task.name)
-    labels = task.grid.remapped(task.example.labels)
+def _counted(task: CountTask) -> PhotoCounts:
+    counted, given = PhotoCounts(task.name), task.given
+    labels = task.grid.remapped(given.labels)
     of_labels = changes_across(labels)
     for probe, log_probs in task.log_probs.items():
         variants = {False: log_probs}
-        if task.crf is not None:
-            variants[True] = refine(task.example.guide, log_probs, task.crf, task.crf_engine)
+        if task.refiner is not None:
+            variants[True] = task.refiner(given.guide, log_probs)
         for refined, values in variants.items():
-            preds = labels_at(values, task.example.size)
+            preds = labels_at(values, given.size)
             counted.counts[probe, refined] = count(labels, preds, task.grid, of_labels | changes_across(preds))
     return counted

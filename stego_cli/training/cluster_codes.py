@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 
 import torch
 
-from stego_cli import __version__
 from stego_cli.model.checkpoint import Checkpoint
 from stego_cli.model.vit import FrozenViT
 from stego_cli.progress import Progress
@@ -16,6 +15,7 @@ from stego_cli.training.features import Features
 from stego_cli.training.fit import Fit
 from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
 from stego_cli.training.suggest import Candidate, suggest_classes
+from stego_cli.version import __version__
 
 _KMEANS_SAMPLE = 40_000  # patches
 _MIN_CLASSES, _MAX_CLASSES = 4, 27  # suggested; 27 as CocoStuff27 has; others are asked for by name

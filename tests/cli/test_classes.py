@@ -78,7 +78,7 @@ def test_a_run_keeps_its_classes_beside_its_configuration(run_stego, tmp_path):
         (["name", "9=sky"], "There is no class 9"),
         (["name", "nothing=sky"], "There is no class 'nothing'"),
         (["name", "1=a", "1=b"], "given twice"),
-        (["name", "1=class 2"], "the same name"),
+        (["name", "1=blue"], "the same name"),
         (["join", "all=0,1,2,3"], "joined into one"),
         (["join", "=0,1"], "empty name"),
         (["join", "1"], "two or more"),
@@ -106,3 +106,72 @@ def test_what_has_no_classes_is_refused(run_stego, tmp_path):
     assert run_stego("classes", "list", "--to", "folder").returncode == 2
     (tmp_path / "x.onnx").write_bytes(b"nonsense")
     assert run_stego("classes", "list", "--to", "x.onnx").returncode == 5
+
+
+def segment(run_stego, model: Path, *more: object):
+    ended = run_stego(
+        "segment", "photos", "--out", "masks", "--model", model, "--no-crf", "--device", "cpu", "--json", *more
+    )
+    summary = json.loads(ended.stdout.splitlines()[-1]) if ended.returncode == 0 else {}
+    return ended, summary
+
+
+def test_segmenting_goes_on_with_the_classes_that_the_masks_have(run_stego, masks, tiny_model, photos_folder):
+    shutil.copytree(photos_folder, masks.parent / "photos")
+    _, plain = segment(run_stego, tiny_model)  # the photographs' times differ from those in the journal
+    assert plain["done"] == 13
+    before = {file.name: read_ids(file) for file in masks.glob("*.png")}
+    assert run_stego("classes", "join", "warm=0,2", "--to", "masks").returncode == 0
+    assert run_stego("classes", "drop", "3", "--to", "masks").returncode == 0
+    ended, summary = segment(run_stego, tiny_model)
+    assert (summary["done"], summary["kept"]) == (0, 13), ended.stderr
+    assert "warm" in summary["shares"]
+    assert "void" in summary["shares"]
+    for name in ("cat", "wren"):
+        (masks / f"{name}.png").unlink()
+    _, summary = segment(run_stego, tiny_model, "--also", "overlay")
+    assert summary["done"] == 13
+    values = np.array([0, 1, 0, 255], np.uint8)
+    for name, labels in before.items():
+        assert np.array_equal(read_ids(masks / name), values[labels])
+    _, summary = segment(run_stego, tiny_model, "--overwrite")
+    assert "warm" not in summary["shares"]
+    for name, labels in before.items():
+        assert np.array_equal(read_ids(masks / name), labels)
+
+
+def test_an_edited_model_makes_masks_with_its_classes(run_stego, tiny_model, photos_folder, tmp_path):
+    shutil.copytree(photos_folder, tmp_path / "photos")
+    shutil.copy(tiny_model, tmp_path / "m.onnx")
+    segment(run_stego, "m.onnx")
+    plain = {file.name: read_ids(file) for file in (tmp_path / "masks").glob("*.png")}
+    assert run_stego("classes", "join", "cold=blue,green", "--to", "m.onnx").returncode == 0
+    assert run_stego("classes", "drop", "red", "--to", "m.onnx").returncode == 0
+    ended, _ = segment(run_stego, "m.onnx")
+    assert ended.returncode == 2
+    assert "other settings" in ended.stderr
+    _, summary = segment(run_stego, "m.onnx", "--overwrite")
+    assert set(summary["shares"]) == {"cold", "dark", "void"}
+    for name, labels in plain.items():
+        made = read_ids(tmp_path / "masks" / name)
+        assert set(np.unique(made)) <= {2, 3, 255}
+        # Summed probabilities can win where none of the members did, and never lose where one of them won.
+        assert (made[(labels == 1) | (labels == 2)] == 2).all()
+    listed = run_stego("classes", "list", "--to", "masks").stdout
+    assert "cold" in listed
+    assert run_stego("classes", "name", "cold=sea", "--to", "masks").returncode == 0
+    assert "sea" in segment(run_stego, "m.onnx")[1]["shares"]
+
+
+def test_a_change_that_was_stopped_is_finished_before_segmenting_goes_on(run_stego, masks, tiny_model, photos_folder):
+    shutil.copytree(photos_folder, masks.parent / "photos")
+    segment(run_stego, tiny_model)
+    text = "format = 1\nclasses = 4\n[class.0]\nname = 'warm'\njoins = [2]\n"
+    size = (masks / ".stego/journal.jsonl").stat().st_size
+    pending = {"table": [0, 1, 0, *range(3, 256)], "classes": text, "journal": size}
+    (masks / ".stego/classes-pending.json").write_text(json.dumps(pending))
+    ended, _ = segment(run_stego, tiny_model)
+    assert ended.returncode == 2
+    assert "stopped in the middle" in ended.stderr
+    assert run_stego("classes", "apply", "--to", "masks").returncode == 0
+    assert "warm" in segment(run_stego, tiny_model)[1]["shares"]

@@ -3,16 +3,12 @@
 import json
 import os
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stego_cli.commands import segment_model
-from stego_cli.inference import segment as engine
-from stego_cli.progress import Quiet
-from stego_cli.settings import CrfSettings, SegmentSettings
+from stego_cli.inference.summary import STAGES
 
 
 @pytest.fixture
@@ -76,7 +72,7 @@ def test_shards_together_give_what_one_run_gives_and_one_run_then_finds_all_done
 
 
 def test_shards_run_at_once_into_one_folder_but_not_beside_a_whole_run(photos, tmp_path, run_stego, tiny_model):
-    from stego_cli.inference.output import OutputFolder
+    from stego_cli.inference.output_folder import OutputFolder
 
     out = tmp_path / "masks"
     with OutputFolder(out, "1/2"):
@@ -145,8 +141,8 @@ def test_a_run_ends_where_less_than_min_free_is_free_and_goes_on_later(photos, t
 def test_the_stage_that_took_the_most_time_is_named(photos, tmp_path, run_stego, tiny_model):
     ended = run_stego("segment", photos, "--out", tmp_path / "masks", "--model", tiny_model, "--json")
     told = summary(ended)
-    assert set(engine.STAGES) <= set(told["seconds"])
-    assert told["seconds"][told["limit"]] == max(told["seconds"][stage] for stage in engine.STAGES)
+    assert set(STAGES) <= set(told["seconds"])
+    assert told["seconds"][told["limit"]] == max(told["seconds"][stage] for stage in STAGES)
 
 
 def test_a_large_photograph_is_worked_in_tiles(tmp_path, run_stego, tiny_model, photos_folder):
@@ -159,21 +155,3 @@ def test_a_large_photograph_is_worked_in_tiles(tmp_path, run_stego, tiny_model, 
     colours = np.array(Image.open(tmp_path / "photos/lake.png"), np.float32) * 0.1  # what the tiny model computes
     wanted = np.concatenate([colours, np.full((*colours.shape[:2], 1), 6.0)], 2).argmax(2)
     assert (np.array(Image.open(tmp_path / "tiled/lake.png")) == wanted).mean() > 0.999
-
-
-def test_a_gpu_that_torch_cannot_use_still_runs_the_network_and_says_what_it_does_not(tmp_path, tiny_model):
-    class OnGpu:
-        gpu, device = 99, "cuda:99"
-
-    told = []
-
-    class Told(Quiet):
-        def note(self, text: str) -> None:
-            told.append(text)
-
-    settings = SegmentSettings(model=tiny_model, photos=tmp_path, out=tmp_path, crf=None)
-    assert segment_model._labellers([OnGpu()], settings, Told()) == []
-    assert "Only the network runs on the GPU" in told[0]
-    for host in (replace(settings, probabilities=True), replace(settings, crf=CrfSettings(), crf_engine="cpu")):
-        assert segment_model._labellers([OnGpu()], host, Told()) == []
-    assert len(told) == 1

@@ -16,7 +16,7 @@ from stego_cli.errors import NoInputError, UsageError
 from stego_cli.gallery.mask_tree import open_masks, read_labels
 from stego_cli.gallery.remap import change_classes
 from stego_cli.images.masks import encode_mask
-from stego_cli.inference.finish import encode_probabilities
+from stego_cli.inference.outputs import OUTPUTS, Segmented
 from stego_cli.palette import palette
 from stego_cli.progress import Quiet
 from stego_cli.stop import Stop
@@ -72,7 +72,8 @@ def test_doubt_is_of_probabilities_where_they_were_kept(make_masks):
         labels = read_labels(file)
         probs = np.full((6, *labels.shape), 0.02, np.float32)
         np.put_along_axis(probs, labels[None].astype(np.int64), 0.6 if file.stem == "a" else 0.9, 0)
-        file.with_suffix(".probs.npz").write_bytes(encode_probabilities(np.log(probs), labels.shape[::-1]))
+        content = OUTPUTS["probabilities"].encode(Segmented(file, labels, palette(6), np.log(probs)))
+        file.with_suffix(".probs.npz").write_bytes(content)
     index = data(made(masks), "index")
     assert index["doubt"] == "probabilities"
     assert index["photographs"]["doubt"] == pytest.approx([0.4, 0.1], abs=0.03)

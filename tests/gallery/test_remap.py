@@ -15,7 +15,7 @@ from stego_cli.gallery.mask_tree import open_masks, read_labels
 from stego_cli.gallery.remap import change_classes, finish_change
 from stego_cli.images.journal import read_entries
 from stego_cli.images.lock import hold
-from stego_cli.inference.output import journals
+from stego_cli.inference.output_folder import journals
 from stego_cli.progress import Quiet
 from stego_cli.stop import Stop
 

@@ -6,7 +6,7 @@ import pytest
 
 from stego_cli.errors import UsageError
 from stego_cli.images.discover import Found, Photo
-from stego_cli.inference.select import Shard, chosen, parse_since
+from stego_cli.inference.select import Selection, Shard, parse_since
 
 PHOTOS = [Photo(f"{index:04}.jpg", f"{index:04}.png") for index in range(1000)]
 
@@ -35,7 +35,7 @@ def test_since_is_a_date_or_a_time_back():
     assert parse_since("2026-11-01") == time.mktime((2026, 11, 1, 0, 0, 0, 0, 0, -1))
     assert parse_since("2026-11-01T08:30") == time.mktime((2026, 11, 1, 8, 30, 0, 0, 0, -1))
     for text in ("yesterday", "7", "7y", "2026-13-01"):
-        with pytest.raises(UsageError, match="--since"):
+        with pytest.raises(UsageError, match="since"):
             parse_since(text)
 
 
@@ -44,5 +44,5 @@ def test_what_has_changed_since_is_chosen_and_what_cannot_be_asked_too(tmp_path:
         (tmp_path / name).write_bytes(b"")
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     found = Found(tmp_path, [Photo(name, f"{name}.png") for name in ("gone", "new", "old")])
-    assert [photo.path for photo in chosen(found, None, time.time() - 1000)] == ["gone", "new"]
-    assert chosen(found, None, None) == found.photos
+    assert [photo.path for photo in Selection(None, time.time() - 1000).of(found).photos] == ["gone", "new"]
+    assert Selection.parse(None, None).of(found) == found

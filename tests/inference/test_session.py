@@ -51,7 +51,7 @@ def test_sessions_of_one_thread_run_side_by_side_and_give_the_same(tiny_model):
 @needs_a_failing_gpu
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
 def test_a_gpu_asked_for_that_does_not_start_is_an_error_that_names_the_library(tiny_model, a_gpu_by_name, device):
-    with pytest.raises(UsageError, match=rf"--device {device}:0: .*lib\w+\.so") as caught:
+    with pytest.raises(UsageError, match=rf"device='{device}:0': .*lib\w+\.so") as caught:
         Session.from_file(tiny_model, device)
     assert "pip install" in (caught.value.remedy or "")
 

@@ -30,19 +30,20 @@ def test_a_model_that_sees_pixels_alone_gives_the_same_with_tiles_and_without():
 
     def infer(tile):
         shapes.append(tile.shape)
-        return infer_colours(tile)
+        return [infer_colours(tile), infer_colours(255 - tile)]
 
-    joined = in_tiles(images, PATCH, infer)
+    joined, inverted = in_tiles(images, PATCH, infer)
     assert len(shapes) == 6
     assert all(height <= TILE * PATCH and width <= TILE * PATCH for _, height, width, _ in shapes)
     assert np.abs(joined - infer_colours(images)).max() < 1e-5
+    assert np.abs(inverted - infer_colours(255 - images)).max() < 1e-5
     assert np.abs(np.exp(joined).sum(1) - 1).max() < 1e-5
 
 
 def test_what_is_small_enough_is_given_whole():
     images = np.zeros((1, 60 * PATCH, 70 * PATCH, 3), np.uint8)
     seen = []
-    in_tiles(images, PATCH, lambda tile: seen.append(tile.shape) or infer_colours(tile))
+    in_tiles(images, PATCH, lambda tile: seen.append(tile.shape) or [infer_colours(tile)])
     assert seen == [images.shape]
 
 
@@ -54,9 +55,9 @@ def test_tiles_that_disagree_leave_no_seam():
     def infer(tile):
         values = np.full((1, 2, *tile.shape[1:3]), -3.0, np.float32)
         values[:, next(count) % 2] = -0.05
-        return values
+        return [values]
 
-    joined = in_tiles(images, PATCH, infer)
+    (joined,) = in_tiles(images, PATCH, infer)
     steps = np.abs(np.diff(joined, axis=3)).max(), np.abs(np.diff(joined, axis=2)).max()
     assert max(steps) < 3.5 / (OVERLAP * PATCH) * 2
     assert joined[0, 0].max() > -0.1

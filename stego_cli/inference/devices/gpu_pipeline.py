@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stego_cli.crf import cuda_engine
-from stego_cli.errors import PhotoError, UsageError
+from stego_cli.errors import PhotoError, UsageError, setting
 from stego_cli.images.decode import Rgb
 from stego_cli.images.masks import labels_at
+from stego_cli.inference.predict import NOT_FINITE
 from stego_cli.inference.session import Session, is_out_of_memory
 from stego_cli.inference.tiles import MOST_PATCHES, in_tiles
-from stego_cli.settings import CrfSettings
+from stego_cli.settings import CrfSettings, Probe
 
 Labels = NDArray[np.uint8]  # (H, W)
 _PLANES = 256 << 20  # bytes of probabilities at a photograph's own size that are held at once, or one plane
@@ -56,10 +57,10 @@ class DevicePipeline:
         UsageError: torch or Triton cannot use that device.
     """
 
-    def __init__(self, session: Session, probe: str, crf: CrfSettings | None) -> None:
+    def __init__(self, session: Session, probe: Probe, crf: CrfSettings | None) -> None:
         reason = missing(session, crf)
         if reason is not None:
-            raise UsageError(f"--device {session.device}: {reason}.", "Give --device cpu.")
+            raise UsageError(f"{setting('device', session.device)}: {reason}.", f"Give {setting('device', 'cpu')}.")
         self._session, self._probe = session, probe
         self._classes = len(session.info.names(probe))
         self._crf = crf if crf and crf.iterations and self._classes > 1 else None
@@ -98,9 +99,7 @@ class DevicePipeline:
         log_probs = self._infer_in_tiles(images) if large else self._infer(pixels)
         finite = log_probs.isfinite().flatten(1).all(1).tolist()
         sound = [index for index, good in enumerate(finite) if good]
-        results: list[Labels | PhotoError] = [
-            PhotoError("the model gives values for it that are not finite") for _ in sizes
-        ]
+        results: list[Labels | PhotoError] = [PhotoError(NOT_FINITE) for _ in sizes]
         if not sound:
             return results
         if len(sound) < len(sizes):
@@ -131,7 +130,8 @@ class DevicePipeline:
 
     def _infer_in_tiles(self, images: Rgb) -> Tensor:
         """Return the same for photographs of many patches, joined on the host: the network is what takes long there."""
-        planes = in_tiles(images, self._session.info.patch, lambda part: self._session.log_probs(part, self._probe))
+        patch, probes = self._session.info.patch, [self._probe]
+        (planes,) = in_tiles(images, patch, lambda part: self._session.run(part, probes))
         return torch.from_numpy(planes).to(self._device)
 
     def _refine(self, pixels: Tensor, log_probs: Tensor, crf: CrfSettings) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a session runs on: the words of --device, ONNX Runtime's execution providers, and what one of them is missing.
+"""What a session runs on: the words for a device, ONNX Runtime's execution providers, and what one of them is missing.
 
 Nothing here loads torch. CUDA's libraries come out of the installed nvidia wheels, which torch uses as well; TensorRT's
 out of its own wheel. Neither needs an LD_LIBRARY_PATH.
@@ -17,7 +17,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from stego_cli.errors import UsageError
+from stego_cli.errors import UsageError, setting
 from stego_cli.inference.devices.driver import find_driver
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -47,7 +47,7 @@ except OSError as error:
 
 
 def parse_devices(device: str) -> list[str]:
-    """Return the devices that --device names, one for each session: "cuda:0,1" gives "cuda:0" and "cuda:1".
+    """Return the devices that a setting names, one for each session: "cuda:0,1" gives "cuda:0" and "cuda:1".
 
     Args:
         device: auto, cpu, cuda, cuda:N, cuda:N,M or the same with tensorrt.
@@ -63,10 +63,10 @@ def parse_devices(device: str) -> list[str]:
     kind, colon, numbers = device.partition(":")
     listed = numbers.split(",") if colon else ["0"]
     if kind not in PROVIDERS or not all(number.isascii() and number.isdecimal() for number in listed):
-        raise UsageError(f"--device is {device!r}; it is auto, cpu, cuda, cuda:N, cuda:0,1 or tensorrt:N.")
+        raise UsageError(f"must be auto, cpu, cuda, cuda:N, cuda:0,1 or tensorrt:N, got {device!r}", field="device")
     devices = [f"{kind}:{int(number)}" for number in listed]
     if len(set(devices)) < len(devices):
-        raise UsageError(f"--device {device} names a GPU twice.")
+        raise UsageError(f"{device} names a GPU twice", field="device")
     return devices
 
 
@@ -78,7 +78,7 @@ def choose(device: str) -> tuple[str, str]:
     """
     devices = parse_devices(device)
     if len(devices) > 1:
-        raise UsageError(f"--device {device} names {len(devices)} GPUs; one model runs on one of them.")
+        raise UsageError(f"{device} names {len(devices)} GPUs; a model here runs on one of them", field="device")
     if device == "auto":
         missing = _missing("cuda", 0)
         return ("cpu", missing[0]) if missing else ("cuda:0", "a GPU was found")
@@ -86,7 +86,9 @@ def choose(device: str) -> tuple[str, str]:
         kind, _, number = devices[0].partition(":")
         missing = _missing(kind, int(number))
         if missing:
-            raise UsageError(f"--device {device}: {missing[0]}.", f"{missing[1]}, or give --device cpu.")
+            raise UsageError(
+                f"{setting('device', device)}: {missing[0]}.", f"{missing[1]}, or give {setting('device', 'cpu')}."
+            )
     return devices[0], "asked for"
 
 

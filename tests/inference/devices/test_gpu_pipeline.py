@@ -64,7 +64,7 @@ def batches(photos_folder):
 
 
 def by_the_host(session, images, sizes, crf=None):
-    """Return what stego_cli/inference/finish.py makes of the same photographs."""
+    """Return what stego_cli/inference/predict.py makes of the same photographs."""
     planes = session.log_probs(images)
     if crf:
         planes = refine(images, planes, crf)
@@ -106,7 +106,7 @@ def test_classes_in_parts_give_the_same_bytes(session, photos_folder, monkeypatc
 
 def test_photographs_seen_in_tiles_get_the_labels_that_the_host_gives_them(session, photos_folder, monkeypatch):
     images = decode(photos_folder / "harbour.jpg", 980, 14).pixels[None]
-    planes = in_tiles(images, 14, session.log_probs)
+    (planes,) = in_tiles(images, 14, session.run)
     monkeypatch.setattr(session, "run_in_place", None)  # not the way for these
     (labels,) = DevicePipeline(session, "cluster", None).labels(images, [(1200, 900)])
     assert agreement([labels], [labels_at(planes[0], (1200, 900))]) >= 0.9999
@@ -180,7 +180,7 @@ def test_running_out_of_memory_is_told_apart_and_leaves_nothing_behind(session, 
 def test_a_gpu_that_torch_cannot_use_is_named_with_its_build(tiny_model):
     session = Session.from_file(tiny_model, "cpu")
     session.device = "cuda:99"
-    with pytest.raises(UsageError, match=r"cuda:99: PyTorch \S+ \(built for .+\) cannot use GPU 99"):
+    with pytest.raises(UsageError, match=r"cuda:99': PyTorch \S+ \(built for .+\) cannot use GPU 99"):
         DevicePipeline(session, "cluster", None)
 
 

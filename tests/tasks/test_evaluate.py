@@ -7,12 +7,11 @@ import pytest
 from PIL import Image
 
 from stego_cli.errors import NoInputError, UsageError
-from stego_cli.inference.session import Session
 from stego_cli.progress import Quiet
-from stego_cli.scoring.evaluate import EvaluateSettings, Evaluation, evaluate, find_pairs
-from stego_cli.scoring.protocol import crop_side, load_example
+from stego_cli.scoring.evaluate import Evaluation
 from stego_cli.scoring.settings import parse_classes
-from stego_cli.stop import Stop
+from stego_cli.settings import EvaluateSettings
+from stego_cli.tasks.evaluate import evaluate
 
 COLOURS = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)], dtype=np.uint8)  # the tiny model's classes
 
@@ -44,15 +43,15 @@ def data(tmp_path: Path) -> Path:
 
 
 def run(model: Path, data: Path, **settings: object) -> Evaluation:
-    given = EvaluateSettings(data=data, table=parse_classes("4"), workers=1, **settings)
-    return evaluate(Session.from_file(model, "cpu"), find_pairs(given), given, Quiet(), Stop())
+    given = EvaluateSettings(data, model, classes=parse_classes("4"), workers=1, device="cpu", **settings)
+    return evaluate(given, Quiet())
 
 
 @pytest.mark.parametrize("protocol", ["stego", "full"])
 def test_a_perfect_model_scores_nearly_all_whatever_the_order_of_classes(
     protocol: str, flip_model: Path, data: Path
 ) -> None:
-    result = run(flip_model, data, protocol=protocol, crf=None, res=322)
+    result = run(flip_model, data, protocol=protocol, crf=False, res=322)
     score = result.scores["cluster", False]
     assert list(result.scores) == [("cluster", False)]
     assert score.accuracy > (99.999 if protocol == "stego" else 98)
@@ -67,16 +66,6 @@ def test_after_the_crf_is_scored_beside_before_and_twice_alike(flip_model: Path,
     assert first.scores["cluster", True].accuracy > 95
 
 
-def test_photograph_and_label_are_cut_alike_by_the_nearest_pixel(data: Path) -> None:
-    photo, label = (data / kind / "val" / "1.png" for kind in ("imgs", "labels"))
-    example = load_example(photo, label, "stego", 0, 16)
-    assert (example.pixels.shape, example.labels.shape) == ((320, 320, 3), (320, 320))
-    known = example.labels != 255
-    classes = (example.pixels[:, :, None] == COLOURS).all(3).argmax(2)
-    assert np.array_equal(np.array([2, 0, 3, 1])[classes][known], example.labels[known])
-    assert (crop_side(8), crop_side(14), crop_side(16)) == (320, 322, 320)
-
-
 def test_a_model_without_flip_averaging_is_refused_by_the_papers_protocol(tiny_model: Path, data: Path) -> None:
     with pytest.raises(UsageError, match="mirrored"):
         run(tiny_model, data)
@@ -86,7 +75,7 @@ def test_a_missing_split_and_missing_labels_are_named(flip_model: Path, data: Pa
     with pytest.raises(NoInputError, match="test"):
         run(flip_model, data, split="test")
     (data / "labels" / "val" / "1.png").unlink()
-    result = run(flip_model, data, crf=None)
+    result = run(flip_model, data, crf=False)
     assert result.scores["cluster", False].images == 2
     assert len(result.failures) == 1
     assert "1.png" in result.failures[0][0]

@@ -1,11 +1,13 @@
-"""One function, several engines: the choice between them, and what each is never asked."""
+"""The table of engines: the choice between them, and the input that is refused before any of them runs."""
 
 from __future__ import annotations
+
+import pickle
 
 import numpy as np
 import pytest
 
-from stego_cli.crf import CHOICES, choose_engine, native_engine, pydensecrf_engine, refine
+from stego_cli.crf import CHOICES, ENGINES, native_engine, pydensecrf_engine, refine, resolve_engine
 from stego_cli.errors import UsageError
 from stego_cli.settings import CrfSettings
 
@@ -26,25 +28,42 @@ def test_every_engine_gives_the_same_classes_for_one_photograph_and_for_a_batch(
         assert np.abs(np.exp(refined) - np.exp(expected)).max() < 1e-4
 
 
-def test_auto_is_the_native_engine_where_there_is_one_and_torch_says_why_it_serves_elsewhere(monkeypatch):
-    assert choose_engine("auto")[0] == "cpu"
+def test_auto_is_the_native_engine_where_there_is_one_and_a_note_gives_the_reason_for_torch(monkeypatch):
+    notes = []
+    assert resolve_engine("auto", note=notes.append) is ENGINES["cpu"]
+    assert notes == []
     monkeypatch.setattr(native_engine, "missing", lambda: "it was not compiled")
-    name, why = choose_engine("auto")
-    assert name == "torch"
-    assert "it was not compiled" in why
+    assert resolve_engine("auto", note=notes.append) is ENGINES["torch"]
+    assert notes == ["CRF engine torch (not cpu: it was not compiled)."]
+
+
+def test_auto_on_a_gpu_tries_cuda_first(monkeypatch):
+    notes = []
+    monkeypatch.setattr("stego_cli.crf.cuda_engine.missing", lambda: "Triton is not installed")
+    assert resolve_engine("auto", on_gpu=True, note=notes.append).name == "cpu"
+    assert "not cuda: Triton is not installed" in notes[0]
+    monkeypatch.setattr("stego_cli.crf.cuda_engine.missing", lambda: None)
+    assert resolve_engine("auto", on_gpu=True).name == "cuda"
+
+
+def test_an_engine_is_looked_for_once_and_can_be_sent_to_another_process(monkeypatch, scene):
+    engine = pickle.loads(pickle.dumps(resolve_engine("cpu")))
+    monkeypatch.setattr(native_engine, "missing", lambda: "it must not be asked again")
+    image, log_probs = scene("lake", 20, 30, 4)
+    assert engine.refine(image, log_probs, SETTINGS).shape == log_probs.shape
 
 
 @pytest.mark.parametrize("name", ["fast", ""])
 def test_an_unknown_engine_is_refused_with_the_known_ones(name):
     with pytest.raises(UsageError) as caught:
-        choose_engine(name)
+        resolve_engine(name)
     assert all(choice in str(caught.value.remedy) for choice in CHOICES)
 
 
 def test_an_engine_that_is_not_installed_is_refused_with_the_way_to_get_it(monkeypatch):
     monkeypatch.setattr(pydensecrf_engine, "missing", lambda: "it is not installed")
     with pytest.raises(UsageError, match="it is not installed") as caught:
-        choose_engine("pydensecrf")
+        resolve_engine("pydensecrf")
     assert "pip install" in str(caught.value.remedy)
 
 

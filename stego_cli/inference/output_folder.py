@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stego_cli import __version__
-from stego_cli.errors import ModelError, UsageError
+from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.atomic import remove_leftovers, require_writable, write_bytes
 from stego_cli.images.discover import STATE
 from stego_cli.images.journal import Journal
 from stego_cli.images.lock import hold
-from stego_cli.settings import SegmentSettings
+from stego_cli.inference.predict import Recipe
+from stego_cli.version import __version__
 
 
 class OutputFolder:
-    """MASKS, held by this run alone, or by runs that do a shard each; a context manager.
+    """MASKS, locked for this run, or for runs that do a shard each; a context manager.
 
     Attributes:
         root: MASKS.
@@ -27,7 +27,7 @@ class OutputFolder:
         discovered: where a model that was discovered in these photographs is kept.
 
     Raises (on entering):
-        OutputError: it cannot be written, or another run holds it.
+        OutputError: it cannot be written, or another run has locked it.
     """
 
     def __init__(self, root: Path, shard: str = "") -> None:
@@ -52,8 +52,12 @@ class OutputFolder:
     def __exit__(self, *error: object) -> None:
         self._locks.close()
 
-    def open_journal(self, settings: SegmentSettings, model_sha256: str) -> Journal:
-        """Open the journal for a run with these settings, or refuse to mix it with a different one.
+    def open_journal(self, made_by: MadeBy, overwrite: bool) -> Journal:
+        """Open the journal for a run, or refuse to mix its masks with those of a different one.
+
+        Args:
+            made_by: how this run makes masks; kept in run.json.
+            overwrite: forget the masks that are there.
 
         Raises:
             UsageError: masks made with another model or other settings are there, and `overwrite` is not set.
@@ -61,9 +65,9 @@ class OutputFolder:
         """
         journal, run = self.scratch / "journal.jsonl", self.state / "run.json"
         others = [file for file in journals(self.root) if file != journal]
-        now = _identity(settings, model_sha256)
-        if settings.overwrite:
-            # Another shard's journal is not this run's to remove, nor to believe.
+        now = made_by.identity()
+        if overwrite:
+            # Another shard's journal is neither removed nor believed.
             for file in [journal, *others] if self.scratch == self.state else [journal]:
                 file.unlink(missing_ok=True)
             others = []
@@ -72,26 +76,36 @@ class OutputFolder:
             if changed:
                 raise UsageError(
                     f"{self.root} holds masks made with other settings ({', '.join(changed)}).",
-                    "Give the same settings to go on, --overwrite to make all masks again, or another --out.",
+                    f"Give the same settings to go on, {setting('overwrite', True)} to make all masks again, or "
+                    f"another {setting('out')}.",
                 )
-        about = {"stego_version": __version__, "photos": str(settings.photos.absolute()), "identity": now}
+        about = {"stego_version": __version__, "photos": str(made_by.photos.absolute()), "identity": now}
         write_bytes(run, (json.dumps(about, indent=2) + "\n").encode(), self.scratch)
         return Journal(journal, others)
+
+
+@dataclass(frozen=True)
+class MadeBy:
+    """How masks are made: all that decides what they look like."""
+
+    photos: Path
+    model_sha256: str
+    recipe: Recipe
+
+    def identity(self) -> dict[str, Any]:
+        """Return what must be the same for all masks of a folder; where the photographs are may change."""
+        refiner = self.recipe.refiner
+        return {
+            "model": self.model_sha256,
+            "res": self.recipe.res,
+            "probe": self.recipe.probe,
+            "crf": None if refiner is None else asdict(refiner.settings),
+        }
 
 
 def journals(masks: Path) -> list[Path]:
     """Return the journals of an output folder, one of each shard, the one written last at the end."""
     return sorted((masks / STATE).glob("**/journal.jsonl"), key=lambda file: file.stat().st_mtime)
-
-
-def _identity(settings: SegmentSettings, model_sha256: str) -> dict[str, Any]:
-    """Return all that decides what a mask looks like."""
-    return {
-        "model": model_sha256,
-        "res": settings.res,
-        "probe": settings.probe,
-        "crf": asdict(settings.crf) if settings.crf else None,
-    }
 
 
 def _read(run: Path) -> dict[str, Any]:
@@ -102,8 +116,8 @@ def _read(run: Path) -> dict[str, Any]:
         return identity
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{run} is missing or damaged, so nobody knows how the masks in {run.parent.parent} were made.",
-            "Give --overwrite to make all masks again.",
+            f"{run}, which records how the masks in {run.parent.parent} were made, is missing or damaged.",
+            f"Give {setting('overwrite', True)} to make all masks again.",
         ) from error
 
 

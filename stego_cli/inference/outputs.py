@@ -1,0 +1,236 @@
+"""What a photograph gets: a table of files, each with its suffix and its content, and how they are written.
+
+A new file is a row of OUTPUTS and what encodes it; `stego segment --also NAME` then writes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stego_cli.errors import PhotoError, UsageError
+from stego_cli.images.atomic import write_bytes
+from stego_cli.images.decode import Rgb, decode_whole
+from stego_cli.images.discover import Photo
+from stego_cli.images.journal import Entry
+from stego_cli.images.masks import encode_mask, encode_overlay, labels_at
+from stego_cli.inference.predict import Refiner
+from stego_cli.inference.session import LogProbs
+from stego_cli.palette import Colour
+
+STEPS_A_NAT = 16  # of the kept log-probabilities: 8 bits reach down to exp(-16)
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """One photograph's result, before anything of it is written.
+
+    Attributes:
+        file: the photograph.
+        labels: uint8 (H, W), at its own size.
+        colours: of the classes.
+        log_probs: float32 (K, h, w) at work size; None where they never leave a GPU.
+    """
+
+    file: Path
+    labels: NDArray[np.uint8]
+    colours: list[Colour]
+    log_probs: LogProbs | None
+
+
+@dataclass(frozen=True)
+class Output:
+    """One of the files that a photograph may get.
+
+    Attributes:
+        suffix: of its name, in place of the photograph's.
+        encode: returns its content.
+        needs_log_probs: whether it is made of log-probabilities, which a GPU otherwise keeps for itself.
+    """
+
+    suffix: str
+    encode: Callable[[Segmented], bytes]
+    needs_log_probs: bool = False
+
+
+@dataclass(frozen=True)
+class OutputPlan:
+    """What is written for each photograph of a run, and where.
+
+    Attributes:
+        root: input folder; `out`: output folder; `scratch`: folder for temporary files.
+        refiner: None: no CRF.
+        colours: of the values in the masks.
+        values: uint8 (K,), the value of each class in the masks; None: its own number.
+        also: names of rows of OUTPUTS that are written beside the mask.
+    """
+
+    root: Path
+    out: Path
+    scratch: Path
+    refiner: Refiner | None
+    colours: list[Colour]
+    values: NDArray[np.uint8] | None = None
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """One photograph after inference.
+
+    Attributes:
+        photo: its path and its mask's.
+        size: its own width and height; `stat`: bytes and mtime when it was read.
+        pixels: uint8 (H, W, 3) at work size.
+        log_probs: float32 (K, H, W), to be refined.
+        seconds: that each stage took so far.
+    """
+
+    photo: Photo
+    size: tuple[int, int]
+    stat: tuple[int, int]
+    pixels: Rgb
+    log_probs: LogProbs
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a photograph: its journal entry, done or failed, and the seconds that each stage took."""
+
+    entry: Entry
+    seconds: dict[str, float]
+
+
+def _mask(result: Segmented) -> bytes:
+    return encode_mask(result.labels, result.colours)
+
+
+def _overlay(result: Segmented) -> bytes:
+    return encode_overlay(decode_whole(result.file), result.labels, result.colours)
+
+
+def _probabilities(result: Segmented) -> bytes:
+    """Return a compressed NPZ of log-probabilities in 8 bits, at work size.
+
+    Its arrays: `log_probs` uint8 (K, h, w), minus the log-probability in steps of 1/16, at most 255; `steps`, 16;
+    `size`, the photograph's own width and height.
+    """
+    assert result.log_probs is not None  # needs_log_probs
+    steps = np.minimum(np.rint(result.log_probs * -STEPS_A_NAT), 255).astype(np.uint8)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, log_probs=steps, steps=np.int64(STEPS_A_NAT), size=np.array(result.labels.shape[::-1]))
+    return stream.getvalue()
+
+
+MASK = "mask"  # the output that every photograph gets
+OUTPUTS = {
+    MASK: Output(".png", _mask),
+    "overlay": Output(".overlay.jpg", _overlay),
+    "probabilities": Output(".probs.npz", _probabilities, needs_log_probs=True),
+}
+
+
+def require_outputs(names: tuple[str, ...]) -> None:
+    """Refuse names that are no rows of OUTPUTS.
+
+    Raises:
+        UsageError: there is one.
+    """
+    choices = [name for name in OUTPUTS if name != MASK]
+    for name in names:
+        if name not in choices:
+            raise UsageError(f"there is no output {name!r}; there are {', '.join(choices)}", field="also")
+
+
+def place(mask: str, output: str) -> str:
+    """Return the place of an output: that of the mask `x.png`, with the output's own suffix."""
+    suffix = OUTPUTS[output].suffix
+    if output == MASK:
+        return mask
+    stem = mask.removesuffix(".png")
+    name = Path(stem).name.encode(errors="surrogateescape")
+    if len(name) + len(suffix) > 255:  # the file system's limit: the hash keeps shortened names apart
+        folder = stem[: len(stem) - len(Path(stem).name)]
+        stem = folder + hashlib.sha256(name).hexdigest()
+    return f"{stem}{suffix}"
+
+
+def failed(photo: Photo, stat: tuple[int, int], reason: str, seconds: dict[str, float] | None = None) -> Outcome:
+    """Return the outcome of a photograph that gets no mask."""
+    return Outcome(Entry(photo.path, "failed", *stat, error=reason), seconds or {})
+
+
+def reason_of(error: Exception) -> str:
+    """Return in a line why a photograph could not be finished."""
+    if isinstance(error, PhotoError):
+        return error.message
+    return "not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
+
+
+def write_inferred(inferred: Inferred, plan: OutputPlan) -> Outcome:
+    """Refine, enlarge, encode and write what the network made of one photograph.
+
+    Raises:
+        OutputError: it cannot be written.
+        PhotoError: the photograph could not be read again for one of its outputs.
+        ValueError: the CRF cannot refine it.
+    """
+    seconds, log_probs = dict(inferred.seconds), inferred.log_probs
+    clock = time.perf_counter()
+    if plan.refiner is not None:
+        log_probs = plan.refiner(inferred.pixels, log_probs)
+        clock = _lap(seconds, "refine", clock)
+    labels = labels_at(log_probs, inferred.size)
+    _lap(seconds, "encode", clock)
+    return write_outputs(labels, inferred.photo, inferred.stat, plan, seconds, log_probs)
+
+
+def write_outputs(
+    labels: NDArray[np.uint8],
+    photo: Photo,
+    stat: tuple[int, int],
+    plan: OutputPlan,
+    seconds: dict[str, float],
+    log_probs: LogProbs | None = None,
+) -> Outcome:
+    """Encode and write one photograph's mask, after what goes beside it; adds to `seconds`.
+
+    Raises:
+        OutputError: it cannot be written.
+        PhotoError: the photograph could not be read again for one of its outputs.
+    """
+    if plan.values is not None:
+        labels = plan.values[labels]
+    result = Segmented(plan.root / photo.path, labels, plan.colours, log_probs)
+    content = b""
+    for name in (*plan.also, MASK):  # the mask last: what the journal calls done has all that belongs to it
+        clock = time.perf_counter()
+        content = OUTPUTS[name].encode(result)
+        clock = _lap(seconds, "encode", clock)
+        write_bytes(plan.out / place(photo.mask, name), content, plan.scratch)
+        _lap(seconds, "write", clock)
+    counts = np.bincount(labels.ravel())
+    entry = Entry(
+        path=photo.path,
+        status="done",
+        size=stat[0],
+        mtime=stat[1],
+        mask=photo.mask,
+        sha256=hashlib.sha256(content).hexdigest(),
+        pixels={int(index): int(counts[index]) for index in counts.nonzero()[0]},
+    )
+    return Outcome(entry, seconds)
+
+
+def _lap(seconds: dict[str, float], stage: str, since: float) -> float:
+    now = time.perf_counter()
+    seconds[stage] = seconds.get(stage, 0.0) + now - since
+    return now

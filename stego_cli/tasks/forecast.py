@@ -1,0 +1,104 @@
+"""What `segment` would do and how long it is likely to take, without writing anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stego_cli.errors import PhotoError
+from stego_cli.images.decode import decode
+from stego_cli.images.discover import Photo
+from stego_cli.images.journal import Entry, read_entries
+from stego_cli.inference.loaded import LoadedModel, load_model
+from stego_cli.inference.output_folder import journals
+from stego_cli.inference.predict import predict
+from stego_cli.inference.select import still_to_do
+from stego_cli.inference.summary import Summary
+from stego_cli.progress import Progress
+from stego_cli.settings import SegmentSettings
+from stego_cli.tasks.model_choice import model_for_masks
+from stego_cli.tasks.segment import find_work
+from stego_cli.text import shown
+
+_SAMPLE = 3  # photographs that are taken all the way, to estimate the time of the others
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run would do.
+
+    Attributes:
+        photographs: found; `kept`: have their masks; `left`: not asked for; `todo`: would be done.
+        seconds: expected for them; None where nothing is to be done or there is no model to try.
+        bytes: expected size of their masks, from those that exist; None without any.
+        failed: path and reason of photographs of the sample that cannot be done.
+        model: the model that would be used; None: one would be discovered first.
+    """
+
+    photographs: int
+    kept: int
+    left: int
+    todo: int
+    seconds: float | None
+    bytes: int | None
+    failed: list[tuple[str, str]]
+    model: Path | None
+
+
+def forecast(settings: SegmentSettings, progress: Progress) -> Forecast:
+    """Count what is to be done and time a few photographs, spread over the list, from file to labels.
+
+    Raises:
+        UsageError: settings make no sense.
+        NoInputError: there is no photograph.
+        ModelError: the model cannot be used.
+    """
+    selection, found = find_work(settings, progress)
+    file = model_for_masks(settings.model, settings.out, settings.overwrite).file
+    found = selection.of(found)
+    summary = Summary(len(found.photos))
+    entries = {} if settings.overwrite else read_entries(journals(settings.out))
+    todo = still_to_do(found, settings.out, entries, settings.outputs, settings.retry_failed, summary)
+    seconds, failed = None, list[tuple[str, str]]()
+    if file is not None:
+        model = load_model(file, settings, progress)
+        fastest, failed = _fastest(found.root, todo[:: max(1, len(todo) // _SAMPLE)][:_SAMPLE], model)
+        # On the CPU photographs go side by side.
+        seconds = fastest and fastest * len(todo) / (model.lanes if model.sessions[0].device == "cpu" else 1)
+    return Forecast(
+        photographs=summary.photographs,
+        kept=summary.kept,
+        left=summary.left,
+        todo=len(todo),
+        seconds=seconds,
+        bytes=_expected_bytes(settings.out, entries.values(), len(todo)),
+        failed=failed,
+        model=file,
+    )
+
+
+def _fastest(root: Path, sample: list[Photo], model: LoadedModel) -> tuple[float | None, list[tuple[str, str]]]:
+    """Return the seconds of the fastest photograph, and the path and reason of those that cannot be done.
+
+    The first one includes what happens once; the fastest of a few is nearer to what the rest will take.
+    """
+    spent, failed = [], []
+    session, recipe = model.sessions[0], model.recipe
+    for photo in sample:
+        clock = time.perf_counter()
+        try:
+            predict(session, decode(root / photo.path, recipe.res, session.info.patch), recipe)
+            spent.append(time.perf_counter() - clock)
+        except PhotoError as error:
+            failed.append((shown(photo.path), error.message))
+        except (OSError, ValueError) as error:
+            failed.append((shown(photo.path), str(error)))
+    return min(spent, default=None), failed
+
+
+def _expected_bytes(masks: Path, entries: Iterable[Entry], todo: int) -> int | None:
+    files = [masks / entry.mask for entry in entries if entry.mask is not None]
+    sizes = [file.stat().st_size for file in files if file.is_file()]
+    return round(sum(sizes) / len(sizes) * todo) if sizes else None

@@ -1,0 +1,190 @@
+"""Photographs to masks."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from stego_cli.crf import resolve_engine
+from stego_cli.datasets.layout import photographs_of
+from stego_cli.errors import OutputError, Stopped, UsageError, setting
+from stego_cli.images.atomic import sha256
+from stego_cli.images.discover import Found, find_photos
+from stego_cli.images.journal import Entry
+from stego_cli.inference.devices.providers import parse_devices
+from stego_cli.inference.loaded import LoadedModel, load_model
+from stego_cli.inference.mask_classes import classes_of_run
+from stego_cli.inference.output_folder import MadeBy, OutputFolder
+from stego_cli.inference.outputs import OutputPlan, require_outputs
+from stego_cli.inference.pipeline import Pipeline
+from stego_cli.inference.select import Selection, still_to_do
+from stego_cli.inference.summary import Summary
+from stego_cli.palette import Colour
+from stego_cli.progress import Progress
+from stego_cli.settings import DEFAULT_RES, SegmentSettings, TrainSettings
+from stego_cli.stop import NEVER, Stop
+from stego_cli.tasks.discover import discover_model
+from stego_cli.tasks.model_choice import ModelChoice, model_for_masks
+from stego_cli.text import shown
+
+
+@dataclass(frozen=True)
+class SegmentResult:
+    """What a run did.
+
+    Attributes:
+        out: the folder of masks.
+        model: the model file that made them.
+        names: of the classes, in the order of their values in the masks.
+        colours: of the classes, RGB.
+        summary: counts, failures and times.
+    """
+
+    out: Path
+    model: Path
+    names: tuple[str, ...]
+    colours: list[Colour]
+    summary: Summary
+
+
+def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -> SegmentResult:
+    """Write a mask for every photograph that does not have one yet, discovering a model first if there is none.
+
+    Args:
+        settings: see SegmentSettings.
+        progress: shown a stage; gets an event for each photograph.
+        stop: on a signal what is in flight is finished, then the run ends.
+
+    Raises:
+        UsageError: settings make no sense, or masks of a different model or other settings are there.
+        NoInputError: there is no photograph.
+        ModelError: the model cannot be used.
+        OutputError: a mask cannot be written, or less than `min_free` is free.
+        Stopped: a signal came; everything finished is in the journal.
+    """
+    selection, found = find_work(settings, progress)
+    choice = model_for_masks(settings.model, settings.out, settings.overwrite)
+    _check_choice(choice, settings)
+    with OutputFolder(settings.out, settings.shard or "") as folder:
+        file = choice.file or _discovered(choice, found, settings, progress, stop)
+        if choice.was_discovered:
+            progress.note(f"Using the model discovered before, {shown(file)}.")
+        elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before will be left
+            choice.discovered.unlink(missing_ok=True)
+        found = selection.of(found)
+        model = load_model(file, settings, progress)
+        _note_passed_over(found, progress)
+        return _write_masks(found, folder, model, settings, progress, stop)
+
+
+def find_work(settings: SegmentSettings, progress: Progress) -> tuple[Selection, Found]:
+    """Refuse what can be refused before anything is done, then list the photographs."""
+    selection = Selection.parse(settings.shard, settings.since)
+    require_outputs(settings.outputs)
+    parse_devices(settings.device)
+    if settings.crf and settings.crf_engine != "auto":
+        resolve_engine(settings.crf_engine)
+    photos, is_data = photographs_of(settings.photos)
+    if is_data:
+        progress.note(
+            f"A data set: the photographs in {shown(photos)} are segmented; labels/ holds labels, and is passed over."
+        )
+    return selection, find_photos(photos, exclude=settings.out)
+
+
+def _check_choice(choice: ModelChoice, settings: SegmentSettings) -> None:
+    """Refuse settings that do not fit the model that is used."""
+    if choice.file is None:
+        if settings.shard:
+            raise UsageError(
+                f"{setting('shard')} needs a model that all parts share.",
+                f"Train or discover one and give it as {setting('model')}.",
+            )
+        if settings.probe != "cluster":
+            raise UsageError(
+                f"{setting('probe', settings.probe)} needs a model whose linear probe labels trained.",
+                f"Give it as {setting('model')}.",
+            )
+    elif settings.classes is not None:
+        if choice.was_discovered:
+            raise UsageError(
+                f"{shown(settings.out)} holds a model discovered before.",
+                f"Leave {setting('classes')} out to use it, or give {setting('overwrite', True)} to discover again.",
+            )
+        raise UsageError(
+            f"{setting('classes')} is for discovery; {shown(choice.file)} has its own classes.", "Leave it out."
+        )
+
+
+def _discovered(choice: ModelChoice, found: Found, settings: SegmentSettings, progress: Progress, stop: Stop) -> Path:
+    device = parse_devices(settings.device)[0].replace("tensorrt", "cuda")  # torch has no other name for it
+    training = TrainSettings(classes=settings.classes, res=settings.res or DEFAULT_RES, device=device)
+    discover_model(found, choice.discovered, training, progress, stop)
+    return choice.discovered
+
+
+def _note_passed_over(found: Found, progress: Progress) -> None:
+    if found.others:
+        progress.note(f"{found.others} other file{'s' if found.others > 1 else ''} passed over.")
+    for folder in found.outputs:
+        progress.note(f"{shown(folder)} holds masks of another run and is passed over.")
+
+
+def _write_masks(
+    found: Found, folder: OutputFolder, model: LoadedModel, settings: SegmentSettings, progress: Progress, stop: Stop
+) -> SegmentResult:
+    started = time.perf_counter()
+    summary = Summary(len(found.photos), failed=[(shown(path), reason) for path, reason in found.unreadable])
+    made_by = MadeBy(photographs_of(settings.photos)[0], sha256(model.file), model.recipe)
+    with folder.open_journal(made_by, settings.overwrite) as journal:
+        classes = classes_of_run(folder.root, model.sessions[0].info, model.recipe.probe, settings.overwrite)
+        plan = OutputPlan(
+            found.root,
+            folder.root,
+            folder.scratch,
+            model.recipe.refiner,
+            classes.colours,
+            classes.values,
+            settings.outputs,
+        )
+        todo = still_to_do(found, folder.root, journal.entries, settings.outputs, settings.retry_failed, summary)
+        if summary.kept:
+            progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
+        with progress.stage("Segmenting", len(todo), unit="photographs") as stage:
+            pipeline, told = Pipeline(model, plan, progress), False
+            for outcome in pipeline.masks(todo, lambda: stop.requested is not None):
+                if stop.requested is not None and not told:
+                    progress.note("Stopping: what has begun is finished. Ctrl-C again ends at once.")
+                    told = True
+                journal.append(outcome.entry)
+                summary.add(outcome)
+                _report(outcome.entry, progress)
+                stage.advance()
+                _require_space(folder.root, settings.min_free)
+    summary.seconds["total"] = time.perf_counter() - started
+    if stop.requested is not None:
+        raise Stopped(
+            stop.requested,
+            f"Stopped: {summary.done + summary.kept} of {summary.photographs} masks are in {shown(folder.root)}.",
+            "The same again does the rest.",
+        )
+    return SegmentResult(settings.out, model.file, classes.names, classes.colours, summary)
+
+
+def _report(entry: Entry, progress: Progress) -> None:
+    path = shown(entry.path)
+    if entry.status == "done":
+        progress.event("photograph", path=path, status="done", mask=shown(entry.mask or ""))
+    else:
+        progress.event("photograph", path=path, status="failed", error=entry.error)
+        progress.warn(f"{path}: {entry.error}")
+
+
+def _require_space(out: Path, gigabytes: float) -> None:
+    if gigabytes and shutil.disk_usage(out).free < gigabytes * 1e9:
+        raise OutputError(
+            f"Less than {setting('min_free', gigabytes)} GB is free at {shown(out)}.",
+            "Free some space and run the same again: it does the rest.",
+        )
