@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from stego_cli.commands import (
     classes,
+    convert,
     correspond,
     doctor,
     evaluate,
@@ -77,6 +78,7 @@ _COMMANDS: dict[str, Any] = {
     "evaluate": evaluate,
     "correspond": correspond,
     "gallery": gallery,
+    "convert": convert,
     "doctor": doctor,
 }
 for _name, _module in _COMMANDS.items():
