@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stego_cli.errors import PhotoError
-from stego_cli.gallery.likeness import AllRegions, Floats, Looks
+from stego_cli.gallery.likeness import AllRegions, Looks
 from stego_cli.gallery.mask_tree import read_labels
+from stego_cli.gallery.survey import Floats
 from stego_cli.images.atomic import write_bytes
 from stego_cli.images.decode import decode, photo_size
 from stego_cli.images.ids import resize_ids

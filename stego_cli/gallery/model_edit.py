@@ -168,10 +168,14 @@ def _add_stage(model: onnx.ModelProto, groups: Sequence[Sequence[int]]) -> None:
         )
         if len(members) == 1 and len(numbers) > 1:
             summed = f"{_STAGE}sum-{index}"
-            inputs, attributes = ([piece, axes.name], {}) if version >= _AXES_ARE_INPUTS else ([piece], {"axes": [1]})
-            graph.node.append(
-                helper.make_node("ReduceLogSumExp", inputs, [summed], f"{_STAGE}join-{index}", keepdims=1, **attributes)
+            by_input = version >= _AXES_ARE_INPUTS
+            node = helper.make_node(
+                "ReduceLogSumExp", [piece, axes.name] if by_input else [piece], [summed], f"{_STAGE}join-{index}"
             )
+            node.attribute.append(helper.make_attribute("keepdims", 1))
+            if not by_input:
+                node.attribute.append(helper.make_attribute("axes", [1]))
+            graph.node.append(node)
             piece = summed
         pieces.append(piece)
     graph.node.append(helper.make_node("Concat", pieces, [CLUSTER_OUTPUT], f"{_STAGE}concat", axis=1))

@@ -123,7 +123,8 @@ def parse_edits(content: object) -> ClassEdits:
             if not isinstance(name, str | None) or not isinstance(value, int | None) or isinstance(value, bool):
                 raise ValueError("a name is text and a value a number")
             classes[int(number)] = ClassEdit(name, colour, _numbers(fields.get("joins", [])), value)
-        edits = ClassEdits(*_numbers([content["found"]]), classes, _numbers(content["drop"]))
+        (found,) = _numbers([content["found"]])
+        edits = ClassEdits(found, classes, _numbers(content["drop"]))
     except (ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"The request holds no edits of classes: {error}.") from error
     return parse_classes_file(write_classes_file(edits), "The request")  # what is saved can be read again

@@ -102,27 +102,26 @@ def _hand_over(module: Any, tree: MaskTree, settings: ConvertSettings, progress:
     failed: list[tuple[str, str]] = []
     require_writable(settings.out)
 
-    def encode(entry: Entry) -> object:
+    def encode(entry: Entry) -> tuple[object, str]:
         photo = None if tree.photos is None else tree.photos / entry.path
         stem = (entry.mask or "").removesuffix(".png")
         try:
             labels = index[tree.labels(entry)]
         except PhotoError as error:
-            return entry.path, error.message
-        return module.encode(PhotoLabels(shown(entry.path), stem, photo, labels), classes, settings.shaping), None
+            return None, error.message
+        return module.encode(PhotoLabels(shown(entry.path), stem, photo, labels), classes, settings.shaping), ""
 
     def encoded() -> Iterator[object]:
-        title = f"Writing {settings.format}"
+        title, stopped = f"Writing {settings.format}", lambda: stop.requested is not None
         with progress.stage(title, len(tree.entries), unit="photographs") as stage, thread_pool(cores()) as pool:
-            for result, problem in map_ahead(
-                pool, encode, tree.entries, 4 * cores(), lambda: stop.requested is not None
-            ):  # type: ignore[misc]  # a pair of two kinds
+            results = map_ahead(pool, encode, tree.entries, 4 * cores(), stopped)
+            for entry, (result, problem) in zip(tree.entries, results, strict=False):  # fewer results once stopped
                 stage.advance()
-                if problem is None:
-                    yield result
+                if problem:
+                    failed.append((shown(entry.path), problem))
+                    progress.warn(f"{shown(entry.path)}: {problem}")
                 else:
-                    failed.append((shown(result), problem))
-                    progress.warn(f"{shown(result)}: {problem}")
+                    yield result
         stop.check()
 
     module.write(encoded(), classes, settings.out, settings.shaping)

@@ -58,7 +58,8 @@ interface = LabelInterface(open(sys.argv[1] + "/label_config.xml").read())
 interface.validate()
 tasks = json.load(open(sys.argv[1] + "/tasks.json"))
 labels = sorted(interface.get_control("label").labels)
-print(json.dumps({"labels": labels, "valid": [interface.validate_prediction(task["predictions"][0]) for task in tasks]}))
+valid = [interface.validate_prediction(task["predictions"][0]) for task in tasks]
+print(json.dumps({"labels": labels, "valid": valid}))
 """
 
 

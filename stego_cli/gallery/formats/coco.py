@@ -43,7 +43,8 @@ def encode(photo: PhotoLabels, classes: Sequence[ClassRow], shaping: Shaping) ->
 
 def write(encoded: Iterable[dict[str, Any]], classes: Sequence[ClassRow], out: Path, shaping: Shaping) -> None:
     """Write the file."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, each in enumerate(encoded, 1):
         images.append({"id": number, **each["image"]})
         for annotation in each["annotations"]:

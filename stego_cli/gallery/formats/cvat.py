@@ -115,7 +115,7 @@ def _text(text: str) -> str:
 
 def _mask(inside: NDArray[np.bool_]) -> dict[str, str]:
     """Return the attributes of an exact mask: its box, and run lengths in it that begin with pixels outside."""
-    rows, columns = inside.any(1).nonzero()[0], inside.any(0).nonzero()[0]
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     top, left = int(rows[0]), int(columns[0])
     height, width = int(rows[-1]) - top + 1, int(columns[-1]) - left + 1
     flat = inside[top : top + height, left : left + width].ravel()
