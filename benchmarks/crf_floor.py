@@ -30,7 +30,8 @@ import numpy as np
 import torch
 from crf import PHOTOS, SOFT, Scene, make_scene
 
-from stego_cli.crf import _native, lattice
+from stego_cli.crf import _native
+from stego_cli.crf.lattice import bilateral_features, build_lattice, spatial_features
 from stego_cli.machine import calm_threads
 from stego_cli.settings import CrfSettings
 
@@ -92,9 +93,9 @@ def vertices(scene: Scene) -> tuple[int, int]:
     """Return the vertices of the lattices of positions and of colours."""
     images = torch.from_numpy(scene[0])[None]
     _, height, width, _ = images.shape
-    positions = lattice.spatial_features(height, width, SETTINGS.gaussian_sxy, images.device)
-    colours = lattice.bilateral_features(images, SETTINGS.bilateral_sxy, SETTINGS.bilateral_srgb)
-    return lattice.build(positions).count, lattice.build(colours).count
+    positions = spatial_features(height, width, SETTINGS.gaussian_sxy, images.device)
+    colours = bilateral_features(images, SETTINGS.bilateral_sxy, SETTINGS.bilateral_srgb)
+    return build_lattice(positions).count, build_lattice(colours).count
 
 
 def row_bytes(classes: int) -> int:

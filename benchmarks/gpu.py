@@ -176,12 +176,12 @@ def bytes_of_an_iteration(images: object, log_probs: object, settings: CrfSettin
     """Count what the kernels of one iteration read and write, for the whole batch, each array once a kernel."""
     from stego_cli.crf import cuda_engine
 
-    field = cuda_engine._MeanField(images, log_probs, settings)  # type: ignore[arg-type]
+    field = cuda_engine.MeanField(images, log_probs, settings)  # type: ignore[arg-type]
     pixels = field.photographs * field.height * field.width
-    row = 4 * cuda_engine._width(field.unary.shape[1])
+    row = 4 * cuda_engine.row_width(field.unary.shape[1])
     total = pixels * (row + 4 * field.unary.shape[1])  # the update writes probabilities, and reads the unary term
     for filters, copies in ((field.spatial, field.photographs), (field.bilateral, 1)):
-        vertices, axes = filters.grid.count * copies, len(filters.grid.neighbours)
+        vertices, axes = filters.lattice.count * copies, len(filters.lattice.neighbours)
         passes = -(-axes // 2)  # a blur takes two axes at a time
         lists = 8 * copies  # bytes of an index and a weight, for each photograph that uses them
         total += pixels * row + filters.pixels.numel() * lists + vertices * row  # splat

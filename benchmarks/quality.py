@@ -30,10 +30,11 @@ from stego_cli.model.vit import build
 from stego_cli.model.weights import pull
 from stego_cli.progress import Quiet
 from stego_cli.stop import Stop
-from stego_cli.training.features import FeatureCache, compute_features
+from stego_cli.training.cached import compute_features
+from stego_cli.training.context import RunContext
+from stego_cli.training.features import FeatureCache
 from stego_cli.training.kmeans import cosine_kmeans
-from stego_cli.training.stream import survey
-from stego_cli.training.views import Cut
+from stego_cli.training.views import Cut, survey
 
 
 def stego(*arguments: object) -> None:
@@ -48,8 +49,8 @@ def scored(run: Path, data: Path, classes: int, crf: str) -> tuple[float, float]
     stego("segment", data / "imgs" / "val", "--out", masks, f"--{crf}", "--model", run / "model.onnx")
     options = ["--gt", data / "labels" / "val", "--classes", classes, "--json", result]
     stego("score", "--pred", masks, *options)
-    figures = json.loads(result.read_text())
-    return figures["miou"], figures["accuracy"]
+    metrics = json.loads(result.read_text())
+    return metrics["miou"], metrics["accuracy"]
 
 
 def raw_features(data: Path, like: Path) -> FeatureCache:
@@ -59,7 +60,8 @@ def raw_features(data: Path, like: Path) -> FeatureCache:
     found = find_photos(data / "imgs" / "train")
     paths = [found.root / photo.path for photo in found.photos]
     cut = Cut(checkpoint.res, vit.row.patch)
-    return compute_features(vit, survey(paths, cut), cut, torch.device("cpu"), Quiet(), Stop(), 2**40, like)
+    context = RunContext(torch.device("cpu"), like, Quiet(), Stop())
+    return compute_features(vit, survey(paths, cut), 2**40, context)
 
 
 def raw_run(cache: FeatureCache, like: Path, seed: int, classes: int, folder: Path) -> None:

@@ -26,14 +26,15 @@ from stego_cli.model.weights import pull
 from stego_cli.progress import Quiet
 from stego_cli.settings import DEFAULT_BACKBONE, TrainSettings
 from stego_cli.stop import Stop
+from stego_cli.training.cached import compute_features
 from stego_cli.training.calibration import whitening
-from stego_cli.training.features import FeatureCache, compute_features
+from stego_cli.training.context import RunContext
+from stego_cli.training.device import torch_device
+from stego_cli.training.features import FeatureCache
 from stego_cli.training.fit import Fit
 from stego_cli.training.neighbours import nearest_neighbours
 from stego_cli.training.presets import preset_settings
-from stego_cli.training.stream import survey
-from stego_cli.training.train import torch_device
-from stego_cli.training.views import Cut, pixels_of, views_of
+from stego_cli.training.views import Cut, pixels_of, survey, views_of
 
 RES = 224
 
@@ -41,7 +42,7 @@ RES = 224
 def cached(vit: FrozenViT, paths: list[Path], cut: Cut, device: torch.device) -> FeatureCache:
     """Compute all features once."""
     with tempfile.TemporaryDirectory() as scratch:
-        return compute_features(vit, survey(paths, cut), cut, device, Quiet(), Stop(), 2**40, Path(scratch))
+        return compute_features(vit, survey(paths, cut), 2**40, RunContext(device, Path(scratch), Quiet(), Stop()))
 
 
 def steps_of(fit: Fit, count: int, before: list[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""Checkpoint to model file: the graph, its metadata, its precision, and the proof that it computes the same."""
+"""Checkpoint to model file: the graph, its metadata, its precision, and the check that it computes the same."""
 
 from export.model_file import export_onnx
 

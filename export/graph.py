@@ -38,14 +38,14 @@ def trace(model: Segmenter) -> onnx.ModelProto:
             # timm's own two products: torch's fused attention is exported with a transpose that ONNX Runtime keeps.
             module.fused_attn = False
     patch = model.backbone.row.patch
-    # Unequal sizes, none of them 1 and none the table's own, so that the tracer takes none for a constant.
+    # Unequal sizes, none of them 1 or that of the position table, so that the tracer takes none for a constant.
     example = torch.zeros(2, 5 * patch, 7 * patch, 3, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=4096)
     rows = torch.export.Dim("rows", min=1, max=8192)
     columns = torch.export.Dim("columns", min=1, max=8192)
     outputs = [CLUSTER_OUTPUT, LINEAR_OUTPUT] if model.has_linear else [CLUSTER_OUTPUT]
     with warnings.catch_warnings(), _quiet_exporter():
-        warnings.simplefilter("ignore")  # the exporter's own calls raise deprecations that nobody here can mend
+        warnings.simplefilter("ignore")  # the exporter's own calls raise deprecation warnings that cannot be fixed here
         program = torch.onnx.export(
             PixelGraph(model),
             (example,),
@@ -62,7 +62,7 @@ def trace(model: Segmenter) -> onnx.ModelProto:
 
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's chatter from standard output, which belongs to machines."""
+    """Keep what the exporter prints from standard output, which is for machines."""
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:

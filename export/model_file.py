@@ -36,10 +36,10 @@ def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Pro
     """
     checkpoint = load_checkpoint(run)
     require_writable_files(target.absolute())
-    if checkpoint.facts.get("steps_done", checkpoint.settings.steps) < checkpoint.settings.steps:
+    done = checkpoint.provenance.steps_done
+    if done is not None and done < checkpoint.settings.steps:
         progress.warn(
-            f"This run stopped after step {checkpoint.facts['steps_done']} of {checkpoint.settings.steps} "
-            "(`stego train --resume` does the rest)."
+            f"This run stopped after step {done} of {checkpoint.settings.steps} (`stego train --resume` does the rest)."
         )
     with progress.stage("Exporting", 3, unit="steps") as stage:
         reference = segmenter(checkpoint, settings.flip, progress)

@@ -1,4 +1,4 @@
-"""Proof that the exported graph computes what the torch model computes, on several shapes and batch sizes."""
+"""The check that the exported graph computes what the torch model computes, on several shapes and batch sizes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from stego_cli.inference.session import LogProbs, Session
 from stego_cli.model.segmenter import Segmenter
 
 # Largest difference of a log-probability. Single precision differs by summation order alone; half precision carries
-# 11 bits through the blocks of the backbone; eight-bit products are an approximation and say so.
+# 11 bits through the blocks of the backbone; eight-bit products are an approximation.
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2, "int8": 0.5}
-# Smallest share of pixels with the same class, on the worst of the shapes. An untrained head's classes lie as close as
-# rounding, so exact models are held to the difference alone.
+# Smallest share of pixels with the same class, on the worst of the shapes. Classes of an untrained head differ by as
+# little as rounding, so only the difference counts for exact models.
 AGREEMENT = {"int8": 0.8}
 _SHAPES = ((1, 8, 11), (2, 5, 4), (3, 1, 9), (1, 23, 31))  # batch, height and width in patches
 

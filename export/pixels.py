@@ -1,14 +1,14 @@
 """The graph's last stage: class probabilities of pixels from codes of cells, without a code for each pixel.
 
-The model upsamples the code bilinearly and then asks each pixel for its cosine to each centroid (`Segmenter.forward`,
-which the export is held against). The same numbers take a third of the work in another order. A pixel's code is
-sum_i w_i c_i over the four cells around it, therefore
+The model upsamples the code bilinearly and then computes the cosine of each pixel to each centroid
+(`Segmenter.forward`, with which the export is compared). The same numbers take a third of the work in another order. A
+pixel's code is sum_i w_i c_i over the four cells around it, therefore
 
 - its product with a centroid is the upsampled product: K planes are enlarged instead of D, and
 - its squared length is sum_ij w_i w_j <c_i, c_j>: products of neighbouring cells, enlarged with products of weights.
 
 Enlarging is a product with two small matrices, which is exact at every patch and at the borders, keeps height and width
-dynamic, and runs faster than Resize. log_softmax is spelled out, since ONNX Runtime's own crawls along a strided axis.
+dynamic, and runs faster than Resize. log_softmax is written out, since ONNX Runtime's own is slow along a strided axis.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Eight-bit products: smaller and faster on CPUs with VNNI instructions, and no longer the same masks everywhere."""
+"""Eight-bit products: smaller and faster on CPUs with VNNI instructions, but masks differ a little."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-_WIDE = 256  # matrices smaller than this, the probes' among them, cost nothing and stay exact
+_WIDE = 256  # matrices smaller than this, those of the probes too, take little time and stay exact
 
 
 def quantized(graph: onnx.ModelProto) -> onnx.ModelProto:

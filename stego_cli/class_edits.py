@@ -17,7 +17,7 @@ from stego_cli.classes import VOID
 from stego_cli.errors import UsageError
 from stego_cli.palette import Colour, palette
 
-MOST_CLASSES = 256
+VALUES = 256  # that a pixel of a mask can have
 LONGEST_NAME = 200
 VOID_COLOUR: Colour = (0, 0, 0)
 VOID_NAME = "void"
@@ -95,8 +95,8 @@ class ClassEdits:
         said = {number: edit for number, edit in sorted(self.classes.items()) if edit != ClassEdit()}
         object.__setattr__(self, "classes", said)
         object.__setattr__(self, "drop", tuple(sorted(self.drop)))
-        if not 1 <= self.found <= MOST_CLASSES:
-            raise EditError(f"There are 1 to {MOST_CLASSES} classes, not {self.found}.", ["classes"])
+        if not 1 <= self.found <= VALUES:
+            raise EditError(f"There are 1 to {VALUES} classes, not {self.found}.", ["classes"])
         _check_places(self)
         _check_names(self)
         _check_values(self)
@@ -127,7 +127,7 @@ class ClassEdits:
     @property
     def table(self) -> NDArray[np.uint8]:
         """The value of the pixels of each found class: uint8 (256,); void for all numbers that are no class."""
-        values = np.full(MOST_CLASSES, VOID, np.uint8)
+        values = np.full(VALUES, VOID, np.uint8)
         for entry in self.legend:
             values[list(entry.members)] = entry.value
         return values
@@ -238,7 +238,7 @@ def transition(before: ClassEdits, after: ClassEdits) -> NDArray[np.uint8]:
     if before.found != after.found:
         raise EditError(f"It is about {after.found} classes; these have {before.found}.", ["classes"])
     old, new = before.table, after.table
-    table = np.full(MOST_CLASSES, VOID, np.uint8)
+    table = np.full(VALUES, VOID, np.uint8)
     source: dict[int, int] = {}
     for number in range(before.found):
         first = source.setdefault(int(old[number]), number)

@@ -1,7 +1,7 @@
-"""Names, colours and void values of the classes of known data sets: plain tables, no code that depends on them.
+"""Names, colours and void values of the classes of the known data sets.
 
-Class i is the i-th name. Label files of these data sets are expected with the ids listed here, and `void` for pixels
-that belong to none of them; other ids are brought to these with a remapping (see docs/scoring.md).
+Class i is the i-th name. Label files of these data sets must have these numbers, and `void` for pixels of no class;
+other numbers are changed to these with a remapping (see docs/how-to/score.md).
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from stego_cli.palette import Colour, palette
 
-VOID = 255  # what nearly every data set writes where there is no class
+VOID = 255  # value of pixels of no class in nearly all data sets
+MOST_CLASSES = 4096  # a confusion matrix of so many classes takes 134 MB
+LARGEST_ID = 65535  # of a 16-bit PNG
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class ClassTable:
 
     Attributes:
         names: one for each class, in the order of their ids.
-        own_colours: RGB, 0 to 255, one for each class, where the data set has its own; else empty.
+        own_colours: RGB, 0 to 255, one for each class, if the data set has its own; else empty.
         void: label value of pixels without a class.
     """
 
@@ -42,7 +44,7 @@ _COCOSTUFF27 = ClassTable(
     )
 )  # fmt: skip
 
-# The label ids 7 to 33 of gtFine, less 7.
+# The label ids 7 to 33 of gtFine, minus 7.
 _CITYSCAPES = ClassTable(
     (
         "road", "sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel",
@@ -69,7 +71,7 @@ _VOC2012 = ClassTable(
     ),
 )  # fmt: skip
 
-# Six classes joined in pairs: {0, 4}, {1, 5}, {2, 3}.
+# Six classes merged in pairs: {0, 4}, {1, 5}, {2, 3}.
 _POTSDAM3 = ClassTable(
     ("roads and cars", "buildings and clutter", "trees and vegetation"), ((128, 64, 128), (70, 70, 70), (107, 142, 35))
 )
@@ -83,5 +85,5 @@ TABLES: dict[str, ClassTable] = {
 
 
 def numbered(count: int) -> ClassTable:
-    """Return `count` classes without names of their own."""
+    """Return `count` classes with numbers as names."""
     return ClassTable(tuple(f"class {index}" for index in range(count)))

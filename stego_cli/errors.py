@@ -53,10 +53,10 @@ def in_python(name: str, value: object = None) -> str:
 class StegoError(Exception):
     """An error in words for the user: what is wrong, and what to do about it.
 
-    `str(error)` has all of it, with settings as Python's keywords; `told` gives the parts.
+    `str(error)` has all of it, with settings as Python's keywords; `told` writes them in another way.
 
-    Attributes:
-        message: a sentence, in which settings are marked (`setting`).
+    Args:
+        message: what is wrong, a sentence in which settings are marked (`setting`).
         remedy: what to do, likewise; None if there is no more to say.
         field: the name of the setting that the message is about; None if it is about none, or several.
     """
@@ -65,9 +65,18 @@ class StegoError(Exception):
 
     def __init__(self, message: str, remedy: str | None = None, *, field: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.remedy = remedy
         self.field = field
+        self._marked = message, remedy or ""
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        return self.told()[0]
+
+    @property
+    def remedy(self) -> str | None:
+        """What to do about it; None if there is no more to say."""
+        return self.told()[1] or None
 
     def told(self, name: SettingName = in_python) -> tuple[str, str]:
         """Return message and remedy (empty if there is none), with settings as `name` writes them."""
@@ -75,8 +84,9 @@ class StegoError(Exception):
         def named(match: re.Match[str]) -> str:
             return name(match[1], None if match[2] is None else json.loads(match[2]))
 
-        message = self.message if self.field is None else f"{name(self.field, None)}: {self.message}"
-        return _MARK.sub(named, message), _MARK.sub(named, self.remedy or "")
+        prefix = "" if self.field is None else f"{name(self.field, None)}: "
+        message, remedy = (_MARK.sub(named, text) for text in self._marked)
+        return f"{prefix}{message}", remedy
 
     def __str__(self) -> str:
         message, remedy = self.told()

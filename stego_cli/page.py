@@ -1,5 +1,5 @@
-"""What the HTML reports share: one page that needs no other file and no network, light or dark as its reader's system
-is, from a telephone's width upwards."""
+"""What the HTML reports share: one page that needs no other file and no network, light or dark as the reader's system
+is set, also on a narrow screen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from html import escape
 
 from stego_cli.version import __version__
 
-# Colours have names so that the dark scheme replaces them in one place.
+# Colours are variables, so that the dark scheme replaces them in one place.
 _STYLE = """
 :root{color-scheme:light dark;--text:#1d2733;--quiet:#5b6878;--page:#f4f6f9;--card:#fff;--line:#dde3ea;--faint:#eef1f5}
 @media(prefers-color-scheme:dark){
@@ -53,7 +53,7 @@ ul{margin:6px 0;padding-left:20px;overflow-wrap:anywhere}
 
 @dataclass(frozen=True)
 class Picture:
-    """An encoded picture and what stands below it; `content` is empty where there is none to show."""
+    """An encoded picture and its caption; `content` is empty where there is no picture to show."""
 
     caption: str
     mime: str
@@ -64,9 +64,9 @@ def page(title: str, style: str, parts: Iterable[str]) -> str:
     """Return a page as HTML text.
 
     Args:
-        title: HTML text of the window's title.
-        style: CSS of this report alone; --text, --quiet, --card, --line and --faint are colours of the scheme.
-        parts: HTML of the body, one after another; empty ones are left out.
+        title: of the window, as HTML text.
+        style: CSS of this report; --text, --quiet, --card, --line and --faint are colours of the scheme.
+        parts: HTML of the body, in order; empty ones are left out.
     """
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -77,17 +77,17 @@ def page(title: str, style: str, parts: Iterable[str]) -> str:
     )
 
 
-def cards(figures: Iterable[tuple[str, str]]) -> str:
-    """Return the row of the most important figures: name and value, both HTML."""
+def cards(metrics: Iterable[tuple[str, str]]) -> str:
+    """Return the row of the most important metrics: name and value, both HTML."""
     return (
         '<div class="cards">'
-        + "".join(f'<div class="card"><b>{value}</b><span>{name}</span></div>' for name, value in figures)
+        + "".join(f'<div class="card"><b>{value}</b><span>{name}</span></div>' for name, value in metrics)
         + "</div>"
     )
 
 
 def picture_row(name: str, about: str, pictures: Iterable[Picture]) -> str:
-    """Return pictures side by side under the name (plain text) of what they show and what is said `about` it (HTML)."""
+    """Return pictures side by side below a heading: the name of what they show (plain text), and `about` it (HTML)."""
     shown = "".join(
         f'<figure><img alt="{escape(picture.caption)} of {escape(name)}" '
         f'src="{data_uri(picture.mime, picture.content)}"><figcaption>{escape(picture.caption)}</figcaption></figure>'
@@ -99,5 +99,5 @@ def picture_row(name: str, about: str, pictures: Iterable[Picture]) -> str:
 
 
 def data_uri(mime: str, content: bytes) -> str:
-    """Return `content` as an address that needs no file."""
+    """Return `content` as a data: address."""
     return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""Colours for class masks: distinct, none of them black, the same for the same number of classes."""
+"""Colours for class masks: distinct, none of them black, and always the same for the same class."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import colorsys
 
 Colour = tuple[int, int, int]
 
-# The first classes cover most pixels, so they get colours that a reader can also name.
+# The first classes cover most pixels, so they get colours that have names.
 _FIRST: tuple[Colour, ...] = (
     (70, 130, 180),   # steel blue
     (107, 142, 35),   # olive green

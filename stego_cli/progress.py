@@ -1,6 +1,6 @@
-"""How the library tells what it does, without printing: a small protocol that `stego_cli.ui` fulfils.
+"""How the library reports what it does without printing: a small protocol that `stego_cli.ui` implements.
 
-Library functions take a `Progress`; `Quiet` is one that says nothing. Numeric code never sees it.
+Library functions take a `Progress`; `Quiet` is one that shows nothing. Numeric code does not use it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ class Stage(Protocol):
 
 
 class Progress(Protocol):
-    """What a library function may tell its caller while it works."""
+    """What a library function may report to its caller while it works."""
 
     def note(self, text: str) -> None:
-        """Tell something worth knowing, such as a choice made for the user."""
+        """Report something worth knowing, such as a choice made for the user."""
 
     def warn(self, text: str) -> None:
-        """Tell something that may spoil the result."""
+        """Report something that may spoil the result."""
 
     def event(self, kind: str, **fields: object) -> None:
         """Emit one machine-readable record; shown only with `--json`."""
@@ -39,16 +39,16 @@ class _QuietStage:
 
 
 class Quiet:
-    """A `Progress` that says nothing."""
+    """A `Progress` that shows nothing."""
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def warn(self, text: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def event(self, kind: str, **fields: object) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     @contextmanager
     def stage(self, title: str, total: int | None, unit: str = "") -> Iterator[Stage]:

@@ -10,18 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from stego_cli.classes import ClassTable
-from stego_cli.errors import UsageError
+from stego_cli.classes import LARGEST_ID, ClassTable
+from stego_cli.errors import UsageError, setting
 
 Probe = Literal["cluster", "linear"]
 Precision = Literal["fp32", "fp16", "int8"]
 Protocol = Literal["stego", "full"]
 Token = Literal["feat", "key"]
-Crops = Literal["none", "five"]
+Crops = Literal["none", "five"]  # of photographs in training
+CutCrops = Literal["five", "random"]  # of photographs that are prepared
+Match = Literal["hungarian", "identity", "majority"]
+ScoreMode = Literal["honest", "stego"]
 
 DEFAULT_BACKBONE = "focus-vits14"
 DEFAULT_RES = 320  # shorter side in pixels, the resolution of the paper's evaluation
-DEFAULT_STEPS = 250  # of training: short on purpose (docs/training.md)
+DEFAULT_STEPS = 250  # of training: short on purpose (docs/log/training.md)
 PAPER_TEMPERATURE = 2.0  # of the cluster probe's softmax in the published evaluation
 
 
@@ -39,38 +42,38 @@ class CrfSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Everything that decides a trained head, given the photographs."""
+    """How a head and a cluster probe are trained, given the photographs."""
 
-    preset: str = "auto"  # the name that the other values came by
+    preset: str = "auto"  # the name of the preset that the other values come from
     scheme: str = "auto"  # "auto" or "paper": how a step draws its pairs and finds the clusters (training/fit.py)
     backbone: str = DEFAULT_BACKBONE
-    block: int | str | None = None  # 0-based block whose tokens are the features; None: the row's; "auto": found out
+    block: int | str | None = None  # 0-based, gives the features; None: the row's; "auto": chosen on the photographs
     token: Token = "feat"  # "feat": normed patch tokens of the block; "key": its attention keys
     res: int = DEFAULT_RES  # shorter side of a photograph, pixels, rounded to whole patches
     crops: Crops = "none"  # "five": each photograph is used as five crops of it
     crop_ratio: float = 0.5  # a crop's share of the photograph's width and height
-    classes: int | None = None  # clusters K; None: as many as are found again and again
+    classes: int | None = None  # clusters K; None: the largest number whose clusters are stable
     code: int = 70  # width of the code
     steps: int = DEFAULT_STEPS  # updates of the head
-    batch: int = 32  # photographs an update
-    points: int = 11  # sampled points a side, as in the paper
-    neighbours: int = 7  # an image's positives are drawn from this many nearest
+    batch: int = 32  # photographs in an update
+    points: int = 11  # points x points are sampled from a photograph, as in the paper
+    neighbours: int = 7  # a photograph's positives are drawn from this many nearest ones
     permutations: int = 5  # negative pairings of a batch
     lr: float = 5e-4  # of the head
-    probe_lr: float = 5e-3  # of centroids that are trained beside the head (scheme "paper")
+    probe_lr: float = 5e-3  # of centroids that are trained together with the head (scheme "paper")
     dropout: float = 0.1
     centring: bool = True  # subtract each point's mean from F ("pointwise")
-    clamp: bool = True  # leave negative S without a gradient
+    clamp: bool = True  # give negative S no gradient
     weights: tuple[float, float, float] = (0.63, 0.25, 0.67)  # negative, inter, intra
     quantiles: tuple[float, float, float] = (0.95, 0.6, 0.5)  # of centred F, for each b; negative, inter, intra
     shifts: tuple[float, float, float] | None = None  # b itself, in the same order; None: from the quantiles
     whiten: int = 32  # F is computed on this many whitened principal components; 0: raw features
     restarts: int = 10  # of k-means
-    temperature: float = 5.0  # of the cluster probe's softmax: the more, the less a CRF changes
+    temperature: float = 5.0  # of the cluster probe's softmax: the higher, the less a CRF changes
     seed: int = 0
     device: str = "auto"
-    cache_memory_mb: int = 1024  # features beyond this go to a memory-mapped file
-    max_cache_gb: float = 64.0  # features beyond this are computed anew whenever they are needed
+    cache_memory_mb: int = 1024  # larger features go to a memory-mapped file
+    max_cache_gb: float = 64.0  # larger features are not kept but computed again at every step
 
     def __post_init__(self) -> None:
         check_classes(self.classes)
@@ -157,11 +160,87 @@ class EvaluateSettings:
         check_at_least("workers", self.workers, 1)
 
 
+@dataclass(frozen=True)
+class ScoreSettings:
+    """Everything that decides a score, given the masks and the labels, and what is written of it."""
+
+    pred: Path  # folder of predicted masks
+    gt: Path  # folder of labels, or a data set
+    classes: ClassTable | None = None  # None: those of the data set; without one, as many as the labels use
+    ignore: int | Literal["auto"] | None = "auto"  # label value of no class; "auto": the data set's; None: no value
+    remap: dict[int, int] | None = None  # label value to class, -1 for none; values not listed are of no class
+    match: Match = "hungarian"
+    mode: ScoreMode = "honest"
+    strict: bool = False  # a mask of another size than its label fails instead of being resized
+    boundary: bool = True  # compute the boundary F-score
+    json_file: Path | None = None  # all metrics as JSON
+    report: Path | None = None  # an HTML page with pictures
+    photos: Path | None = None  # photographs to show in the report; None: those of the data set
+    workers: int | None = None  # processes; None: one a core
+
+    def __post_init__(self) -> None:
+        check_choice("match", self.match, Match)
+        check_choice("mode", self.mode, ScoreMode)
+        if isinstance(self.ignore, int) and not 0 <= self.ignore <= LARGEST_ID:
+            raise UsageError(f"must be a label value, 0 to {LARGEST_ID}, got {self.ignore}", field="ignore")
+        check_at_least("workers", self.workers, 1)
+        if self.photos is not None and self.report is None:
+            raise UsageError(f"{setting('photos')} is for the report.", f"Give {setting('report')} too.")
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """Everything that decides a prepared data set, and where its parts come from."""
+
+    name: str  # a key of stego_cli.datasets.catalogue.DATASETS
+    out: Path  # folder for the data set
+    source: tuple[Path, ...] = ()  # archives and folders; with `download` the folder in which archives are kept
+    download: bool = False  # fetch the archives first
+    mirror: tuple[str, ...] = ()  # addresses of folders that are tried before the official host
+    lists: Path | None = None  # folder with lists of names that the source does not have
+    labels: Path | None = None  # `folder`: where labels are, if not in the source
+    classes: ClassTable | None = None  # `folder`: the classes; None: as many as the labels use
+    palette: Path | None = None  # `folder`: file of colours and names, for labels that are colour pictures
+    val: float = 0.2  # `folder`: share of the photographs in the split `val`
+    limit: int | None = None  # at most so many photographs of each split
+    fraction: float | None = None  # this share of each split
+    seed: int = 0
+    crops: CutCrops | None = None  # five crops of each training photograph
+    ratio: float = 0.5  # a crop's sides to the photograph's
+    resize: int | None = None  # shorter side, pixels; smaller photographs stay as they are
+    link: bool = False  # hard links instead of copies
+    unlabelled: bool = False  # also photographs that are in no official split
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.crops is not None:
+            check_choice("crops", self.crops, CutCrops)
+        for field_name in ("ratio", "fraction"):
+            share = getattr(self, field_name)
+            if share is not None and not 0 < share <= 1:
+                raise UsageError(f"must be above 0 and at most 1, got {share}", field=field_name)
+        check_at_least("limit", self.limit, 1)
+        check_at_least("resize", self.resize, 1)
+        if not 0 <= self.val <= 1:
+            raise UsageError(f"must be 0 to 1, got {self.val}", field="val")
+        if self.mirror and not self.download:
+            raise UsageError(f"{setting('mirror')} is for downloads.", f"Give {setting('download', True)} too.")
+        if self.link and (self.crops or self.resize):
+            raise UsageError(
+                f"{setting('link')} keeps photographs, and {setting('crops')} and {setting('resize')} change them.",
+                "Leave one out.",
+            )
+        if self.name != "folder":
+            for field_name in ("labels", "classes", "palette"):
+                if getattr(self, field_name) is not None:
+                    raise UsageError(f"{setting(field_name)} is for the data set folder; {self.name} has its own.")
+
+
 def check_choice(field: str, value: str, choices: object) -> None:
     """Refuse a value that is none of `choices`, a Literal."""
-    allowed = get_args(choices)
-    if value not in allowed:
-        raise UsageError(f"must be {' or '.join(map(repr, allowed))}, got {value!r}", field=field)
+    *others, last = get_args(choices)
+    if value not in (*others, last):
+        raise UsageError(f"must be {', '.join(others)} or {last}, got {value!r}", field=field)
 
 
 def check_at_least(field: str, value: float | None, least: float) -> None:

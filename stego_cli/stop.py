@@ -1,6 +1,6 @@
-"""Signals as a question that long work asks between two steps, so that nothing is torn in the middle.
+"""SIGINT and SIGTERM as a flag that long work checks between two steps, so that no step is interrupted.
 
-The first SIGINT, or SIGTERM, asks for an end; a second SIGINT ends at once by KeyboardInterrupt.
+The first signal requests the end; a second SIGINT raises KeyboardInterrupt at once.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class Stop:
-    """A context manager that holds SIGINT and SIGTERM back; outside one, `requested` stays None.
+    """A context manager that records SIGINT and SIGTERM; if it is never entered, `requested` stays None.
 
     Attributes:
-        requested: exit code that the first signal asks for, or None.
+        requested: exit code of the first signal, or None.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Stop:
         self._previous: dict[signal.Signals, object] = {}
 
     def check(self) -> None:
-        """Raise Stopped if a signal has come.
+        """Raise Stopped if a signal has arrived.
 
         Raises:
             Stopped: with that signal's exit code.
@@ -53,11 +53,11 @@ class Stop:
         self.requested = EXIT_CODES[signal.Signals(number)]
 
 
-NEVER = Stop()  # one that nobody enters, and so never stops: for callers who have signals to themselves
+NEVER = Stop()  # is never entered, so it never stops anything: for callers who handle signals themselves
 
 
 def leave(code: int) -> NoReturn:
-    """End the process at once; threads in the middle of something are not waited for, as Python otherwise would."""
+    """End the process at once, without waiting for threads, as Python otherwise would."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -1,7 +1,8 @@
-"""All that the tool says: people read standard error, machines read standard output.
+"""All that the tool shows: people read standard error, machines read standard output.
 
-Bars and colours appear on a terminal only; elsewhere a stage is a line when it begins and one when it ends. With
-`--json`, standard output carries one JSON object a line and nothing else.
+Bars and colours appear on a terminal only. In a notebook a stage is a line that is written over; elsewhere it is
+a line when it begins and one when it ends. With `--json`, standard output carries one JSON object a line and nothing
+else.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
     from stego_cli.progress import Stage
 
+_GLANCE = 0.5  # seconds between two counts in a notebook
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {ord("\n"): "\\n"}
 
 
 class Ui:
-    """A `stego_cli.progress.Progress` on the terminal.
+    """A `stego_cli.progress.Progress` on the terminal, or in a notebook.
 
     Args:
         as_json: emit events on standard output.
@@ -38,12 +40,12 @@ class Ui:
         self.console = _console(stderr=True)
 
     def note(self, text: str) -> None:
-        """Say something worth knowing."""
+        """Show something worth knowing."""
         self.event("note", text=text)
         self.line(text)
 
     def warn(self, text: str) -> None:
-        """Say something that may spoil the result."""
+        """Show something that may spoil the result."""
         self.event("warning", text=text)
         self.line(f"Warning: {text}", style="yellow")
 
@@ -58,7 +60,7 @@ class Ui:
 
     @contextlib.contextmanager
     def stage(self, title: str, total: int | None, unit: str = "") -> Iterator[Stage]:
-        """Show a bar on a terminal, else a line at the beginning and one at the end."""
+        """Show a bar on a terminal, a growing count in a notebook, else a line at the beginning and one at the end."""
         self.event("stage", title=title, total=total, unit=unit)
         if total == 0:
             yield _Lines()
@@ -70,7 +72,8 @@ class Ui:
                 "" if total is None or unit == "B" else f" ({total} {unit.removesuffix('s') if total == 1 else unit})"
             )
             self.line(f"{title}{amount} ...")
-            started, lines = time.monotonic(), _Lines()
+            started = time.monotonic()
+            lines = _Count(title, total, unit) if _in_notebook() else _Lines()
             yield lines
             seconds = time.monotonic() - started
             self.line(f"{title}: {seconds:.1f} s{lines.figures}")
@@ -95,7 +98,7 @@ class Ui:
 
 
 class _Bar:
-    """A bar with a rate of its own: rich knows bytes and nothing, photographs want photographs/s."""
+    """A bar with a rate of its own: rich has one for bytes alone, and photographs are counted in photographs/s."""
 
     def __init__(self, bars: RichProgress, task: TaskID, unit: str) -> None:
         self._bars, self._task, self._unit = bars, task, unit
@@ -123,6 +126,30 @@ class _Lines:
             self.figures = "; " + ", ".join(f"{name} {value}" for name, value in figures.items())
 
 
+class _Count(_Lines):
+    """Counts in one line that is written over, since a notebook has no cursor to move."""
+
+    def __init__(self, title: str, total: int | None, unit: str) -> None:
+        super().__init__()
+        self._title, self._unit, self._of = title, unit, "" if total is None else f" of {total}"
+        self._done, self._shown = 0, time.monotonic()
+
+    def advance(self, steps: int = 1, **figures: object) -> None:
+        """Keep the figures; show the count, but not so often that it takes time."""
+        super().advance(steps, **figures)
+        self._done += steps
+        if time.monotonic() - self._shown > _GLANCE:
+            self._shown = time.monotonic()
+            sys.stderr.write(f"\r{self._title}: {self._done}{self._of} {self._unit}{self.figures}\r")
+            sys.stderr.flush()
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")  # whoever runs in a notebook has it
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel")
+
+
 def _bars(console: Console, unit: str) -> RichProgress:
     from rich import progress
 
@@ -148,24 +175,30 @@ def _console(stderr: bool) -> Console:
         def on_broken_pipe(self) -> None:  # rich's own ends the process
             _silence(sys.stderr if stderr else sys.stdout)
 
-    return Lasting(stderr=stderr, highlight=False, emoji=False)
+    # A notebook is a stream too: rich would write a block of HTML for each line there. Its streams call themselves
+    # terminals, but cannot move a cursor.
+    terminal = False if _in_notebook() else None
+    return Lasting(stderr=stderr, highlight=False, emoji=False, force_jupyter=False, force_terminal=terminal)
 
 
-def show_error(error: StegoError, name: SettingName = in_python) -> None:
-    """Show what went wrong and what to do about it; `name` writes the settings that the error mentions."""
-    ui = Ui()
+def show_error(error: StegoError, name: SettingName = in_python, as_json: bool = False) -> None:
+    """Show what went wrong and what to do about it.
+
+    Args:
+        error: what a task raised.
+        name: writes the settings that the error mentions.
+        as_json: also emit an event on standard output.
+    """
+    ui = Ui(as_json)
     message, remedy = error.told(name)
+    with contextlib.suppress(OutputError):  # which may be the very error
+        ui.event("error", message=message, remedy=remedy or None, exit_code=error.exit_code)
     if error.exit_code < 128:
         ui.line(f"Error: {message}", style="bold red")
     else:  # somebody stopped it, which is no error
         ui.line(message, style="yellow")
     if remedy:
         ui.line(remedy)
-
-
-def figure(value: float, digits: int = 2) -> str:
-    """Return a figure as text; one that is undefined (NaN) is "-"."""
-    return "-" if value != value else f"{value:.{digits}f}"  # NaN alone differs from itself
 
 
 def write_line(text: str) -> None:

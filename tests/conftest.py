@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -25,6 +26,15 @@ from stego_cli.settings import DEFAULT_BACKBONE
 calm_threads()  # as the command does, before anything imports torch
 
 RunStego = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that need pydensecrf where it is not installed."""
+    if importlib.util.find_spec("pydensecrf") is None:
+        for item in items:
+            if item.get_closest_marker("pydensecrf"):
+                item.add_marker(pytest.mark.skip(reason="pydensecrf is not installed"))
+
 
 TINY_CLASSES = ("red", "green", "blue", "dark")
 TINY_RES = 56

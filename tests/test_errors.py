@@ -19,6 +19,7 @@ def test_settings_in_a_text_are_shown_as_the_reader_writes_them_and_the_remedy_b
     error = OutputError("{classes} --out exists.", f"Give {setting('overwrite', True)}, or {setting('out', 'b c')}.")
     assert error.told(flag) == ("{classes} --out exists.", "Give --overwrite True, or --out b c.")
     assert str(error) == "{classes} --out exists. Give overwrite=True, or out='b c'."
+    assert (error.message, error.remedy) == ("{classes} --out exists.", "Give overwrite=True, or out='b c'.")
 
 
 def test_an_error_without_a_remedy_is_its_message():

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import zipfile
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,10 @@ ROOMS = [
     {"stego_cli.crf"},
     {"stego_cli.model"},
     {"stego_cli.images"},
-    {"stego_cli.classes_file"},
+    {"stego_cli.classes_toml"},
     {"stego_cli.class_edits"},
-    {"stego_cli.stop", "stego_cli.progress", "stego_cli.settings", "stego_cli.classes"},
+    {"stego_cli.stop", "stego_cli.progress", "stego_cli.settings", "stego_cli.class_files"},
+    {"stego_cli.classes"},
     {"stego_cli.errors", "stego_cli.machine", "stego_cli.page", "stego_cli.palette", "stego_cli.processes"},
     {"stego_cli.text", "stego_cli.version"},
 ]
@@ -39,9 +41,28 @@ def sources() -> list[Path]:
     return sorted([*ROOT.glob("stego_cli/**/*.py"), *ROOT.glob("export/**/*.py")])
 
 
+def name_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(file): file for file in sources()}
+
+
 def room(module: str) -> str:
     parts = module.split(".")
     return parts[0] if parts[0] == "export" or len(parts) == 1 else ".".join(parts[:2])
+
+
+def imports(file: Path) -> set[str]:
+    """The project's modules that a file imports, at its top, inside a function, or for types alone."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            below = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name if name in MODULES else node.module for name in below}
+    return {name for name in names if name.split(".")[0] in ("stego_cli", "export")}
 
 
 @pytest.mark.parametrize("command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]])
@@ -50,15 +71,19 @@ def test_linter_formatter_and_types_have_nothing_to_say(command: list[str]) -> N
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("file", sources(), ids=lambda file: str(file.relative_to(ROOT)))
-def test_imports_point_down_the_list_of_rooms(file: Path) -> None:
-    own = room(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
-    for node in ast.walk(ast.parse(file.read_text())):
-        names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        for name in names:
-            if name.split(".")[0] in ("stego_cli", "export") and room(name) != own:
-                assert LEVEL[room(name)] > LEVEL[own], f"{own} imports {name}"
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down_the_list_of_rooms(module: str) -> None:
+    own = room(module)
+    for name in imports(MODULES[module]):
+        if room(name) != own:
+            assert LEVEL[room(name)] > LEVEL[own], f"{module} imports {name}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    try:
+        TopologicalSorter({module: imports(file) for module, file in MODULES.items()}).prepare()
+    except CycleError as error:
+        pytest.fail("a circle: " + " <- ".join(error.args[1]))
 
 
 # The CRF's engines in torch are imported by name, when they are chosen; the GPU's pipeline when a session is on one.

@@ -104,3 +104,14 @@ def test_standard_output_on_a_full_disk_is_an_output_error(monkeypatch):
         with pytest.raises(OutputError, match="No space left"):
             write_line("too much")
         write_line("and the rest is silence")
+
+
+def test_a_notebook_gets_a_count_that_is_written_over(capsys, monkeypatch):
+    monkeypatch.setattr("stego_cli.ui._in_notebook", lambda: True)
+    monkeypatch.setattr("stego_cli.ui._GLANCE", 0)
+    with Ui().stage("Segmenting", 3, unit="photographs") as stage:
+        for _ in range(3):
+            stage.advance(loss=1)
+    said = capsys.readouterr().err
+    assert said.startswith("Segmenting (3 photographs) ...\n\rSegmenting: 1 of 3 photographs; loss 1\r")
+    assert said.splitlines()[-1].startswith("Segmenting: ")

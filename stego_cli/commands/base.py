@@ -21,7 +21,7 @@ class StegoCommand(TyperCommand):
         except StegoError as error:
             from stego_cli.ui import show_error
 
-            show_error(error, flag_names(self))
+            show_error(error, flag_names(self), as_json=ctx.params.get("as_json") is True)
             raise SystemExit(error.exit_code) from error
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401  (as above)

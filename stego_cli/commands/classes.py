@@ -165,7 +165,7 @@ def _change(to: Path, edit: Edit, as_json: bool, renumber: bool = False) -> None
 
 
 def _show(report: ClassesReport, ui: Ui, as_json: bool) -> None:
-    from stego_cli.classes_file import hexadecimal
+    from stego_cli.classes_toml import hexadecimal
     from stego_cli.text import visible
 
     edits, rows = report.edits, []

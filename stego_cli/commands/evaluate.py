@@ -81,9 +81,9 @@ def command(
     workers: WorkersOption = None,
 ) -> None:
     """Evaluate a model."""
+    from stego_cli.class_files import parse_classes
     from stego_cli.errors import EXIT_SOME_FAILED
     from stego_cli.images.atomic import require_writable_files
-    from stego_cli.scoring.settings import parse_classes
     from stego_cli.settings import EvaluateSettings
     from stego_cli.stop import Stop
     from stego_cli.tasks.evaluate import evaluate
@@ -114,10 +114,10 @@ def command(
 
 def _show(result: Evaluation, ui: Ui, out: bool) -> None:
     from stego_cli.scoring.published import PUBLISHED
-    from stego_cli.ui import figure
+    from stego_cli.text import number
 
     rows: list[tuple[str, ...]] = [
-        (f"this model ({result.backbone})", probe, "yes" if crf else "no", figure(score.accuracy), figure(score.miou))
+        (f"this model ({result.backbone})", probe, "yes" if crf else "no", number(score.accuracy), number(score.miou))
         for (probe, crf), score in result.scores.items()
     ]
     rows += [

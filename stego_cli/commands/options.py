@@ -51,6 +51,9 @@ DeviceOption = Annotated[
         metavar="DEVICE", help="auto, cpu, cuda, cuda:N, or tensorrt:N for the network alone.", rich_help_panel=MACHINE
     ),
 ]
+TorchDeviceOption = Annotated[
+    str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=MACHINE)
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option(

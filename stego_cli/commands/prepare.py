@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stego_cli.classes import TABLES
+from stego_cli.commands.options import INPUT, OUTPUT, REPEAT, EventsOption, completed_from
+from stego_cli.settings import CutCrops
+
 if TYPE_CHECKING:
     from stego_cli.datasets.about import About
-    from stego_cli.datasets.example import PrepareSettings
-    from stego_cli.datasets.prepare import Prepared
+    from stego_cli.datasets.build import Prepared
+    from stego_cli.tasks.prepare import Preview
     from stego_cli.ui import Ui
 
-HELP = """Make a data set of what its official hosts give, as `train`, `evaluate` and `score` read it.
+_NAMES = (*TABLES, "folder")
+_OWN = "Folders of photographs"
+_PART = "Part, crops and size"
+_SHOWN_FAILURES = 20
 
-NAME is voc2012, cocostuff27, cityscapes, potsdam3, or folder for photographs of your own. OUT gets imgs/SPLIT and
-labels/SPLIT, lists of the splits, dataset.json with the classes' names and colours, and contact.jpg to look at. It is
-whole or not there; a run that was killed goes on with the same command, and a finished one is left alone.
-
-voc2012 and cocostuff27 can be downloaded (--download); cityscapes and potsdam3 need an account of yours, and without
---source the command says where. Nothing in an archive can write outside OUT. See docs/datasets.md.
+HELP = """Make a data set that `train`, `evaluate` and `score` read, from what its official hosts publish.
 
 \b
 Examples:
@@ -29,72 +31,137 @@ Examples:
   stego prepare cocostuff27 --source coco --lists curated --out coco27 --fraction 0.1 --seed 1
   stego prepare cityscapes --source downloads --out cityscapes --crops five
   stego prepare folder --source ./photos --labels ./labels --palette colours.txt --out mine
+
+NAME is a data set, or `folder` for your own photographs. OUT gets imgs/SPLIT and labels/SPLIT, a list of each split,
+dataset.json with the names and colours of the classes, and contact.jpg to look at. OUT is complete or not there: a run
+that was killed goes on with the same command, and a data set that is there already is left as it is.
+
+voc2012 and cocostuff27 can be downloaded (--download). cityscapes and potsdam3 need an account; without --source the
+command shows where to get them. No name in an archive can write outside OUT. See docs/how-to/datasets.md.
 """
 
 
 def command(
     name: Annotated[
-        str, typer.Argument(help="voc2012, cocostuff27, cityscapes, potsdam3 or folder.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="NAME", help=f"{', '.join(_NAMES)}.", show_default=False, autocompletion=completed_from(_NAMES)
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the data set.")],
+    *,
     source: Annotated[
-        list[Path] | None, typer.Option(help="An archive or folder; several are taken together.", show_default=False)
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="An archive or a folder; may be given several times.",
+            show_default=False,
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     download: Annotated[
-        bool, typer.Option("--download", help="Fetch the archives first, into --source or ./NAME-download.")
+        bool,
+        typer.Option(
+            "--download", help="Fetch the archives first, into --source or ./NAME-download.", rich_help_panel=INPUT
+        ),
     ] = False,
     mirror: Annotated[
         list[str] | None,
-        typer.Option(metavar="ADDRESS", help="Try this address of a folder first.", show_default=False),
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address of a folder to try before the official host.",
+            show_default=False,
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and how much it is.")] = False,
-    lists: Annotated[Path | None, typer.Option(help="Folder of the curated lists (cocostuff27, potsdam3).")] = None,
-    labels: Annotated[Path | None, typer.Option(help="folder: where the labels are (x/a.png for x/a.jpg).")] = None,
+    lists: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder of the curated lists (cocostuff27, potsdam3).", rich_help_panel=INPUT
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="LABELS", help="Folder of the labels: x/a.png for x/a.jpg.", rich_help_panel=_OWN),
+    ] = None,
     classes: Annotated[
         str | None,
         typer.Option(
-            help="folder: a number, a file with one name a line, or a data set.", show_default="from the labels"
+            metavar="N|FILE|NAME",
+            help="A number, a file with one name a line, or a data set.",
+            show_default="from the labels",
+            rich_help_panel=_OWN,
         ),
     ] = None,
     palette: Annotated[
-        Path | None, typer.Option(help='folder: file of "RED GREEN BLUE NAME" lines for colour labels.')
+        Path | None,
+        typer.Option(
+            metavar="FILE", help='File of "RED GREEN BLUE NAME" lines, for colour labels.', rich_help_panel=_OWN
+        ),
     ] = None,
-    val: Annotated[float, typer.Option(help="folder: share of the photographs in val.")] = 0.2,
-    limit: Annotated[int | None, typer.Option(help="At most so many photographs of each split.")] = None,
-    fraction: Annotated[float | None, typer.Option(help="Such a share of each split, 0 to 1.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides which, and where random crops lie.")] = 0,
+    val: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the photographs in the split val.", rich_help_panel=_OWN)
+    ] = 0.2,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="At most N photographs of each split.", rich_help_panel=_PART)
+    ] = None,
+    fraction: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="This share of each split, 0 to 1.", rich_help_panel=_PART)
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Decides which ones, and where random crops are.", rich_help_panel=_PART)
+    ] = 0,
     crops: Annotated[
-        str | None, typer.Option(help="five or random: five crops of each training photograph.", show_default="none")
+        CutCrops | None,
+        typer.Option(
+            help="Five crops of each training photograph: corners and centre, or anywhere.",
+            show_default="none",
+            rich_help_panel=_PART,
+        ),
     ] = None,
-    ratio: Annotated[float, typer.Option(help="Sides of a crop to those of the photograph.")] = 0.5,
-    resize: Annotated[int | None, typer.Option(help="Shorter side, pixels; smaller ones stay.")] = None,
-    link: Annotated[bool, typer.Option("--link", help="Hard links instead of copies, from a folder.")] = False,
+    ratio: Annotated[
+        float, typer.Option(metavar="SHARE", help="Sides of a crop to those of the photograph.", rich_help_panel=_PART)
+    ] = 0.5,
+    resize: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS", help="Shorter side; smaller photographs stay as they are.", rich_help_panel=_PART
+        ),
+    ] = None,
     unlabelled: Annotated[
-        bool, typer.Option("--unlabelled", help="Also photographs of no split, in imgs/unlabelled.")
+        bool,
+        typer.Option("--unlabelled", help="Also photographs of no split, in imgs/unlabelled.", rich_help_panel=_PART),
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the data set that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the data set.", rich_help_panel=OUTPUT)
+    ],
+    link: Annotated[
+        bool, typer.Option("--link", help="Hard links instead of copies, from a folder.", rich_help_panel=OUTPUT)
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the data set that is there.", rich_help_panel=REPEAT)
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.", rich_help_panel=REPEAT)
+    ] = False,
+    as_json: EventsOption = False,
 ) -> None:
     """Prepare a data set."""
-    from stego_cli.datasets.prepare import prepare, prepared_before
-    from stego_cli.datasets.table import DATASETS
-    from stego_cli.errors import EXIT_SOME_FAILED, UsageError
+    from stego_cli.class_files import parse_classes
+    from stego_cli.errors import EXIT_SOME_FAILED
+    from stego_cli.settings import PrepareSettings
     from stego_cli.stop import Stop
+    from stego_cli.tasks.prepare import prepare, preview
     from stego_cli.ui import Ui
 
-    if name not in DATASETS:
-        raise UsageError(f"{name} is no data set that is known.", f"They are {', '.join(DATASETS)}.")
-    if mirror and not download:
-        raise UsageError("--mirror is for --download.", "Give --download too.")
-    keep = _download_folder(name, source or []) if download else None
-    settings = _settings(
-        name,
-        source or [],
-        keep,
-        out,
-        classes,
+    settings = PrepareSettings(
+        name=name,
+        out=out,
+        source=tuple(source or ()),
+        download=download,
+        mirror=tuple(mirror or ()),
         lists=lists,
         labels=labels,
+        classes=parse_classes(classes) if classes else None,
         palette=palette,
         val=val,
         limit=limit,
@@ -108,93 +175,50 @@ def command(
         overwrite=overwrite,
     )
     ui = Ui(as_json)
+    if dry_run:
+        _show_preview(preview(settings, ui), out, list(settings.mirror), ui)
+        return
     with Stop() as stop:
-        if dry_run:
-            _dry_run(settings, keep, mirror or [], ui)
-            return
-        about = prepared_before(settings)
-        if keep is not None and about is None:
-            from stego_cli.datasets.download import fetch
-
-            fetch(DATASETS[name].downloads, keep, mirror or [], ui, stop)
         prepared = prepare(settings, ui, stop)
-    _show(prepared, settings, ui)
+    _show(prepared, out, ui)
     if prepared.failures:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _download_folder(name: str, source: list[Path]) -> Path:
-    """Return where archives are kept."""
-    from stego_cli.datasets.table import DATASETS
-    from stego_cli.errors import UsageError
-
-    row = DATASETS[name]
-    if not row.downloads:
-        raise UsageError(f"{name} cannot be downloaded freely.", row.where)
-    if len(source) > 1 or (source and source[0].is_file()):
-        raise UsageError("With --download, --source is the one folder in which archives are kept.")
-    return source[0] if source else Path(f"{name}-download")
-
-
-def _settings(
-    name: str, source: list[Path], keep: Path | None, out: Path, classes: str | None, **others: object
-) -> PrepareSettings:
-    from stego_cli.datasets.example import PrepareSettings
-    from stego_cli.datasets.table import DATASETS
-    from stego_cli.scoring.settings import parse_classes
-
-    sources = source if keep is None else [keep / download.name for download in DATASETS[name].downloads]
-    table = parse_classes(classes) if classes else None
-    return PrepareSettings(name, tuple(sources), out, table=table, **others)  # type: ignore[arg-type]  # by name, as given
-
-
-def _dry_run(settings: PrepareSettings, keep: Path | None, mirrors: list[str], ui: Ui) -> None:
-    """Say what would be downloaded, or what would be prepared."""
-    from stego_cli.datasets.download import here
-    from stego_cli.datasets.prepare import open_files, plan_of
-    from stego_cli.datasets.table import DATASETS
-    from stego_cli.errors import UsageError
+def _show_preview(found: Preview, out: Path, mirrors: list[str], ui: Ui) -> None:
+    """Show what would be downloaded, or what would be prepared."""
     from stego_cli.text import shown
 
-    if keep is not None:
-        rows, total = [], 0
-        for download in DATASETS[settings.name].downloads:
-            there = here(download, keep)
-            part = keep / f"{download.name}.part"
-            need = 0 if there else max(0, download.bytes - (part.stat().st_size if part.exists() else 0))
-            total += need
-            amount = f"{'' if download.size else 'about '}{download.bytes / 1e9:.2f} GB"
-            rows.append((download.name, amount, "is there" if there else f"{need / 1e9:.2f} GB to fetch", download.url))
-            ui.event("download", url=download.url, bytes=download.size, to_fetch=need, mirrors=mirrors)
-        ui.table("", ("archive", "size", "", "from"), rows, out=True)
-        ui.note(f"{total / 1e9:.2f} GB would be fetched into {shown(keep)}; nothing was done.")
+    if found.folder is None:
+        ui.event("plan", splits=found.splits)
+        counts = [(split, str(count)) for split, count in found.splits.items()]
+        ui.table("", ("split", "photographs"), counts, out=True)
+        ui.note(f"They would be prepared in {shown(out)}; nothing was done.")
         return
-    if not settings.sources:
-        raise UsageError(f"There is no --source for {settings.name}.", DATASETS[settings.name].where or None)
-    with open_files(settings) as files:
-        plan = plan_of(settings, files, ui)
-    counts: dict[str, int] = {}
-    for example in plan.examples:
-        counts[example.split] = counts.get(example.split, 0) + 1
-    ui.event("plan", splits=counts)
-    ui.table("", ("split", "photographs"), [(split, str(count)) for split, count in counts.items()], out=True)
-    ui.note(f"They would be prepared in {shown(settings.out)}; nothing was done.")
+    rows, total = [], 0
+    for archive, missing in found.archives:
+        total += missing
+        size = f"{'' if archive.size else 'about '}{archive.bytes / 1e9:.2f} GB"
+        rows.append((archive.name, size, f"{missing / 1e9:.2f} GB to fetch" if missing else "is there", archive.url))
+        ui.event("download", url=archive.url, bytes=archive.size, to_fetch=missing, mirrors=mirrors)
+    ui.table("", ("archive", "size", "", "from"), rows, out=True)
+    ui.note(f"{total / 1e9:.2f} GB would be fetched into {shown(found.folder)}; nothing was done.")
 
 
-def _show(prepared: Prepared, settings: PrepareSettings, ui: Ui) -> None:
+def _show(prepared: Prepared, out: Path, ui: Ui) -> None:
     """Show counts by split and class, what was left out, and what to do next."""
     from stego_cli.text import shown
 
-    about, out = prepared.about, shown(settings.out)
+    about = prepared.about
     ui.event(
         "prepared",
-        out=out,
+        out=shown(out),
         kept=prepared.kept,
         failed=len(prepared.failures),
         splits={name: {"photographs": each.photographs, "labels": each.labels} for name, each in about.splits.items()},
     )
     if prepared.kept:
-        ui.note(f"{out} is prepared already; nothing to do.")
+        ui.note(f"{shown(out)} is prepared already; nothing to do.")
         return
     ui.table(
         "",
@@ -202,11 +226,13 @@ def _show(prepared: Prepared, settings: PrepareSettings, ui: Ui) -> None:
         [(name, str(each.photographs), str(each.labels)) for name, each in about.splits.items()],
     )
     _show_classes(about, ui)
-    for path, reason in prepared.failures[:20]:
+    for path, reason in prepared.failures[:_SHOWN_FAILURES]:
         ui.line(f"left out: {shown(path)}: {shown(reason)}", style="red")
-    if len(prepared.failures) > 20:
-        ui.note(f"... and {len(prepared.failures) - 20} more.")
-    ui.note(f"{out} is prepared; {out}/contact.jpg shows some of it. Next: stego train {out} --out run")
+    if len(prepared.failures) > _SHOWN_FAILURES:
+        ui.note(f"... and {len(prepared.failures) - _SHOWN_FAILURES} more.")
+    ui.note(
+        f"{shown(out)} is prepared; {shown(out)}/contact.jpg shows some of it. Next: stego train {shown(out)} --out run"
+    )
 
 
 def _show_classes(about: About, ui: Ui) -> None:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stego_cli.settings import DEFAULT_BACKBONE, TrainSettings
+from stego_cli.commands.options import (
+    INPUT,
+    MACHINE,
+    MODEL,
+    OUTPUT,
+    REPEAT,
+    TRAINING,
+    EventsOption,
+    TorchDeviceOption,
+    completed_from,
+)
+from stego_cli.model.backbones import BACKBONES
+from stego_cli.settings import DEFAULT_BACKBONE, Crops, Token, TrainSettings
 from stego_cli.training.presets import PRESETS, preset_settings
 
+if TYPE_CHECKING:
+    from stego_cli.ui import Ui
+
 HELP = """Train a model on photographs, without labels.
-
-The backbone's features are computed once; a small head then learns codes whose correspondences distil those of the
-features, and k-means on the codes finds the classes. RUN gets model.safetensors, config.json and metrics.jsonl, and a
-page to look at, report.html; with --tensorboard also RUN/tensorboard, to watch the training by.
-Ctrl-C saves a whole checkpoint; --resume does the remaining steps.
-
-Labels are never needed. Where there are some (--labels, or PHOTOS has imgs/train and labels/train), they train a linear
-probe beside the clusters, to measure with; labels may be missing or void in part or whole. A data set that
-`stego prepare` made also says how many classes there are.
 
 \b
 Examples:
@@ -30,118 +36,202 @@ Examples:
   stego train ./photos --out run --preset paper-cocostuff27-vits8
   torchrun --nproc-per-node 4 --no-python stego train ./photos --out run
   stego train ./photos --out run --tensorboard
+
+The backbone's features are computed once. A small head then learns codes by distilling the correspondences of the
+features, and k-means on the codes finds the classes. RUN gets model.safetensors, config.json, metrics.jsonl and a
+summary, report.html. Ctrl-C saves a whole checkpoint; --resume does the remaining steps.
+
+Labels are never needed. If there are some (--labels, or PHOTOS has imgs/train and labels/train), a linear probe is
+trained on them, to measure the codes with; they may be partly missing or void. If PHOTOS is a data set that
+`stego prepare` made, it also gives the number of classes.
 """
 _DEFAULT = TrainSettings()
 
 
-def _block(given: str | None) -> int | str | None:
-    try:
-        return None if given is None else int(given)
-    except ValueError:
-        return given  # "auto", or refused by the settings
-
-
-def _of_presets(value: object) -> str:
+def _or_preset(value: object) -> str:
     return f"{value}, or the preset's"
 
 
 def command(
-    photos: Annotated[Path, typer.Argument(help="A folder of photographs, searched recursively.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="Folder for the checkpoint.")],
-    classes: Annotated[
-        int | None,
+    photos: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PHOTOS", help="A folder of photographs, searched recursively, or a data set.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="RUN", help="Folder for the run.", rich_help_panel=OUTPUT)
+    ],
+    tensorboard: Annotated[
+        bool,
         typer.Option(
-            help="Number of classes, 2 to 256.",
-            show_default="the data set's, else as many as are found again and again",
+            "--tensorboard",
+            help="Also write RUN/tensorboard during the run (needs stego-cli[tensorboard]).",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Labels (x/a.png for x/a.jpg) to train a linear probe on.",
+            show_default="the data set's",
+            rich_help_panel=INPUT,
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(help=" | ".join(PRESETS), metavar="NAME")] = "auto",
     backbone: Annotated[
-        str | None, typer.Option(help="See `stego models list`.", show_default=f"{DEFAULT_BACKBONE}, or the preset's")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="See `stego models list`.",
+            autocompletion=completed_from(BACKBONES),
+            show_default=_or_preset(DEFAULT_BACKBONE),
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     block: Annotated[
         str | None,
         typer.Option(
             metavar="N|auto",
-            help="0-based block whose features are taken; auto finds it on your photographs.",
-            show_default="the backbone's row",
+            help="0-based block whose features are used; auto chooses it on the photographs.",
+            show_default="the one in the table of backbones",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     token: Annotated[
-        str | None, typer.Option(help="feat (normed tokens) or key (attention keys).", show_default=_DEFAULT.token)
+        Token | None,
+        typer.Option(
+            help="Features of a patch: normed tokens (feat) or attention keys (key).",
+            show_default=_DEFAULT.token,
+            rich_help_panel=MODEL,
+        ),
     ] = None,
+    classes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Number of classes, 2 to 256.",
+            show_default="the data set's, else the largest number whose classes are stable",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"Default values: {', '.join(PRESETS)}.",
+            autocompletion=completed_from(PRESETS),
+            rich_help_panel=TRAINING,
+        ),
+    ] = "auto",
     res: Annotated[
-        int | None, typer.Option(help="Shorter side at work, pixels.", show_default=_of_presets(_DEFAULT.res))
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Shorter side at which photographs are used.",
+            show_default=_or_preset(_DEFAULT.res),
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    crops: Annotated[
+        Crops | None,
+        typer.Option(
+            help="Use each photograph whole (none) or as five crops.",
+            show_default=_or_preset(_DEFAULT.crops),
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Updates of the head.", show_default=_of_presets(_DEFAULT.steps))
+        int | None,
+        typer.Option(
+            metavar="N", help="Updates of the head.", show_default=_or_preset(_DEFAULT.steps), rich_help_panel=TRAINING
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed on the same machine gives the same bytes.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    crops: Annotated[
-        str | None, typer.Option(help="none, or five (each photograph as five crops).", show_default="none")
-    ] = None,
-    cache_memory: Annotated[
-        int, typer.Option(metavar="MB", help="Features beyond this go to a file in RUN, memory-mapped.")
-    ] = _DEFAULT.cache_memory_mb,
-    max_cache: Annotated[
-        float, typer.Option(metavar="GB", help="Features beyond this are not kept: every step computes its own.")
-    ] = _DEFAULT.max_cache_gb,
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="Folder of labels (x/a.png for x/a.jpg): trains a linear probe beside the clusters."),
-    ] = None,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write RUN/tensorboard while training (needs stego-cli[tensorboard]).")
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="The same seed on the same machine gives the same bytes.", rich_help_panel=TRAINING
+        ),
+    ] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run.", rich_help_panel=REPEAT)
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on standard output.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that is in RUN.", rich_help_panel=REPEAT)
+    ] = False,
+    device: TorchDeviceOption = "auto",
+    cache_memory_mb: Annotated[
+        int,
+        typer.Option(
+            "--cache-memory",
+            metavar="MB",
+            help="Larger features go to a memory-mapped file in RUN.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = _DEFAULT.cache_memory_mb,
+    max_cache_gb: Annotated[
+        float,
+        typer.Option(
+            "--max-cache",
+            metavar="GB",
+            help="Larger features are not kept but computed again at every step.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = _DEFAULT.max_cache_gb,
+    as_json: EventsOption = False,
 ) -> None:
     """Train a head and a cluster probe."""
-    from stego_cli.datasets.layout import training_folders
-    from stego_cli.images.discover import find_photos
     from stego_cli.stop import Stop
-    from stego_cli.text import shown
+    from stego_cli.tasks.train import TrainTask, train
     from stego_cli.ui import Ui
 
-    folders = training_folders(photos, labels)
-    if classes is None and folders.table is not None and len(folders.table.names) > 1:
-        classes = len(folders.table.names)
-    settings = preset_settings(
-        preset,
-        backbone=backbone,
-        block=_block(block),
-        token=token,
-        res=res,
-        crops=crops,
-        classes=classes,
-        steps=steps,
-        seed=seed,
-        device=device,
-        cache_memory_mb=cache_memory,
-        max_cache_gb=max_cache,
+    task = TrainTask(
+        photos=photos,
+        out=out,
+        training=preset_settings(
+            preset,
+            backbone=backbone,
+            block=_number_or_text(block),
+            token=token,
+            res=res,
+            crops=crops,
+            classes=classes,
+            steps=steps,
+            seed=seed,
+            device=device,
+            cache_memory_mb=cache_memory_mb,
+            max_cache_gb=max_cache_gb,
+        ),
+        prefer_data_classes=classes is None,
+        labels=labels,
+        resume=resume,
+        overwrite=overwrite,
+        tensorboard=tensorboard,
     )
     ui = Ui(as_json)
-    found = find_photos(photos if photos.is_file() else folders.photos, exclude=out)
-    for path, reason in found.unreadable:
-        ui.warn(f"The folder {shown(path)} cannot be read: {reason}.")
-    from stego_cli.training.ranks import speaks
-    from stego_cli.training.train import train
-
     with Stop() as stop:
-        paths = [found.root / photo.path for photo in found.photos]
-        labelled = folders if folders.labels else None
-        checkpoint = train(paths, out, settings, ui, stop, labelled, resume, overwrite, tensorboard)
-    failed = checkpoint.facts["photographs_failed"] + len(found.unreadable)
-    if speaks():
-        ui.event("trained", run=str(out), classes=len(checkpoint.centroids), failed=failed)
-        page = " (look at report.html)" if (out / "report.html").is_file() else ""
-        ui.note(
-            f"{len(checkpoint.centroids)} classes in {shown(out)}{page}. Next: `stego export-onnx {shown(out)}`, then "
-            "`stego segment PHOTOS --out MASKS`."
-        )
-    if failed:
+        result = train(task, ui, stop)
+    if result.is_first_process:
+        _show(out, len(result.checkpoint.centroids), len(result.failed), ui)
+    if result.failed:
         from stego_cli.errors import EXIT_SOME_FAILED
 
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _number_or_text(given: str | None) -> int | str | None:
+    try:
+        return None if given is None else int(given)
+    except ValueError:
+        return given  # "auto"; the settings refuse anything else
+
+
+def _show(run: Path, classes: int, failed: int, ui: Ui) -> None:
+    from stego_cli.text import shown
+
+    ui.event("trained", run=str(run), classes=classes, failed=failed)
+    report = f"; see {shown(run / 'report.html')}" if (run / "report.html").is_file() else ""
+    ui.note(
+        f"{classes} classes in {shown(run)}{report}. Next: `stego export-onnx {shown(run)}`, then "
+        "`stego segment PHOTOS --out MASKS`."
+    )

@@ -1,6 +1,6 @@
-"""A backbone, alone or under a trained head, opened to look at what its features and codes say.
+"""A backbone, alone or with a trained head, that describes the patches of photographs.
 
-F is the backbone's own correspondence, of its features as they are; S is that of the head's codes.
+F is the correspondence of the backbone's features, not whitened; S is that of the head's codes.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from stego_cli.text import shown
 
 @dataclass(frozen=True)
 class Describer:
-    """What describes patches.
+    """Describes patches by features and, with a head, by codes.
 
     Attributes:
         backbone: pixels to features, on `device`.
-        head: features to codes, on `device`; None: there is no run to look at.
+        head: features to codes, on `device`; None without a run.
         res: shorter side at which photographs are described, pixels.
         device: where it computes.
-        names: for people: what F and, with a head, S are of.
+        names: by kind ("F" and, with a head, "S"), for the user: which backbone or run it is of.
     """
 
     backbone: FrozenViT
@@ -62,11 +62,12 @@ def open_describer(
         backbone_name: of the backbone, if there is no run.
         res: shorter side, pixels; None: the run's own, or 320.
         device: where to compute.
-        progress: told of weights that are fetched.
+        progress: shows the download of weights.
 
     Raises:
         UsageError: there is no such run or backbone.
-        ModelError: the run is damaged; WeightsError: the weights cannot be had.
+        ModelError: the run is damaged.
+        WeightsError: the weights cannot be fetched.
     """
     if run is None:
         row = backbone(backbone_name)

@@ -1,9 +1,9 @@
 """How well correspondences predict that two pixels share a label (paper, section 3.1): precision and recall.
 
-Each photograph gives two sets of 121 random labelled pixels. The first is paired with the second of the same
-photograph ("within"), of one of its 7 nearest neighbours ("neighbour"), and of another one at random ("other"): the
-pairs that the three terms of the loss are made of. No pixel is paired with itself. Pairs are counted into fine bins of
-their correspondence, so memory does not grow with their number.
+Two sets of 121 random labelled pixels are drawn from each photograph. The first set is paired with the second set of
+the same photograph ("within"), of one of its 7 nearest neighbours ("neighbour"), and of another photograph at random
+("other"): the same pairs as in the three terms of the loss. No pixel is paired with itself. Pairs are counted in fine
+bins of their correspondence, so memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -22,25 +22,24 @@ from stego_cli.correspond.describer import Describer
 from stego_cli.datasets.layout import Folders
 from stego_cli.errors import NoInputError, PhotoError
 from stego_cli.images.decode import decode
-from stego_cli.progress import Progress
-from stego_cli.stop import Stop
 from stego_cli.text import shown
+from stego_cli.training.cached import compute_features
+from stego_cli.training.context import RunContext
 from stego_cli.training.correspondence import correspondence
-from stego_cli.training.features import FeatureCache, compute_features
+from stego_cli.training.features import FeatureCache
 from stego_cli.training.linear_probe import sample_as_upsampled
 from stego_cli.training.neighbours import nearest_neighbours
 from stego_cli.training.pairs import derangement
 from stego_cli.training.probe_labels import LabelledPoints, read_labels
-from stego_cli.training.stream import survey
-from stego_cli.training.views import Cut
+from stego_cli.training.views import Cut, survey
 
 PAIRINGS = ("within", "neighbour", "other")
 ALL = "all"  # the three together
-_POINTS = 121  # of each of the two sets, as many as the paper's 11 x 11
+_POINTS = 121  # in each of the two sets: the paper's 11 x 11
 _NEIGHBOURS = 7
 _BINS = 20_000  # over -1 to 1
-_MEMORY = 1_000_000_000  # bytes of features; more go to a file
-_LARGEST_DISTANCE = 255 * 3**0.5  # of two colours
+_MEMORY = 1_000_000_000  # bytes; larger features go to a file
+_LARGEST_DISTANCE = 255 * 3**0.5  # between two colours
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,9 @@ class Curve:
     """Precision over recall.
 
     Attributes:
-        recall: float64 (n,), rising to 1: share of the pairs with one label whose correspondence is above a threshold.
-        precision: float64 (n,): share of one label among the pairs above it.
-        average_precision: mean precision, each weighted by the recall it adds, 0 to 1.
+        recall: float64 (n,), rising to 1: share of the pairs with equal labels that lie above a threshold.
+        precision: float64 (n,), 0 to 1: share of the pairs above the threshold whose labels are equal.
+        average_precision: mean precision, weighted by the increase of recall, 0 to 1.
     """
 
     recall: NDArray[np.float64]
@@ -60,13 +59,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What was found.
+    """How well correspondences predict equal labels.
 
     Attributes:
-        curves: by kind ("F", "S", "colour") and pairing ("all" and those of PAIRINGS that there are).
-        base_rates: share of pairs with one label by pairing: the average precision of guessing.
-        pairs: number of pairs by pairing.
-        photographs: that took part.
+        curves: by kind ("F", "S", "colour") and pairing ("all" and those of PAIRINGS that occur).
+        base_rates: by pairing: share of pairs with equal labels, which is the average precision of guessing.
+        pairs: by pairing: number of pairs.
+        photographs: number of photographs used.
         failed: photographs that could not be decoded, with the reason.
     """
 
@@ -78,30 +77,21 @@ class Agreement:
 
 
 def label_agreement(
-    describer: Describer,
-    folders: Folders,
-    photos: list[Path],
-    limit: int,
-    seed: int,
-    scratch: Path,
-    progress: Progress,
-    stop: Stop,
+    describer: Describer, folders: Folders, photos: list[Path], limit: int, seed: int, context: RunContext
 ) -> Agreement:
     """Measure how well F, S and plain colour predict that two pixels share a label.
 
     Args:
-        describer: of features and codes.
-        folders: where labels lie; 255 is void.
-        photos: to draw from; those without a label are passed over.
+        describer: computes features and codes.
+        folders: where the labels lie; 255 is void.
+        photos: to draw from; those without a label are skipped.
         limit: at most this many are drawn.
-        seed: of all that is drawn.
-        scratch: folder for features that do not fit into memory.
-        progress: shown stages.
-        stop: asked between batches.
+        seed: of everything that is drawn.
+        context: shows stages; features that do not fit in memory go to a file in its folder.
 
     Raises:
         NoInputError: no photograph has a label with a class in it.
-        Stopped: a signal came.
+        Stopped: a signal arrived.
     """
     generator = torch.Generator().manual_seed(seed)
     labelled_photos = [photo for photo in photos if (file := folders.label_of(photo)) and file.is_file()]
@@ -110,8 +100,8 @@ def label_agreement(
     drawn = torch.randperm(len(labelled_photos), generator=generator)[:limit].sort().values.tolist()
     cut = Cut(describer.res, describer.backbone.row.patch)
     found = survey([labelled_photos[index] for index in drawn], cut)
-    cache = compute_features(describer.backbone, found, cut, describer.device, progress, stop, _MEMORY, scratch)
-    labelled = read_labels(cache.paths, folders, generator, progress)
+    cache = compute_features(describer.backbone, found, _MEMORY, context)
+    labelled = read_labels(cache.paths, folders, generator, context.progress)
     if labelled is None:
         raise NoInputError(f"No pixel of the labels in {shown(folders.labels or '')} has a class.")
     photographs, counts = _count(describer, cache, labelled, generator)
@@ -130,11 +120,11 @@ def label_agreement(
 
 
 def curve(counts: Tensor) -> Curve:
-    """Return the curve of pairs counted by similarity.
+    """Return the precision-recall curve of pairs that are counted by similarity.
 
     Args:
-        counts: int64 (2, bins): pairs of different labels, and of one label; the last bin is the most similar. Pairs
-            of one bin pass a threshold together.
+        counts: int64 (2, bins): pairs with different labels, and with equal ones; the last bin is the most similar.
+            Thresholds lie between bins.
     """
     different, same = counts.flip(1).cumsum(1).double().numpy()
     steps = (different + same) > np.concatenate([[0], (different + same)[:-1]])
@@ -145,7 +135,7 @@ def curve(counts: Tensor) -> Curve:
 
 
 def as_json(agreement: Agreement) -> dict[str, Any]:
-    """Return plain data: the figures, and precision at recalls of 0.01 to 1."""
+    """Return plain data: the metrics, and precision at recalls of 0.01 to 1."""
     levels = np.arange(1, 101) / 100
 
     def precisions(of: Curve) -> list[float]:
@@ -172,7 +162,7 @@ def as_json(agreement: Agreement) -> dict[str, Any]:
 def _count(
     describer: Describer, cache: FeatureCache, labelled: LabelledPoints, generator: torch.Generator
 ) -> tuple[int, dict[str, dict[str, Tensor]]]:
-    """Return the number of photographs, and int64 (2, bins) for each kind and pairing."""
+    """Return the number of photographs, and the pairs by kind and pairing, int64 (2, bins) as for `curve`."""
     sets, classes, photos = _two_sets(describer, cache, labelled)
     kinds = list(sets)
     counts = {kind: {pairing: torch.zeros(2, _BINS, dtype=torch.int64) for pairing in PAIRINGS} for kind in kinds}
@@ -192,10 +182,10 @@ def _count(
 def _two_sets(
     describer: Describer, cache: FeatureCache, labelled: LabelledPoints
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """Return two sets of points of each of n photographs: what describes them, their classes, and the photographs.
+    """Return two sets of points of each of n photographs: their descriptions, their classes, and the photographs.
 
     Returns:
-        By kind float16 (n, 2, P, C); int64 (n, 2, P); int64 (n,), indices into the cache.
+        Descriptions by kind, float16 (n, 2, P, C); classes, int64 (n, 2, P); rows of the cache, int64 (n,).
     """
     each = int((labelled.photos == labelled.photos[0]).sum())  # read_labels draws the same number for all
     photos = labelled.photos[::each]
@@ -216,10 +206,10 @@ def _two_sets(
 
 
 def _colours(path: Path, places: Tensor, describer: Describer) -> Tensor:
-    """Return the RGB of pixels at places (P, 2) of a photograph at work size, float16 (P, 3)."""
+    """Return the RGB (0 to 255) of pixels at places (P, 2) of a photograph at the size described, float16 (P, 3)."""
     try:
         pixels = torch.from_numpy(decode(path, describer.res, describer.backbone.row.patch).pixels.copy())
-    except PhotoError:  # it could be decoded a minute ago
+    except PhotoError:  # it has changed since its features were computed
         return torch.zeros(len(places), 3, dtype=torch.float16)
     height, width = pixels.shape[:2]
     columns, rows = (places * torch.tensor([width, height])).long().unbind(1)
@@ -227,7 +217,7 @@ def _colours(path: Path, places: Tensor, describer: Describer) -> Tensor:
 
 
 def _pairings(pooled: Tensor, generator: torch.Generator) -> Iterator[tuple[str, int, int]]:
-    """Yield (pairing, first, second) for n photographs with mean features (n, C); a lone one has no other."""
+    """Yield (pairing, first, second) for n photographs with mean features (n, C); one alone only has "within"."""
     count = len(pooled)
     yield from (("within", index, index) for index in range(count))
     if count > 1:

@@ -1,9 +1,10 @@
-"""Pictures of correspondences, drawn by matplotlib without a screen: heat over photographs, and curves."""
+"""Pictures of correspondences, drawn by matplotlib without a display: heat maps over photographs, and curves."""
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,13 +32,13 @@ _HUES = {"F": "#0072b2", "S": "#d55e00", "colour": "#777777"}
 _CURVE_POINTS = 1000
 
 
-def draw_maps(found: list[PhotoMaps], points: list[tuple[float, float]], names: dict[str, str]) -> bytes:
-    """Return a PNG: a row for each point and photograph, with the photograph and a heat map of each kind.
+def draw_maps(found: list[PhotoMaps], points: Sequence[tuple[float, float]], names: dict[str, str]) -> bytes:
+    """Return a PNG: a row for each point and photograph, with the photograph and a heat map for each kind.
 
     Args:
-        found: the photographs, the first with the points.
+        found: the photographs and their maps; the points lie in the first.
         points: x and y, pixels of the first photograph.
-        names: what F and S are of.
+        names: by kind: which backbone or run it is of.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -47,7 +48,7 @@ def draw_maps(found: list[PhotoMaps], points: list[tuple[float, float]], names: 
     rows = [(index, photo) for index in range(len(points)) for photo in found]
     heights = [_CELL * min(_TALLEST, photo.photo.size[1] / photo.photo.size[0]) for _, photo in rows]
     figure = Figure((_CELL * (1 + len(kinds)), sum(heights) + 0.1 * len(rows) + 1.5), dpi=_DPI, layout="constrained")
-    # The last row is for the colour bars, so that those above stay level.
+    # The colour bars have a row of their own, which keeps the rows above aligned.
     axes: Any = figure.subplots(len(rows) + 1, 1 + len(kinds), squeeze=False, height_ratios=[*heights, _BAR])
     axes[-1, 0].axis("off")
     axes[0, 0].set_title("photograph", fontsize=9)
@@ -77,7 +78,7 @@ def draw_maps(found: list[PhotoMaps], points: list[tuple[float, float]], names: 
     return _png(figure)
 
 
-def _photograph(axis: Any, photo: PhotoMaps) -> None:  # noqa: ANN401  (matplotlib's stubs know less than its code)
+def _photograph(axis: Any, photo: PhotoMaps) -> None:  # noqa: ANN401  (matplotlib's stubs are incomplete)
     width, height = photo.photo.size
     axis.imshow(photo.photo.pixels, extent=(0, width, height, 0))
     axis.set_ylabel(_short(photo.path.name), fontsize=9, parse_math=False)
@@ -85,7 +86,7 @@ def _photograph(axis: Any, photo: PhotoMaps) -> None:  # noqa: ANN401  (matplotl
 
 
 def _heat(axis: Any, photo: PhotoMaps, index: int, kind: str, norm: Any) -> None:  # noqa: ANN401  (as above)
-    """Draw a map over its photograph in grey."""
+    """Draw a heat map over its photograph in grey."""
     width, height = photo.photo.size
     extent = (0, width, height, 0)
     axis.imshow(np.asarray(Image.fromarray(photo.photo.pixels).convert("L")), cmap="gray", extent=extent)
@@ -101,7 +102,7 @@ def _heat(axis: Any, photo: PhotoMaps, index: int, kind: str, norm: Any) -> None
 
 
 def _mark(axis: Any, at: tuple[float, float], marker: str) -> None:  # noqa: ANN401  (as above)
-    """Draw a mark that shows on light and dark."""
+    """Draw a mark that is visible on light and dark."""
     for colour, width in (("black", 3.5), ("white", 1.5)):
         axis.plot(*at, marker, markersize=11, markeredgewidth=width, markeredgecolor=colour, markerfacecolor="none")
 
@@ -110,8 +111,8 @@ def draw_curves(agreement: Agreement, names: dict[str, str]) -> bytes:
     """Return a PNG: precision over recall for all pairs and for each pairing, with the base rate.
 
     Args:
-        agreement: what was found.
-        names: what F and S are of.
+        agreement: how well correspondences predict equal labels.
+        names: by kind: which backbone or run it is of.
     """
     from matplotlib.figure import Figure
 
@@ -143,7 +144,7 @@ def draw_curves(agreement: Agreement, names: dict[str, str]) -> bytes:
 
 
 def _thinned(curve: Curve) -> tuple[Any, Any]:
-    """Return recall and precision with no more points than a picture shows."""
+    """Return recall and precision reduced to as many points as are visible."""
     chosen = np.unique(np.linspace(0, len(curve.recall) - 1, min(_CURVE_POINTS, len(curve.recall))).round().astype(int))
     return curve.recall[chosen], curve.precision[chosen]
 
@@ -156,6 +157,6 @@ def _short(name: str) -> str:
 def _png(figure: Figure) -> bytes:
     stream = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # letters of a file's name that no font has become boxes
+        warnings.simplefilter("ignore", UserWarning)  # characters that the font lacks are drawn as boxes
         figure.savefig(stream, format="png")
     return stream.getvalue()

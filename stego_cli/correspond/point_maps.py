@@ -1,12 +1,14 @@
-"""Where a point's features and codes correspond: the maps of the paper's figure 2, for any photographs.
+"""Where features and codes correspond to those of a point: the maps of the paper's figure 2, for any photographs.
 
 A point is described by bilinear interpolation between patches, and compared with every patch of every photograph.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +17,8 @@ from torch import Tensor
 from stego_cli.correspond.describer import Describer
 from stego_cli.errors import NoInputError, PhotoError, UsageError
 from stego_cli.images.decode import Decoded, decode
-from stego_cli.progress import Progress
 from stego_cli.text import shown
+from stego_cli.training.context import RunContext
 from stego_cli.training.correspondence import correspondence
 
 
@@ -25,9 +27,9 @@ class PointMap:
     """How a photograph corresponds to a point.
 
     Attributes:
-        cosines: float32 (h, w), a patch each.
-        best: x and y of the patch centre where it is highest, in pixels of the photograph.
-        highest: the cosine there.
+        cosines: float32 (h, w), one for each patch, -1 to 1.
+        best: x and y of the centre of the patch with the highest cosine, pixels of the photograph.
+        highest: that cosine.
     """
 
     cosines: Tensor
@@ -37,7 +39,13 @@ class PointMap:
 
 @dataclass(frozen=True)
 class PhotoMaps:
-    """A photograph at work size, its own width and height, and a map for each point and each of "F" and "S"."""
+    """A photograph and its maps.
+
+    Attributes:
+        path: its file.
+        photo: its pixels at the size described, and its own size.
+        maps: for each point, by kind ("F" and, with a head, "S").
+    """
 
     path: Path
     photo: Decoded
@@ -45,28 +53,30 @@ class PhotoMaps:
 
 
 def point_maps(
-    describer: Describer, paths: list[Path], points: list[tuple[float, float]], progress: Progress
+    describer: Describer, paths: Sequence[Path], points: Sequence[tuple[float, float]], context: RunContext
 ) -> tuple[list[PhotoMaps], list[tuple[Path, str]]]:
     """Compare points of the first photograph with all patches of all photographs.
 
     Args:
-        describer: of features and codes.
+        describer: computes features and codes.
         paths: photographs; the points lie in the first.
-        points: x and y, pixels of the first photograph as a viewer shows it, from its upper left corner.
-        progress: shown a stage.
+        points: x and y, pixels from the upper left corner of the first photograph, after EXIF orientation.
+        context: shows a stage; its `stop` is checked between photographs.
 
     Returns:
-        The maps, and the photographs that cannot be decoded with the reason of each.
+        The maps, and the photographs that cannot be decoded, each with the reason.
 
     Raises:
         UsageError: a point lies outside.
         NoInputError: the first photograph cannot be decoded.
+        Stopped: a signal arrived.
     """
     found: list[PhotoMaps] = []
     failed: list[tuple[Path, str]] = []
     wanted: dict[str, Tensor] = {}
-    with progress.stage("Describing", len(paths), unit="photographs") as stage:
+    with context.progress.stage("Describing", len(paths), unit="photographs") as stage:
         for path in paths:
+            context.stop.check()
             stage.advance()
             try:
                 photo = decode(path, describer.res, describer.backbone.row.patch)
@@ -86,24 +96,38 @@ def point_maps(
     return found, failed
 
 
-def _places(points: list[tuple[float, float]], photo: Decoded, path: Path) -> Tensor:
+def best_patches(found: list[PhotoMaps], points: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
+    """Return plain data: for each photograph and point, by kind, the best patch and its cosine."""
+    return [
+        {
+            "photograph": shown(photo.path),
+            "at": list(point),
+            **{kind: {"best_at": list(each.best), "cosine": each.highest} for kind, each in maps.items()},
+        }
+        for photo in found
+        for point, maps in zip(points, photo.maps, strict=True)
+    ]
+
+
+def _places(points: Sequence[tuple[float, float]], photo: Decoded, path: Path) -> Tensor:
     """Return the points as shares of width and height, float32 (P, 2)."""
     width, height = photo.size
     for x, y in points:
         if not (0 <= x < width and 0 <= y < height):
             raise UsageError(
-                f"--at {x:g},{y:g} lies outside {shown(path)}, which is {width} x {height} pixels.",
+                f"{x:g},{y:g} lies outside {shown(path)}, which is {width} x {height} pixels.",
                 f"X is 0 to {width - 1} from the left, Y is 0 to {height - 1} from the top.",
+                field="at",
             )
     return torch.tensor([[(x + 0.5) / width, (y + 0.5) / height] for x, y in points])
 
 
 def at_places(grid: Tensor, places: Tensor) -> Tensor:
-    """Return what bilinear upsampling (align_corners=False) of a grid (h, w, C) gives at places.
+    """Return the values of bilinear upsampling (align_corners=False) of a grid at some places.
 
     Args:
-        grid: float32.
-        places: (P, 2), x and y as shares of width and height, 0 to 1.
+        grid: float32 (h, w, C).
+        places: float32 (P, 2), x and y as shares of width and height, 0 to 1.
 
     Returns:
         float32 (P, C).
@@ -115,7 +139,7 @@ def at_places(grid: Tensor, places: Tensor) -> Tensor:
 
 
 def compare(wanted: Tensor, grid: Tensor) -> Tensor:
-    """Return the cosines (P, h, w) of P points (P, C) with every patch of a grid (h, w, C)."""
+    """Return the cosines (P, h, w), -1 to 1, of P points (P, C) with every patch of a grid (h, w, C)."""
     height, width, _ = grid.shape
     return correspondence(wanted[None], grid.flatten(0, 1)[None])[0].reshape(-1, height, width)
 

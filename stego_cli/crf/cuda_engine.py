@@ -1,15 +1,14 @@
 """The dense CRF on an NVIDIA GPU: the lattice built there in torch, the mean-field passes as Triton kernels.
 
-The same sums as stego_cli/crf/torch_engine.py, a batch of photographs at a time and nothing through the host:
+The same sums as stego_cli/crf/torch_engine.py, for a batch of photographs at a time, without copies to the host:
 
-- Probabilities are rows of a pixel's classes, (pixels, width); the unary term is read as planes, (K, H, W), just as a
-  network leaves it, and results are written the same way, so nothing is ever transposed in memory.
-- The spatial kernel's lattice depends on the size alone: it is built once and shared by the photographs of all batches.
+- Probabilities are rows of a pixel's classes, (pixels, width). The unary term is read as planes, (K, H, W), which is
+  the network's output, and results are written as planes: nothing is transposed in memory.
+- The spatial kernel's lattice depends on the size alone. It is built once and used for the photographs of all batches.
 - Normalisation, compatibility and the lattice's scale are folded into the weights of splatting and slicing.
-- Splatting gathers, from lists that the sort has left behind: no atomics, so equal input gives equal bytes.
+- Splatting gathers from each vertex's list of pixels. There are no atomics, so equal input gives equal bytes.
 
-An iteration over a photograph of 320 x 320 with 27 classes (rows of 112 bytes, lattices of about one vertex a pixel)
-moves 240 MB by count, of which blurring takes half; none of this has been timed yet.
+"Kernel" is a Gaussian of the CRF here; the GPU's kernels are called Triton kernels.
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stego_cli.crf import lattice
-from stego_cli.crf.lattice import Lattice
+from stego_cli.crf.lattice import Lattice, bilateral_features, build_lattice, spatial_features
 from stego_cli.crf.torch_engine import NORM_FLOOR
 from stego_cli.errors import UsageError
 from stego_cli.settings import CrfSettings
@@ -33,19 +31,19 @@ from stego_cli.settings import CrfSettings
 if TYPE_CHECKING:
     from types import ModuleType
 
-_SHORT = 32  # pixels of a vertex that its lane gathers one after the other; longer lists have programs of their own
-_BLOCK = 1024  # elements a program holds of each operand: 8 a thread
+SHARE_OF_MEMORY = 0.25  # of the GPU's, that working on a part of a batch may take
+_SHORT = 32  # pixels of a vertex that one lane gathers one after the other; a longer list has a program of its own
+_BLOCK = 1024  # elements that a program holds of each operand: 8 a thread
 _LONG_BLOCK = 2048  # the same for the long lists
-_INTERPRETED_BLOCK = 1 << 17  # the interpreter pays for each program, not for its elements
-_SHARE_OF_MEMORY = 0.25  # of the GPU's, that a pass over some of a batch's photographs is planned to take
+_INTERPRETED_BLOCK = 1 << 17  # Triton's interpreter takes a time for each program, whatever its size
 _BYTES_PER_ENTRY = 96  # of building a lattice, for each corner of each pixel
-_ROWS_PER_PIXEL = 6  # probabilities, the values of two lattices of up to 1.5 vertices a pixel, a spare
+_ROWS_PER_PIXEL = 6  # probabilities, the rows of two lattices of up to 1.5 vertices a pixel, a spare
 
 
 def missing() -> str | None:
     """Return why this engine cannot be used here, or None."""
     try:
-        _kernels()
+        _triton_kernels()
     except UsageError:
         return "Triton is not installed"
     return None if torch.cuda.is_available() or _interpreted() else "there is no NVIDIA GPU that torch can use"
@@ -54,7 +52,7 @@ def missing() -> str | None:
 def refine(
     images: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: CrfSettings, threads: int = 1
 ) -> NDArray[np.float32]:
-    """Refine a batch of photographs held by the host: see `refine_on_device`. `threads` is ignored.
+    """Refine a batch of photographs in the host's memory: see `refine_on_device`.
 
     Args:
         images: uint8 (B, H, W, 3), RGB.
@@ -68,7 +66,7 @@ def refine(
     Raises:
         UsageError: there is no NVIDIA GPU or no Triton.
     """
-    _kernels()
+    _triton_kernels()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and not _interpreted():
         raise UsageError("The CRF engine 'cuda' found no NVIDIA GPU.", "Choose another engine.")
@@ -76,15 +74,19 @@ def refine(
     return refined.cpu().numpy()
 
 
-def refine_on_device(images: Tensor, log_probs: Tensor, settings: CrfSettings) -> Tensor:
-    """Refine photographs on the GPU that holds them, on its current stream.
+@torch.inference_mode()
+def refine_on_device(
+    images: Tensor, log_probs: Tensor, settings: CrfSettings, share_of_memory: float = SHARE_OF_MEMORY
+) -> Tensor:
+    """Refine photographs in the memory of a GPU, on its current stream.
 
-    Calls share what they build for a size: on another stream a call must not begin before the one before it has ended.
+    Spatial lattices are kept between calls: a call on another stream must not begin before the last one has ended.
 
     Args:
         images: uint8 (B, H, W, 3), RGB.
         log_probs: float32 (B, K, H, W), finite, on the same device.
         settings: kernels and iterations.
+        share_of_memory: of the GPU's whole memory, that refining may take; the batch is divided into parts accordingly.
 
     Returns:
         float32 (B, K, H, W), log-probabilities on the same device.
@@ -92,40 +94,28 @@ def refine_on_device(images: Tensor, log_probs: Tensor, settings: CrfSettings) -
     Raises:
         UsageError: Triton is missing, or the kernels are too narrow for the lattice's codes.
     """
-    return _refine(images, log_probs, settings, torch.empty_like(log_probs, memory_format=torch.contiguous_format))
-
-
-def labels_on_device(images: Tensor, log_probs: Tensor, settings: CrfSettings) -> Tensor:
-    """Return each pixel's likeliest class after refining, uint8 (B, H, W), K <= 256: see `refine_on_device`."""
-    if log_probs.shape[1] > 256:
-        raise ValueError(f"{log_probs.shape[1]} classes do not fit a byte")
-    return _refine(images, log_probs, settings, images.new_empty(images.shape[:3]))
-
-
-@torch.inference_mode()
-def _refine(images: Tensor, log_probs: Tensor, settings: CrfSettings, result: Tensor) -> Tensor:
-    """Refine into `result`, as many photographs at a time as memory is likely to hold."""
+    result = torch.empty_like(log_probs, memory_format=torch.contiguous_format)
     with torch.cuda.device(images.get_device()):  # where Triton starts its kernels; -1, the CPU, changes nothing
-        for part in _parts(images, log_probs.shape[1]):
-            _MeanField(images[part], log_probs[part].contiguous(), settings).run(settings.iterations, result[part])
+        for part in _parts(images, log_probs.shape[1], share_of_memory):
+            MeanField(images[part], log_probs[part].contiguous(), settings).run(settings.iterations, result[part])
     return result
 
 
-def _parts(images: Tensor, classes: int) -> Iterator[slice]:
-    """Cut a batch into parts whose working memory stays within the share that is planned for it."""
+def _parts(images: Tensor, classes: int, share_of_memory: float) -> Iterator[slice]:
+    """Divide a batch into parts whose working memory stays within its share; a part has at least one photograph."""
     batch, height, width, _ = images.shape
     whole = torch.cuda.get_device_properties(images.device).total_memory if images.is_cuda else 4 << 30
-    need = height * width * (6 * _BYTES_PER_ENTRY + _ROWS_PER_PIXEL * 4 * _width(classes))
-    size = max(1, int(whole * _SHARE_OF_MEMORY) // max(need, 1))
+    need = height * width * (6 * _BYTES_PER_ENTRY + _ROWS_PER_PIXEL * 4 * row_width(classes))
+    size = max(1, int(whole * share_of_memory) // max(need, 1))
     return (slice(start, start + size) for start in range(0, batch, size))
 
 
-def _width(classes: int) -> int:
-    """Return the channels of a row: a multiple of 4, that is of 16 bytes."""
+def row_width(classes: int) -> int:
+    """Return the floats of a row: the classes, padded to a multiple of 4, which is 16 bytes."""
     return -(-classes // 4) * 4
 
 
-def _kernels() -> ModuleType:
+def _triton_kernels() -> ModuleType:
     try:
         from stego_cli.crf import triton_kernels
     except ImportError:
@@ -134,25 +124,25 @@ def _kernels() -> ModuleType:
 
 
 def _interpreted() -> bool:
-    """Whether the kernels run in Triton's interpreter, on the CPU."""
-    return type(_kernels().splat).__name__ == "InterpretedFunction"
+    """Whether the Triton kernels run in Triton's interpreter, on the CPU."""
+    return type(_triton_kernels().splat).__name__ == "InterpretedFunction"
 
 
 @dataclass(frozen=True)
 class _Filter:
-    """A Gaussian filter between pixels: a lattice, with the normalisation folded into its weights."""
+    """One kernel's filter: a lattice whose weights include the normalisation."""
 
-    grid: Lattice
-    pixels: Tensor  # int32 (entries): the pixel to gather, grouped by vertex
+    lattice: Lattice
+    pixels: Tensor  # int32 (entries): the pixels to gather, grouped by vertex
     splat_weights: Tensor  # float32 (entries)
     slice_weights: Tensor  # float32 (D, P)
     long: Tensor  # int32: vertices with more than _SHORT pixels
 
     def splat(self, probs: Tensor, values: Tensor, photographs: int) -> None:
-        """Gather (photographs * P, width) rows of pixels into (photographs * M, width) rows of vertices."""
-        kernels, count, pixels = _kernels(), self.grid.count, self.grid.vertices.shape[1]
+        """Sum rows of pixels, (photographs * P, width), into rows of vertices, (photographs * M, width)."""
+        kernels, count, pixels = _triton_kernels(), self.lattice.count, self.lattice.vertices.shape[1]
         block = _block(probs)
-        arguments = (probs, self.pixels, self.splat_weights, self.grid.first, values)
+        arguments = (probs, self.pixels, self.splat_weights, self.lattice.first_entry, values)
         grid = (-(-count // block["ROWS"]), photographs)
         kernels.splat[grid](*arguments, pixels, count, SHORT=_SHORT, **block)
         if len(self.long):
@@ -160,97 +150,96 @@ class _Filter:
             kernels.splat_long[(len(self.long), photographs)](*arguments, self.long, pixels, count, **block)
 
     def blur(self, values: Tensor, spare: Tensor, photographs: int) -> Tensor:
-        """Blur along all axes, back and forth between two buffers; return the one that holds the result."""
-        axes, count = self.grid.neighbours, self.grid.count
+        """Blur along all axes, from one of two buffers to the other and back; return the one with the result."""
+        axes, count = self.lattice.neighbours, self.lattice.count
         block = _block(values)
         grid = (-(-count // block["ROWS"]), photographs)
         for axis in range(0, len(axes), 2):
             pair = axis + 1 < len(axes)
             second = axes[axis + 1] if pair else axes[axis]
-            _kernels().blur[grid](values, spare, axes[axis], second, count, axes.shape[2], PAIR=pair, **block)
+            _triton_kernels().blur[grid](values, spare, axes[axis], second, count, axes.shape[2], PAIR=pair, **block)
             values, spare = spare, values
         return values
 
 
 def _block(rows: Tensor) -> dict[str, int]:
-    """Return what a kernel on (n, width) rows is compiled for: the shape of a program's block, and fused a * b + c."""
+    """Return the compile-time options of a Triton kernel on (n, width) rows."""
     width = rows.shape[1]
     cols = 1 << (width - 1).bit_length()
     elements = _INTERPRETED_BLOCK if _interpreted() else _BLOCK
     return {"WIDTH": width, "ROWS": max(1, elements // cols), "COLS": cols, "enable_fp_fusion": True}
 
 
-def _filter(grid: Lattice, compat: float) -> _Filter:
-    """Fold n = 1 / sqrt(G(1)) into the weights, and into those of slicing the compatibility and the lattice's scale."""
-    pixels = grid.vertices.shape[1]
-    weights = grid.weights.flatten()[grid.entries]
-    long = (torch.diff(grid.first) > _SHORT).nonzero().squeeze(1).to(torch.int32)
-    plain = _Filter(grid, grid.entries % pixels, weights, grid.weights, long)
-    ones, values = weights.new_ones(pixels, 4), weights.new_empty(grid.count, 4)
+def _filter(lattice: Lattice, compat: float) -> _Filter:
+    """Multiply the weights by n = 1 / sqrt(G(1)), and those of slicing by the compatibility and the lattice's scale."""
+    pixels = lattice.vertices.shape[1]
+    weights = lattice.weights.flatten()[lattice.entries]
+    long = (torch.diff(lattice.first_entry) > _SHORT).nonzero().squeeze(1).to(torch.int32)
+    plain = _Filter(lattice, lattice.entries % pixels, weights, lattice.weights, long)
+    ones, values = weights.new_ones(pixels, 4), weights.new_empty(lattice.count, 4)
     plain.splat(ones, values, 1)
     blurred = plain.blur(values, torch.empty_like(values), 1)[:, 0].contiguous()
-    filtered = torch.zeros_like(grid.weights[0])
-    for vertices, shares in zip(grid.vertices, grid.weights, strict=True):
-        filtered += shares * blurred[vertices]
-    norm = torch.rsqrt(filtered * grid.alpha + NORM_FLOOR)
-    return _Filter(
-        grid, plain.pixels, weights * norm[plain.pixels], grid.weights * (norm * (grid.alpha * compat)), long
-    )
+    filtered = torch.zeros_like(lattice.weights[0])
+    for vertices, corner_weights in zip(lattice.vertices, lattice.weights, strict=True):
+        filtered += corner_weights * blurred[vertices]
+    norm = torch.rsqrt(filtered * lattice.alpha + NORM_FLOOR)
+    slice_weights = lattice.weights * (norm * (lattice.alpha * compat))
+    return _Filter(lattice, plain.pixels, weights * norm[plain.pixels], slice_weights, long)
 
 
 @lru_cache(maxsize=8)  # sizes times GPUs; a filter holds about 110 bytes a pixel of its GPU's memory
-def _spatial_filter(height: int, width: int, sxy: float, compat: float, device: torch.device) -> _Filter:
-    return _filter(lattice.build(lattice.spatial_features(height, width, sxy, device)), compat)
+def spatial_filter(height: int, width: int, sxy: float, compat: float, device: torch.device) -> _Filter:
+    """Return the filter of the spatial kernel, which is kept for the sizes used last."""
+    return _filter(build_lattice(spatial_features(height, width, sxy, device)), compat)
 
 
-class _MeanField:
+class MeanField:
     """Mean-field inference over photographs of one size: their filters and buffers."""
 
     def __init__(self, images: Tensor, log_probs: Tensor, settings: CrfSettings) -> None:
         self.photographs, self.height, self.width, _ = images.shape
         self.unary = log_probs
-        self.spatial = _spatial_filter(
+        self.spatial = spatial_filter(
             self.height, self.width, settings.gaussian_sxy, settings.gaussian_compat, images.device
         )
-        features = lattice.bilateral_features(images, settings.bilateral_sxy, settings.bilateral_srgb)
-        self.bilateral = _filter(lattice.build(features, self.photographs), settings.bilateral_compat)
+        features = bilateral_features(images, settings.bilateral_sxy, settings.bilateral_srgb)
+        self.bilateral = _filter(build_lattice(features, self.photographs), settings.bilateral_compat)
 
     def run(self, iterations: int, result: Tensor) -> None:
-        """Iterate, and write log-probabilities (float32 planes) or labels (bytes) into `result`."""
-        kernels = _kernels()
-        width = _width(self.unary.shape[1])
+        """Iterate, and write log-probabilities, float32 (B, K, H, W), into `result`."""
+        kernels = _triton_kernels()
+        width = row_width(self.unary.shape[1])
         probs = self.unary.new_empty(self.photographs * self.height * self.width, width)
-        rows = self.photographs * self.spatial.grid.count, self.bilateral.grid.count
+        rows = self.photographs * self.spatial.lattice.count, self.bilateral.lattice.count
         own = [self.unary.new_empty(count, width) for count in rows]
         spare = self.unary.new_empty(max(rows), width)
-        probabilities = kernels.PROBS.value
-        last = (kernels.LABELS if result.dtype == torch.uint8 else kernels.LOG_PROBS).value
-        self._update(None, probs if iterations else result, probabilities if iterations else last)
+        between, last = kernels.PROBS.value, kernels.LOG_PROBS.value
+        self._update(None, probs if iterations else result, between if iterations else last)
         for iteration in range(1, iterations + 1):
             done = iteration == iterations
             self.spatial.splat(probs, own[0], self.photographs)
             self.bilateral.splat(probs, spare, 1)
             bilateral = self.bilateral.blur(spare, own[1], 1)
             spatial = self.spatial.blur(own[0], spare, self.photographs)
-            self._update((spatial, bilateral), result if done else probs, last if done else probabilities)
+            self._update((spatial, bilateral), result if done else probs, last if done else between)
 
     def _update(self, values: tuple[Tensor, Tensor] | None, result: Tensor, output: int) -> None:
-        """Write the softmax of the unary term and of both kernels' messages, sliced from their blurred values."""
+        """Write the softmax of the unary term and both kernels' filtered probabilities, sliced from their vertices."""
         spatial, bilateral = self.spatial, self.bilateral
         pixels, classes = self.height * self.width, self.unary.shape[1]
-        block = _block(self.unary.new_empty(0, _width(classes)))
-        corners = (0, 0) if values is None else (len(spatial.grid.vertices), len(bilateral.grid.vertices))
+        block = _block(self.unary.new_empty(0, row_width(classes)))
+        corners = (0, 0) if values is None else (len(spatial.lattice.vertices), len(bilateral.lattice.vertices))
         spatial_values, bilateral_values = values or (self.unary, self.unary)
-        _kernels().update[(-(-pixels // block["ROWS"]), self.photographs)](
+        _triton_kernels().update[(-(-pixels // block["ROWS"]), self.photographs)](
             self.unary,
             spatial_values,
-            spatial.grid.vertices,
+            spatial.lattice.vertices,
             spatial.slice_weights,
-            spatial.grid.count,
+            spatial.lattice.count,
             bilateral_values,
-            bilateral.grid.vertices,
+            bilateral.lattice.vertices,
             bilateral.slice_weights,
-            bilateral.grid.vertices.shape[1],
+            bilateral.lattice.vertices.shape[1],
             result,
             pixels,
             classes,

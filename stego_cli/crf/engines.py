@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
-from stego_cli.errors import UsageError
+from stego_cli.errors import UsageError, setting
 from stego_cli.settings import CrfSettings
 
 if TYPE_CHECKING:
@@ -117,10 +117,12 @@ def resolve_engine(name: str, on_gpu: bool = False, note: Callable[[str], None] 
     if name == "auto":
         return _fastest(_AUTO_ON_GPU if on_gpu else _AUTO, note)
     if name not in ENGINES:
-        raise UsageError(f"There is no CRF engine {name!r}.", "Choose one of " + ", ".join(CHOICES) + ".")
+        raise UsageError(
+            f"there is no CRF engine {name!r}.", f"Choose one of {', '.join(CHOICES)}.", field="crf_engine"
+        )
     engine = ENGINES[name]
     if reason := engine.missing():
-        raise UsageError(f"--crf-engine {name}: {reason}.", engine.remedy)
+        raise UsageError(f"{name!r} cannot be used: {reason}.", engine.remedy, field="crf_engine")
     return engine
 
 
@@ -144,7 +146,7 @@ def _fastest(names: tuple[str, ...], note: Callable[[str], None] | None) -> Engi
                 note(f"CRF engine {name} ({'; '.join(reasons)}).")
             return ENGINES[name]
         reasons.append(f"not {name}: {reason}")
-    raise UsageError(f"There is no CRF engine: {'; '.join(reasons)}.", "Give --no-crf.")
+    raise UsageError(f"There is no CRF engine: {'; '.join(reasons)}.", f"Give {setting('crf', False)}.")
 
 
 def _check(images: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: CrfSettings) -> None:

@@ -1,13 +1,13 @@
-"""The permutohedral lattice in torch: where each pixel's features lie in it, and which vertices are neighbours.
+"""The permutohedral lattice in torch: the simplex of each pixel's features, and the neighbours of each vertex.
 
 A Gaussian filter in a feature space of d dimensions costs O(pixels x d^2) on this lattice (Adams, Baek and Davis,
 "Fast high-dimensional filtering using the permutohedral lattice", 2010): splat the values onto the D = d + 1 corners
 of the simplex that encloses each pixel, blur along the D axes of the lattice, slice the values back.
 
-Rows are the short dimension everywhere, (D, pixels) rather than (pixels, D): each step below is then a pass over
-contiguous memory on any device. All photographs of a batch share one lattice whose vertices also carry the photograph's
-number, so that building it is one sort. The order of operations is that of pydensecrf's code, because float32 rounding
-decides into which of two touching simplices a pixel on their border falls.
+Tensors are (D, pixels) rather than (pixels, D): each step below is then a pass over contiguous memory on any device.
+All photographs of a batch share one lattice, in which a vertex also has the number of its photograph, so that building
+it is one sort. Operations have the order of pydensecrf's code, because float32 rounding decides to which of two
+touching simplices a pixel on their border belongs.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from torch import Tensor
 
 from stego_cli.errors import UsageError
 
-_CODE_LIMIT = 2**62  # of int64; leaves a bit for sums
-_PITCH = 16  # elements; rows of the table of neighbours begin aligned, whatever the number of vertices
+_CODE_LIMIT = 2**62  # of int64, with a bit to spare for sums
+_PITCH = 16  # elements; the rows of `neighbours` are padded to a multiple, so that each begins aligned
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """The lattice of P pixels with d features: D = d + 1 corners a pixel and M vertices, int32 and float32 tensors.
+    """The lattice of P pixels with d features: D = d + 1 corners a pixel, M vertices.
 
-    Vertices are numbered in the order in which the pixels first touch them, so that what is near in the photograph is
-    near in memory.
+    Vertices are numbered in the order of the first pixel that uses them, so that what is near in the photograph is near
+    in memory.
     """
 
     vertices: Tensor  # int32 (D, P): the vertex at each corner of each pixel's simplex
     weights: Tensor  # float32 (D, P): the barycentric coordinates; they sum to 1 over the corners
-    neighbours: Tensor  # int32 (D, 2, M rounded up): along each axis the next and the previous vertex; M: there is none
+    neighbours: Tensor  # int32 (D, 2, M rounded up): along each axis the next and the previous vertex; M: none
     entries: Tensor  # int32 (D * P): indices into the flattened (D, P) tensors, grouped by vertex, pixels rising
-    first: Tensor  # int32 (M + 1): where each vertex's group begins in `entries`
+    first_entry: Tensor  # int32 (M + 1): where each vertex's group begins in `entries`
 
     @property
     def count(self) -> int:
         """The number of vertices M."""
-        return self.first.shape[0] - 1
+        return self.first_entry.shape[0] - 1
 
     @property
     def alpha(self) -> float:
-        """The factor by which a sliced value is brought back to the scale of the splatted ones."""
+        """The factor that brings sliced values to the scale of the splatted ones."""
         return 1 / (1 + 2.0 ** -(self.vertices.shape[0] - 1))
 
 
 def spatial_features(height: int, width: int, sxy: float, device: torch.device) -> Tensor:
-    """Return float32 (2, height * width): x and y of each pixel in units of `sxy` pixels."""
+    """Return x and y of each pixel in units of `sxy` pixels, float32 (2, height * width)."""
     y, x = torch.meshgrid(
         torch.arange(height, dtype=torch.float32, device=device),
         torch.arange(width, dtype=torch.float32, device=device),
@@ -60,9 +60,18 @@ def spatial_features(height: int, width: int, sxy: float, device: torch.device) 
 
 
 def bilateral_features(images: Tensor, sxy: float, srgb: float) -> Tensor:
-    """Return float32 (5, B * H * W): x, y, blue, green and red of each pixel of uint8 (B, H, W, 3) RGB images.
+    """Return x, y, blue, green and red of each pixel in units of `sxy` pixels and `srgb` 8-bit steps.
 
-    The lattice treats its dimensions differently in the last digits; blue first is the published evaluation's order.
+    The lattice approximates the kernel, and its error depends on the order of the channels; blue first is the order of
+    the published evaluation.
+
+    Args:
+        images: uint8 (B, H, W, 3), RGB.
+        sxy: deviation in pixels.
+        srgb: deviation in 8-bit steps.
+
+    Returns:
+        float32 (5, B * H * W).
     """
     batch, height, width, _ = images.shape
     spatial = spatial_features(height, width, sxy, images.device)
@@ -71,19 +80,19 @@ def bilateral_features(images: Tensor, sxy: float, srgb: float) -> Tensor:
 
 
 def _divided(values: Tensor, by: float) -> Tensor:
-    """Divide as C does: with a plain number torch multiplies by its reciprocal on a GPU, which rounds otherwise."""
+    """Divide as C does: on a GPU torch replaces division by a number with a product, which rounds differently."""
     return values / torch.full((), by, device=values.device)
 
 
-def build(features: Tensor, photographs: int = 1) -> Lattice:
-    """Place pixels in the lattice and find its vertices.
+def build_lattice(features: Tensor, photographs: int = 1) -> Lattice:
+    """Find the vertices of the pixels' simplices, and their neighbours.
 
     Args:
         features: float32 (d, P), in units of the kernel's deviations; any device.
-        photographs: P is made of this many equal parts that share no vertex.
+        photographs: P is made of this many equal parts, which have no vertex in common.
 
     Raises:
-        UsageError: the features span more of the lattice than a code of 62 bits can number.
+        UsageError: the features span more cells than a code of 62 bits can number.
     """
     cells, rank, weights = _simplices(features)
     codes, steps = _codes(cells, rank, photographs)
@@ -91,23 +100,23 @@ def build(features: Tensor, photographs: int = 1) -> Lattice:
     begins = torch.cat([ordered.new_ones(1, dtype=torch.bool), ordered[1:] != ordered[:-1]])
     starts = begins.nonzero().squeeze(1)
     unique = ordered[starts]
-    number = _by_first_touch(entries[starts] % features.shape[1])  # of each vertex, which are sorted by code here
+    number = _by_first_pixel(entries[starts] % features.shape[1])  # by vertex, in the order of the codes
     vertices = torch.empty_like(entries, dtype=torch.int32)
     vertices[entries] = number[torch.cumsum(begins, 0) - 1]
-    entries, first = _regrouped(entries, starts, number)
+    entries, first_entry = _regrouped(entries, starts, number)
     return Lattice(
         vertices=vertices.view(codes.shape),
         weights=weights,
         neighbours=_neighbours(unique, number, steps, codes.shape[0]),
         entries=entries,
-        first=first,
+        first_entry=first_entry,
     )
 
 
 def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the enclosing simplex of each pixel: its cell and rank, int32 (D, P), and its weights, float32 (D, P).
 
-    Coordinate i of the simplex's remainder-0 corner is D times its cell; the rank orders the differences to it.
+    D times the cell is the simplex's remainder-0 corner; the rank orders the differences to that corner.
     """
     d, pixels = features.shape
     corners = d + 1
@@ -128,7 +137,7 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             less = difference[i] < difference[j]
             rank[i] += less
             rank[j] += ~less
-    # The rounded point lies in the lattice's plane only if its cells sum to 0: move the coordinates worth moving.
+    # The rounded point lies in the lattice's plane only if its cells sum to 0: wrap the ranks that are out of range.
     cells = nearest.to(torch.int32)
     rank += cells.sum(0, dtype=torch.int32)
     move = (rank < 0).to(torch.int32) - (rank > d).to(torch.int32)
@@ -144,12 +153,12 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _codes(cells: Tensor, rank: Tensor, photographs: int) -> tuple[Tensor, Tensor]:
-    """Number the vertices: int64 codes (D, P), and the change of code to the next vertex, (2, D) for D axes.
+    """Return a code for each vertex, int64 (D, P), and the differences of the codes of neighbours, int64 (2, D).
 
-    All coordinates of the vertex at corner r are r modulo D, and the last follows from the others. So r and the cells
-    of d coordinates name a vertex, and written as digits of one number (r last) they leave a photograph of 4 megapixels
-    far from 62 bits. The second dimension of the steps is the axis, the first is 0 for r < d and 1 for r = d, where
-    going on means r = 0 in the cells that follow.
+    All coordinates of the vertex at corner r are r modulo D, and the last coordinate follows from the others. So r and
+    the cells of d coordinates identify a vertex. They are the digits of its code, r being the lowest; a photograph of 4
+    megapixels needs far less than 62 bits. The difference to the next vertex along axis j is [0, j] where r < d, and
+    [1, j] where r = d, since the next vertex then has r = 0 in the next cells.
     """
     corners, pixels = cells.shape
     d = corners - 1
@@ -160,8 +169,8 @@ def _codes(cells: Tensor, rank: Tensor, photographs: int) -> tuple[Tensor, Tenso
         places.append(places[-1] * (largest - smallest + 4))
     if places[-1] * photographs >= _CODE_LIMIT:
         raise UsageError(
-            "The CRF's deviations are too small for this engine: its kernels have too many cells.",
-            "Make them larger, or take another engine.",
+            "The CRF's deviations are too small for this engine: there are too many lattice cells.",
+            "Make them larger, or choose another engine.",
         )
     codes = torch.arange(corners, device=cells.device)[:, None].repeat(1, pixels)
     codes += torch.arange(photographs, device=cells.device).repeat_interleave(pixels // photographs) * places[-1]
@@ -169,14 +178,14 @@ def _codes(cells: Tensor, rank: Tensor, photographs: int) -> tuple[Tensor, Tenso
         codes += (cells[i].to(torch.int64) - (low[i] - 2)) * places[i]
         for r in range(1, corners):
             codes[r] -= (rank[i] > d - r) * places[i]
-    # Along axis j every coordinate grows by 1 but the j-th, which falls by d: by 1 and then by a whole cell.
+    # A step along axis j adds 1 to every coordinate but the j-th, from which it subtracts d: 1 - D, a cell less.
     steps = [[1 - (place if j < d else 0) for j, place in enumerate(places)]]
     steps.append([step - corners + sum(places[:d]) for step in steps[0]])
     return codes, torch.tensor(steps, device=cells.device)
 
 
-def _by_first_touch(pixels: Tensor) -> Tensor:
-    """Return each vertex's number, int32, given the first pixel that touches each."""
+def _by_first_pixel(pixels: Tensor) -> Tensor:
+    """Return each vertex's number, int32, given the first pixel of each."""
     order = torch.argsort(pixels, stable=True)
     number = torch.empty_like(order, dtype=torch.int32)
     number[order] = torch.arange(len(order), dtype=torch.int32, device=order.device)
@@ -184,7 +193,7 @@ def _by_first_touch(pixels: Tensor) -> Tensor:
 
 
 def _regrouped(entries: Tensor, starts: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring groups of entries that lie in the order of codes into that of the vertices' numbers."""
+    """Reorder the groups of entries, from the order of the codes to that of the vertices' numbers."""
     sizes = torch.diff(starts, append=starts.new_tensor([len(entries)]))
     begins, lengths = torch.empty_like(starts), torch.empty_like(sizes)
     begins[number.long()], lengths[number.long()] = starts, sizes

@@ -1,6 +1,7 @@
-"""The engine in C++ (folder `native`): the reference's lattice, in the order in which memory likes it best.
+"""The engine in C++ (folder `native`, which has a README): pydensecrf's lattice, laid out for the caches.
 
-It lets go of the interpreter, so threads refine at once, and its result does not depend on the number of threads.
+It releases the GIL, so that several threads can refine at the same time. Its result does not depend on the number of
+threads.
 """
 
 from __future__ import annotations
@@ -27,7 +28,21 @@ def refine(
     threads: int,
     instructions: str = "",
 ) -> NDArray[np.float32]:
-    """See `stego_cli.crf.refine`; `instructions` is one of `_native.instruction_sets()`, or empty for the best."""
+    """Refine a batch: see `Engine.refine`.
+
+    Args:
+        images: uint8 (B, H, W, 3), RGB.
+        log_probs: float32 (B, K, H, W), finite.
+        settings: kernels and iterations.
+        threads: how many to use.
+        instructions: one of `_native.instruction_sets()`; "" takes the fastest.
+
+    Returns:
+        float32 (B, K, H, W), log-probabilities.
+
+    Raises:
+        ValueError: the photograph has more than 100 megapixels, or a deviation is too small for its size.
+    """
     from stego_cli.crf import _native
 
     out = np.empty(log_probs.shape, np.float32)

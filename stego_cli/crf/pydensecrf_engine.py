@@ -1,4 +1,4 @@
-"""The engine around pydensecrf, Krähenbühl and Koltun's own code (arXiv 1210.5644): what the others must equal."""
+"""The engine around pydensecrf, Krähenbühl and Koltun's own code (arXiv 1210.5644): the reference for the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stego_cli.settings import CrfSettings
 
-_SMALLEST = 1e-30  # keeps the logarithm of a probability that underflowed finite
+_LEAST = 1e-30  # a probability that underflowed to 0 would have an infinite logarithm
 
 
 def missing() -> str | None:
@@ -20,20 +20,20 @@ def missing() -> str | None:
 def refine(
     images: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: CrfSettings, threads: int
 ) -> NDArray[np.float32]:
-    """See `stego_cli.crf.refine`. It holds the interpreter's lock and knows one thread."""
+    """Refine a batch: see `Engine.refine`. It holds the GIL and uses one thread, whatever `threads` is."""
     return np.stack([refine_one(image, values, settings) for image, values in zip(images, log_probs, strict=True)])
 
 
 def refine_one(image: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: CrfSettings) -> NDArray[np.float32]:
-    """Refine one photograph: uint8 (H, W, 3) and float32 (K, H, W)."""
+    """Refine one photograph, uint8 (H, W, 3), with log-probabilities, float32 (K, H, W)."""
     from pydensecrf import densecrf
 
     classes, height, width = log_probs.shape
     field = densecrf.DenseCRF2D(width, height, classes)
     field.setUnaryEnergy(np.ascontiguousarray(-log_probs.reshape(classes, -1), dtype=np.float32))
     field.addPairwiseGaussian(sxy=settings.gaussian_sxy, compat=settings.gaussian_compat)
-    # The lattice only approximates a kernel that is the same for all channels, so their order shows in the last
-    # digits; BGR is that of the published evaluation.
+    # The lattice approximates the kernel, and its error depends on the order of the channels. BGR is the order of the
+    # published evaluation.
     field.addPairwiseBilateral(
         sxy=settings.bilateral_sxy,
         srgb=settings.bilateral_srgb,
@@ -41,4 +41,4 @@ def refine_one(image: NDArray[np.uint8], log_probs: NDArray[np.float32], setting
         compat=settings.bilateral_compat,
     )
     refined = np.asarray(field.inference(settings.iterations), dtype=np.float32)
-    return np.log(np.maximum(refined, _SMALLEST)).reshape(classes, height, width)
+    return np.log(np.maximum(refined, _LEAST)).reshape(classes, height, width)

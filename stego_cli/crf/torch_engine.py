@@ -1,4 +1,4 @@
-"""The dense CRF in plain torch, on any device: the readable reference of what the other engines compute.
+"""The dense CRF in plain torch, on any device: a readable form of what the other engines compute.
 
 Mean-field inference (Krähenbühl and Koltun, arXiv 1210.5644, algorithm 1) with a Gaussian and a bilateral kernel, Potts
 compatibility and symmetric normalisation. With unary log-probabilities U and the kernels' filters G_m:
@@ -13,16 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stego_cli.crf import lattice
-from stego_cli.crf.lattice import Lattice
+from stego_cli.crf.lattice import Lattice, bilateral_features, build_lattice, spatial_features
 from stego_cli.settings import CrfSettings
 
-SMALLEST = 1e-30  # keeps the logarithm of a probability that underflowed finite
-NORM_FLOOR = 1e-20  # as pydensecrf has it
+NORM_FLOOR = 1e-20  # added before the root, as in pydensecrf
+_LEAST = 1e-30  # a probability that underflowed to 0 would have an infinite logarithm
 
 
 def missing() -> str | None:
-    """Return why this engine cannot be used here: never, since torch is there to import it."""
+    """Return None: where torch can be imported, this engine can be used."""
     return None
 
 
@@ -33,14 +32,14 @@ def refine(
     threads: int = 1,
     device: str = "cpu",
 ) -> NDArray[np.float32]:
-    """Refine a batch of photographs; `threads` is ignored, since torch's number of threads belongs to the process.
+    """Refine a batch of photographs.
 
     Args:
         images: uint8 (B, H, W, 3), RGB.
         log_probs: float32 (B, K, H, W), finite.
         settings: kernels and iterations.
-        threads: ignored.
-        device: of torch, as "cpu", "cuda" or "mps".
+        threads: ignored, since torch has one number of threads for the whole process.
+        device: of torch, such as "cpu", "cuda" or "mps".
 
     Returns:
         float32 (B, K, H, W), log-probabilities.
@@ -54,41 +53,41 @@ def refine(
 
 @torch.inference_mode()
 def _refine_one(image: Tensor, log_probs: Tensor, settings: CrfSettings) -> Tensor:
-    """Refine (K, H, W) log-probabilities of a (H, W, 3) photograph."""
+    """Return refined log-probabilities (K, H, W) of a photograph (H, W, 3)."""
     classes, height, width = log_probs.shape
-    spatial = lattice.spatial_features(height, width, settings.gaussian_sxy, image.device)
-    bilateral = lattice.bilateral_features(image[None], settings.bilateral_sxy, settings.bilateral_srgb)
+    spatial = spatial_features(height, width, settings.gaussian_sxy, image.device)
+    bilateral = bilateral_features(image[None], settings.bilateral_sxy, settings.bilateral_srgb)
     kernels = [
-        (settings.gaussian_compat, lattice.build(spatial)),
-        (settings.bilateral_compat, lattice.build(bilateral)),
+        (settings.gaussian_compat, build_lattice(spatial)),
+        (settings.bilateral_compat, build_lattice(bilateral)),
     ]
-    norms = [_norm(grid) for _, grid in kernels]
-    unary = log_probs.reshape(classes, -1).T.contiguous()  # (P, K): a pixel's classes side by side
+    norms = [_norm(lattice) for _, lattice in kernels]
+    unary = log_probs.reshape(classes, -1).T.contiguous()  # (P, K)
     probs = torch.softmax(unary, 1)
     for _ in range(settings.iterations):
         energy = unary.clone()
-        for (compat, grid), norm in zip(kernels, norms, strict=True):
-            energy += (compat * norm) * filtered(grid, norm * probs)
+        for (compat, lattice), norm in zip(kernels, norms, strict=True):
+            energy += (compat * norm) * filtered(lattice, norm * probs)
         probs = torch.softmax(energy, 1)
-    return probs.clamp(min=SMALLEST).log().T.reshape(classes, height, width)
+    return probs.clamp(min=_LEAST).log().T.reshape(classes, height, width)
 
 
-def filtered(grid: Lattice, values: Tensor) -> Tensor:
+def filtered(lattice: Lattice, values: Tensor) -> Tensor:
     """Filter float32 (P, C) values of pixels with the lattice's Gaussian: splat, blur along each axis, slice."""
-    corners = list(zip(grid.vertices, grid.weights[:, :, None], strict=True))
-    blurred = values.new_zeros(grid.count + 1, values.shape[1])  # the last row stands for vertices that do not exist
+    corners = list(zip(lattice.vertices, lattice.weights[:, :, None], strict=True))
+    blurred = values.new_zeros(lattice.count + 1, values.shape[1])  # the last row: vertices that do not exist
     for vertices, weights in corners:
         blurred.index_add_(0, vertices, values * weights)
-    for following, previous in grid.neighbours[:, :, : grid.count]:
+    for following, previous in lattice.neighbours[:, :, : lattice.count]:
         around = blurred.index_select(0, following) + blurred.index_select(0, previous)
         blurred[:-1] += 0.5 * around
     sliced = torch.zeros_like(values)
     for vertices, weights in corners:
         sliced += weights * blurred.index_select(0, vertices)
-    return sliced * grid.alpha
+    return sliced * lattice.alpha
 
 
-def _norm(grid: Lattice) -> Tensor:
+def _norm(lattice: Lattice) -> Tensor:
     """Return n = 1 / sqrt(G(1)) of each pixel, (P, 1)."""
-    ones = grid.weights.new_ones(grid.weights.shape[1], 1)
-    return torch.rsqrt(filtered(grid, ones) + NORM_FLOOR)
+    ones = lattice.weights.new_ones(lattice.weights.shape[1], 1)
+    return torch.rsqrt(filtered(lattice, ones) + NORM_FLOOR)

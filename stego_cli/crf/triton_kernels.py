@@ -1,31 +1,30 @@
-"""The CRF's passes over GPU memory as Triton kernels; stego_cli/crf/cuda_engine.py puts them together.
+"""The CRF's passes over GPU memory as Triton kernels, which stego_cli/crf/cuda_engine.py calls.
 
-A row holds the channels (classes) of one pixel or vertex in float32, WIDTH of them: a multiple of 4, so that loads are
-of 16 bytes, with zeros behind the last class. A program works on a block of ROWS x COLS, COLS being the power of two
-that holds WIDTH. WIDTH is a compile-time constant since the compiler must know that rows begin aligned.
+A row is the values of all classes of one pixel or vertex: WIDTH floats, a multiple of 4, so that loads are of 16 bytes,
+with zeros after the last class. A program works on a block of ROWS x COLS, where COLS is the power of two that holds
+WIDTH. WIDTH is a compile-time constant, because the compiler must be able to tell that rows begin aligned.
 
-All passes are bound by memory, hence: sums stay in registers, a row is read and written once a pass, two axes are
-blurred in one pass (the rows of neighbours come from the caches, since vertices are numbered along the photograph), and
-slicing, softmax and the choice of a class are one pass. No atomics: results do not depend on the order of programs.
+All passes are bound by memory. Sums therefore stay in registers, a row is read and written once in a pass, two axes are
+blurred in one pass (vertices are numbered along the photograph, so the rows of neighbours come from the caches), and
+slicing and softmax are one pass. There are no atomics: results do not depend on the order of programs.
 
-Where a grid has a second dimension, it is the photograph: their rows follow each other, and what belongs to the
-lattice alone (indices, weights) is shared by all.
+The second dimension of a launch grid is the photograph. The rows of photographs follow each other; indices and weights
+of a spatial lattice are the same for all of them.
 """
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, import-untyped, import-not-found"
 # ruff: noqa: ANN001, ANN201
-# Triton reads the annotations of kernels itself: only its own types and tl.constexpr mean anything there.
+# Triton reads the annotations of its kernels: they may only be its own types and tl.constexpr.
 
 import triton
 import triton.language as tl
 
-PROBS = tl.constexpr(0)  # what `update` writes: rows of probabilities,
-LOG_PROBS = tl.constexpr(1)  # planes of log-probabilities,
-LABELS = tl.constexpr(2)  # or a byte a pixel
+PROBS = tl.constexpr(0)  # the output of `update`: rows of probabilities
+LOG_PROBS = tl.constexpr(1)  # or planes of log-probabilities
 
 
 @triton.jit
 def load_rows(base, rows, valid, cols, WIDTH: tl.constexpr):
-    """Load a block of rows; 0 where `valid` is false and behind WIDTH."""
+    """Load a block of rows; 0 where `valid` is false and beyond WIDTH."""
     offsets = rows.to(tl.int64)[:, None] * WIDTH + cols[None, :]
     return tl.load(base + offsets, mask=valid[:, None] & (cols < WIDTH)[None, :], other=0.0)
 
@@ -51,7 +50,7 @@ def splat(
     ROWS: tl.constexpr,
     COLS: tl.constexpr,
 ):
-    """Gather into each vertex the weighted rows of its pixels; vertices with more than SHORT are `splat_long`'s."""
+    """Sum the weighted rows of each vertex's pixels; leave out vertices with more than SHORT: see `splat_long`."""
     photograph = tl.program_id(1).to(tl.int64)
     probs += photograph * pixels * WIDTH
     values += photograph * count * WIDTH
@@ -84,7 +83,7 @@ def splat_long(
     ROWS: tl.constexpr,
     COLS: tl.constexpr,
 ):
-    """Gather the vertices listed in `long`, a program each: a flat region puts thousands of pixels on one vertex."""
+    """Splat the vertices listed in `long`, one program each: in a flat region one vertex has thousands of pixels."""
     photograph = tl.program_id(1).to(tl.int64)
     probs += photograph * pixels * WIDTH
     values += photograph * count * WIDTH
@@ -145,7 +144,7 @@ def blur(
 
 @triton.jit
 def sliced(values, vertices, weights, pitch, pixels, valid, cols, CORNERS: tl.constexpr, WIDTH: tl.constexpr):
-    """Sum the weighted rows of the CORNERS vertices around each pixel; `pitch` lies between a pixel's corners."""
+    """Sum the weighted rows of each pixel's CORNERS vertices; `pitch` is the distance between a pixel's corners."""
     total = tl.zeros((pixels.shape[0], cols.shape[0]), tl.float32)
     for corner in tl.static_range(CORNERS):
         places = pixels.to(tl.int64) + corner * pitch
@@ -155,7 +154,7 @@ def sliced(values, vertices, weights, pitch, pixels, valid, cols, CORNERS: tl.co
     return total
 
 
-@triton.jit(do_not_specialize=["classes", "spatial_count"])  # planes that begin aligned are read in wider loads
+@triton.jit(do_not_specialize=["classes", "spatial_count"])  # aligned planes are read in wider loads
 def update(
     unary,
     spatial_values,
@@ -176,10 +175,10 @@ def update(
     ROWS: tl.constexpr,
     COLS: tl.constexpr,
 ):
-    """Slice both kernels, add the unary planes, and write softmax, its logarithm, or the likeliest class.
+    """Slice both of the CRF's kernels, add the unary planes, and write the softmax or its logarithm.
 
-    SPATIAL and BILATERAL are the kernels' numbers of corners; 0 leaves a kernel out (the first softmax has none). The
-    spatial lattice is shared by the photographs; the bilateral one has vertices of its own for each.
+    SPATIAL and BILATERAL are the lattices' numbers of corners; 0 leaves a lattice out, as in the first softmax. All
+    photographs have the same spatial lattice; in the bilateral lattice each has vertices of its own.
     """
     photograph = tl.program_id(1).to(tl.int64)
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -201,7 +200,5 @@ def update(
     probs = raised / tl.sum(raised, axis=1)[:, None]
     if OUTPUT == PROBS:
         store_rows(result, photograph * pixels + rows, valid, cols, probs, WIDTH)
-    elif OUTPUT == LOG_PROBS:
-        tl.store(result + planes, tl.log(tl.maximum(probs, 1e-30)), mask=inside)
     else:
-        tl.store(result + photograph * pixels + rows, tl.argmax(probs, axis=1).to(tl.uint8), mask=valid)
+        tl.store(result + planes, tl.log(tl.maximum(probs, 1e-30)), mask=inside)

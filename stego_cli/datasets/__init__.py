@@ -1,4 +1,4 @@
-"""Data sets on disk: where photographs and labels lie, and how what people download comes to lie there.
+"""Data sets on disk: their layout, and how they are made from what people download.
 
-`prepare.prepare` does the work; `table.DATASETS` has a row for each data set, which a module of its own explains.
+`build.build` does the work. `catalogue.DATASETS` has a row for each data set, whose module finds its photographs.
 """

@@ -1,4 +1,4 @@
-"""`dataset.json`: what a data set says of itself, beside its photographs, so that no command needs to be told.
+"""`dataset.json`: the description of a data set, beside its photographs, from which commands take its classes.
 
 | key | |
 |---|---|
@@ -23,7 +23,7 @@ from stego_cli.text import shown
 
 FILE = "dataset.json"
 VERSION = 1
-_UPWARDS = 3  # DATA/labels/val/x is still known to be of DATA
+_UPWARDS = 3  # folders above, so that DATA/labels/val/x is found to belong to DATA
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Split:
 
 @dataclass(frozen=True)
 class About:
-    """What `dataset.json` holds; `table` is None without labels."""
+    """The content of `dataset.json`; `table` is None without labels."""
 
     name: str
     table: ClassTable | None
@@ -58,12 +58,12 @@ class About:
             "prepared": self.prepared,
         }
         text = json.dumps(content, indent=1)
-        # Lists of numbers stay on one line, for people who look into the file.
+        # Lists of numbers are written on one line, for people who read the file.
         return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\n\s*", " ", found[0]), text) + "\n"
 
 
 def read_about(root: Path) -> About | None:
-    """Return what `root`/dataset.json says; None if there is none, or it is not ours.
+    """Return the content of `root`/dataset.json; None if there is none, or it is not ours.
 
     Raises:
         UsageError: it is ours and broken.
@@ -93,7 +93,7 @@ def _colour(entry: dict[str, list[int]]) -> list[int]:
 
 
 def find_about(folder: Path) -> tuple[Path, About] | None:
-    """Return the data set that `folder` is, or lies in, with its root; None if there is none near."""
+    """Return the data set that `folder` is or belongs to, with its root; None if there is none."""
     place = folder.absolute()
     for root in (place, *place.parents[:_UPWARDS]):
         if about := read_about(root):

@@ -1,8 +1,8 @@
-"""Archives as people download them, read without ever being unpacked.
+"""Archives as people download them, read without being unpacked.
 
-Nothing in an archive decides where anything is written: members are read into memory by name, and the names of files on
-disk are made elsewhere. Even so an archive that tries is refused as a whole: names that are absolute or climb out with
-"..", links that lead out, devices and pipes. Other links are passed over and never followed.
+The names in an archive never decide where a file is written: members are read into memory by name, and the names of
+files on disk are made elsewhere. Even so an archive with a suspicious member is refused as a whole: names that are
+absolute or have "..", links that lead out of it, devices and pipes. Other links are skipped and never followed.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from stego_cli.errors import OutputError, SourceError
 from stego_cli.text import shown
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_LARGEST = 1 << 30  # bytes of one member; the largest picture of any known data set has a seventh of it
+_LARGEST = 1 << 30  # bytes of one member; the largest picture of the known data sets has a seventh of it
 _LONGEST_TARGET = 4096  # bytes of a link's target
 _BLOCK = 512  # bytes, the unit of a tar
-PIECE = 1 << 20  # bytes of a file that are in memory at once where it is only copied
+PIECE = 1 << 20  # bytes of a file that are in memory at a time when it is copied
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -43,11 +43,11 @@ _DAMAGED = (
     NotImplementedError,
     ValueError,
     MemoryError,
-)  # what readers of archives raise at damaged ones
+)  # raised by the readers of archives at damaged ones
 
 
 class Archive(Protocol):
-    """Members by name: `sizes` in bytes. What reads them may be called from several threads."""
+    """Members by name: `sizes` in bytes. They may be read from several threads."""
 
     sizes: dict[str, int]
 
@@ -59,7 +59,7 @@ class Archive(Protocol):
         """
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        """Yield the content of a member in pieces, of which none is empty.
+        """Yield the content of a member in pieces that are not empty.
 
         Raises:
             SourceError: the archive is damaged there.
@@ -70,7 +70,7 @@ class Archive(Protocol):
 
 
 def is_archive(name: str) -> bool:
-    """Say whether a file's name is that of an archive."""
+    """Return whether a file's name is that of an archive."""
     return name.lower().endswith(ARCHIVES)
 
 
@@ -79,7 +79,7 @@ def open_archive(file: Path, scratch: Path) -> Archive:
 
     Args:
         file: a zip, or a tar that may be compressed.
-        scratch: folder for the nameless file into which a compressed tar, which can only be read in order, is unpacked.
+        scratch: folder for the unnamed file into which a compressed tar is unpacked (it can only be read in order).
 
     Raises:
         SourceError: it cannot be read, is cut short, or tries to lead out of itself.
@@ -105,13 +105,11 @@ class _Tar:
             with tarfile.open(fileobj=self._stream, mode="r:") as tar:
                 while member := tar.next():
                     self._add(member)
-                    if not tar.pax_headers:  # which hold for all members that follow
-                        tar.offset = self._add_plain_ones(tar.offset)
-                    # They weigh a kilobyte each, and what counts of them is noted.
+                    # A member takes a kilobyte of memory, and what is needed of it is noted.
                     tar.members.clear()  # type: ignore[attr-defined]  # which the stubs do not know
                 end = tar.offset
             self._stream.seek(end)
-            # The format ends with blocks of zeros; one that stops between two members would pass for whole.
+            # A tar ends with blocks of zeros; one that was cut off between two members has none.
             if self._stream.read(_BLOCK) != bytes(_BLOCK):
                 raise SourceError(f"{shown(file)} is cut short.", "Download it again.")
         except BaseException:
@@ -129,18 +127,6 @@ class _Tar:
             self.sizes[member.name], self._offsets[member.name] = member.size, member.offset_data
         else:
             raise SourceError(f"{shown(self._file)} is refused: {shown(member.name)} is a device, a pipe or the like.")
-
-    def _add_plain_ones(self, at: int) -> int:
-        """Add members from the header at `at` on, and return where the first header is that only tarfile understands.
-
-        Nearly all are plain files, and tarfile takes several times as long for them.
-        """
-        while found := _plain_file(self._read_at(at, _BLOCK)):
-            name, size = found
-            _require_inside(name, self._file)
-            self.sizes[name], self._offsets[name] = size, at + _BLOCK
-            at += _BLOCK + -(-size // _BLOCK) * _BLOCK
-        return at
 
     def _read_at(self, offset: int, size: int) -> bytes:
         if sys.platform == "win32":
@@ -208,32 +194,13 @@ class _Zip:
         self._zip.close()
 
 
-def _plain_file(header: bytes) -> tuple[str, int] | None:
-    """Return name and size of a tar's member if its header says no more than that it is a file, and says it in ASCII.
-
-    Damaged headers, links, folders, names of more than 100 bytes and whatever else are for tarfile to understand.
-    """
-    name, size = header[:100].rstrip(b"\0"), header[124:135]
-    if header[156:157] not in (b"0", b"\0") or header[257:262] != b"ustar" or header[345:346] != b"\0":
-        return None
-    if not (name.isascii() and size.isdigit()) or b"\0" in name or name.endswith(b"/") or header[135] not in b"\0 ":
-        return None
-    # The lower half of adler32 is 1 and the sum of the bytes, which are few enough here for it not to run over.
-    total = (zlib.adler32(header[:256]) & 0xFFFF) + (zlib.adler32(header[256:]) & 0xFFFF) - 2
-    own = header[148:156]  # counts as spaces
-    said = own.rstrip(b"\0 ")
-    if not said.isdigit() or int(said, 8) != total - sum(own) + 8 * ord(" "):
-        return None
-    return name.decode("ascii"), int(size, 8)
-
-
 def _plain(file: Path, scratch: Path) -> IO[bytes]:
     """Open a tar, unpacked into a file without a name if it is compressed."""
     stream = file.open("rb")
     start = stream.read(6)
     stream.seek(0)
     if start.startswith(b"\x1f\x8b"):
-        unpacker: IO[bytes] = gzip.GzipFile(fileobj=stream)  # type: ignore[assignment]  # it reads, which is enough
+        unpacker: IO[bytes] = gzip.GzipFile(fileobj=stream)  # type: ignore[assignment]  # its read() is all that is used
     elif start.startswith(b"BZ"):
         unpacker = bz2.BZ2File(stream)
     elif start.startswith(b"\xfd7zXZ"):

@@ -1,7 +1,7 @@
 """COCO-Stuff in 27 classes: val2017.zip, train2017.zip and stuffthingmaps_trainval2017.zip.
 
-The label maps number 182 things and stuffs from 0 (255 is void); 27 groups of them are the classes. Published figures
-are those of two curated lists of names, which belong to others and are taken from the source or from --lists.
+The label maps have 182 values for things and stuff, from 0 (255 is void); 27 groups of them are the classes. Published
+results are those of two curated lists of names, which are not ours and are taken from the source or from `lists`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from stego_cli.classes import TABLES
-from stego_cli.datasets.example import UNLABELLED, Example, Labels, Plan, PrepareSettings, ids_in, mapping_of
+from stego_cli.datasets.from_bytes import class_map, mapping_of
+from stego_cli.datasets.inventory import UNLABELLED, ClassMap, Inventory, Item
 from stego_cli.datasets.source import Files, after
 from stego_cli.errors import SourceError
 from stego_cli.progress import Progress
+from stego_cli.settings import PrepareSettings
 from stego_cli.text import shown
 
 _LISTS = {"train": "Coco164kFull_Stuff_Coarse.txt", "val": "Coco164kFull_Stuff_Coarse_7.txt"}
@@ -61,7 +63,7 @@ def fine_to_coarse() -> dict[int, int]:
 _MAPPING = mapping_of(fine_to_coarse())
 
 
-def plan(files: Files, settings: PrepareSettings, progress: Progress) -> Plan:
+def find(files: Files, settings: PrepareSettings, progress: Progress) -> Inventory:
     """Find the photographs of the curated lists, or all where there is no list.
 
     Raises:
@@ -71,41 +73,39 @@ def plan(files: Files, settings: PrepareSettings, progress: Progress) -> Plan:
     labels = {(found[1], found[2]): name for name, found in after(r"(train|val)2017/(\d{12})\.png", files)}
     if not photos:
         raise SourceError(
-            f"{' '.join(map(shown, settings.sources))} is not COCO: it has no train2017/*.jpg or val2017/*.jpg.",
+            f"{files.given} is not COCO: it has no train2017/*.jpg or val2017/*.jpg.",
             "Give val2017.zip, train2017.zip and stuffthingmaps_trainval2017.zip, or a folder that has them.",
         )
-    examples: list[Example] = []
-    notes = [] if labels else ["There are no labels (stuffthingmaps) in it."]
+    items: list[Item] = []
+    notes = [] if labels else ["The source has no labels (stuffthingmaps)."]
     for split, list_name in _LISTS.items():
         here = sorted(stem for which, stem in photos if which == split)
         if not here:
-            notes.append(f"There is no {split}2017 in it, so there is no split {split}.")
+            notes.append(f"The source has no {split}2017, so there is no split {split}.")
             continue
         listed = _listed(files, split, list_name)
         if listed is None:
             notes.append(
-                f"Without {list_name} (see --lists) the split {split} is all {len(here)} photographs of {split}2017; "
-                "published figures are those of the list."
+                f"There is no list {list_name}, so the split {split} is all {len(here)} photographs of {split}2017; "
+                "published results are those of the list."
             )
         wanted = here if listed is None else listed
         missing = [stem for stem in wanted if (split, stem) not in photos or (labels and (split, stem) not in labels)]
         if missing:
             raise SourceError(
-                f"{len(missing)} of the {len(wanted)} photographs of {split}2017 or their labels are missing, "
-                f"{shown(missing[0])} the first of them.",
+                f"{len(missing)} of the {len(wanted)} photographs of {split}2017 or their labels are missing; "
+                f"the first is {shown(missing[0])}.",
                 "Download the archives again.",
             )
-        examples += [
-            Example(split, stem, photos[split, stem], (labels[split, stem],) if labels else ()) for stem in wanted
-        ]
+        items += [Item(split, stem, photos[split, stem], (labels[split, stem],) if labels else ()) for stem in wanted]
         if settings.unlabelled and split == "train":
             others = sorted(set(here) - set(wanted))
-            examples += [Example(UNLABELLED, stem, photos[split, stem]) for stem in others]
-    return Plan(examples, TABLES["cocostuff27"], _label, notes=notes)
+            items += [Item(UNLABELLED, stem, photos[split, stem]) for stem in others]
+    return Inventory(items, TABLES["cocostuff27"], _label, notes=notes)
 
 
 def _listed(files: Files, split: str, name: str) -> list[str] | None:
-    """Return the names in a curated list, each once; the folder of its split is preferred."""
+    """Return the names in a curated list, each once; None if there is no list. One in the split's folder goes first."""
     found = sorted(file for file in files if Path(file).name == name)
     found.sort(key=lambda file: f"{split}2017/" not in file)
     if not found:
@@ -113,5 +113,5 @@ def _listed(files: Files, split: str, name: str) -> list[str] | None:
     return list(dict.fromkeys(Path(line).stem for line in files.lines(found[0])))
 
 
-def _label(names: tuple[str, ...], contents: list[bytes]) -> Labels:
-    return ids_in(contents[0], _MAPPING)
+def _label(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
+    return class_map(contents[0], _MAPPING)

@@ -1,4 +1,4 @@
-"""Crops of photographs: where they lie. The paper trains on five of each photograph, at half its size."""
+"""The boxes of crops. The paper trains on five crops of each photograph, at half its size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def five(width: int, height: int, ratio: float) -> list[Box]:
 
 
 def at_random(width: int, height: int, ratio: float, seed: bytes) -> list[Box]:
-    """Return as many boxes, drawn evenly from all places by `seed`."""
+    """Return five boxes, drawn uniformly from all places by `seed`."""
     across, down = _size(width, height, ratio)
     draw = random.Random(seed)
     places = [(draw.randint(0, width - across), draw.randint(0, height - down)) for _ in range(COUNT)]

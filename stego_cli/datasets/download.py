@@ -1,7 +1,6 @@
-"""Downloads that go on where they stopped, and count only when size and hash are right.
+"""Downloads that continue where they stopped, and are accepted only with the right size and hash.
 
-A download grows as NAME.part beside its place and gets its name at the end. A file that is there under its name and has
-the right size is taken as it is.
+A download is written to NAME.part and renamed at the end. A file of the right name and size is not fetched again.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stego_cli.errors import OutputError, SourceError
+from stego_cli.errors import OutputError, SourceError, setting
 from stego_cli.images.atomic import require_writable
 from stego_cli.progress import Progress, Stage
 from stego_cli.stop import Stop
@@ -33,9 +32,9 @@ class Download:
 
     Attributes:
         url: its address; the last part is the name of the file.
-        size: bytes; None if nobody publishes them.
-        md5: None if nobody publishes it.
-        about: bytes, roughly, where `size` is None.
+        size: bytes; None if it is not published.
+        md5: None if it is not published.
+        about: bytes, roughly, if `size` is None.
     """
 
     url: str
@@ -50,14 +49,19 @@ class Download:
 
     @property
     def bytes(self) -> int:
-        """Size, as exactly as it is known."""
+        """Size, exact or rough."""
         return self.size or self.about
 
 
-def here(download: Download, folder: Path) -> bool:
-    """Say whether the file is in `folder` already; its hash was checked when it got its name."""
+def is_here(download: Download, folder: Path) -> bool:
+    """Return whether the file is in `folder` already; its hash was checked when it got its name."""
     file = folder / download.name
     return file.is_file() and (download.size is None or file.stat().st_size == download.size)
+
+
+def to_fetch(download: Download, folder: Path) -> int:
+    """Return how many bytes of a download are still missing in `folder`, roughly if its size is not published."""
+    return 0 if is_here(download, folder) else max(0, download.bytes - _length(folder / f"{download.name}.part"))
 
 
 def fetch(
@@ -70,23 +74,23 @@ def fetch(
         folder: made if it is missing.
         mirrors: addresses of folders that are tried before the official host.
         progress: shown a bar of bytes for each file.
-        stop: asked between blocks; what has come by then is kept.
+        stop: asked between blocks; bytes received until then are kept.
 
     Raises:
-        SourceError: a file cannot be had from anywhere, or is not what it should be.
+        SourceError: a file cannot be fetched from any address, or is not the official one.
         OutputError: there is no room.
         Stopped: a signal came.
     """
     require_writable(folder)
     for download in downloads:
-        if not here(download, folder):
+        if not is_here(download, folder):
             _require_room(download, folder)
             _fetch_from_any(download, folder, mirrors, progress, stop)
     return [folder / download.name for download in downloads]
 
 
 def _require_room(download: Download, folder: Path) -> None:
-    need = download.bytes - _length(folder / f"{download.name}.part")
+    need = to_fetch(download, folder)
     if need > (free := shutil.disk_usage(folder).free):
         raise OutputError(
             f"{download.name} needs {need / 1e9:.1f} GB more, and {shown(folder)} has {free / 1e9:.1f} GB left.",
@@ -105,17 +109,18 @@ def _fetch_from_any(download: Download, folder: Path, mirrors: Sequence[str], pr
             _require_right(download, part, progress)
             part.replace(folder / download.name)
             return
-        except _Unavailable as error:
+        except _UnavailableError as error:
             reason = str(error)
             progress.note(f"{shown(address)}: {reason}")
     raise SourceError(
         f"{download.name} could not be downloaded: {reason}",
-        "Try again later: what has come is kept. Or give --mirror ADDRESS, or fetch it by hand and give --source.",
+        f"Try again later: received bytes are kept. Or give a {setting('mirror')}, or fetch it by hand and give it as "
+        f"{setting('source')}.",
     )
 
 
-class _Unavailable(Exception):  # noqa: N818  (it never leaves this module)
-    """This address does not have the file, has another one, or broke off too often."""
+class _UnavailableError(Exception):
+    """This address does not have the file, has another one, or ended the connection too often."""
 
 
 def _fetch(address: str, part: Path, download: Download, stage: Stage, stop: Stop) -> None:
@@ -128,24 +133,24 @@ def _fetch(address: str, part: Path, download: Download, stage: Stage, stop: Sto
         try:
             if _append(address, part, before, stage, stop):
                 return
-            reason = "the connection broke off."
+            reason = "the connection was closed too early."
         except urllib.error.HTTPError as error:
-            if error.code == 416 and before:  # nothing is left to send: it is whole, or the check will tell
+            if error.code == 416 and before:  # there is nothing left to send; the check decides whether it is complete
                 return
-            raise _Unavailable(f"the server answers {error.code} {error.reason}.") from error
+            raise _UnavailableError(f"the server answers {error.code} {error.reason}.") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = f"{getattr(error, 'reason', None) or error or type(error).__name__}."
-    raise _Unavailable(reason)
+    raise _UnavailableError(reason)
 
 
 def _append(address: str, part: Path, before: int, stage: Stage, stop: Stop) -> bool:
-    """Do one request, and return whether all of its answer has come."""
+    """Do one request, and return whether its answer was complete."""
     headers = {"User-Agent": "stego", **({"Range": f"bytes={before}-"} if before else {})}
     request = urllib.request.Request(address, headers=headers)
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
         goes_on = answer.status == 206 and _starts_at(answer.headers.get("Content-Range"), before)
         if before and not goes_on:
-            stage.advance(-before)  # this server begins again
+            stage.advance(-before)  # this server sends the file from its beginning
         expected = answer.headers.get("Content-Length")
         came = 0
         while block := answer.read(_BLOCK):
@@ -174,7 +179,7 @@ def _length(part: Path) -> int:
 
 
 def _require_right(download: Download, part: Path, progress: Progress) -> None:
-    """Compare size and hash; what is wrong is deleted, for going on from it could never make it right."""
+    """Compare size and hash; a wrong file is deleted, since it cannot be continued."""
     size = _length(part)
     wrong = ""
     if download.size is not None and size != download.size:
@@ -185,4 +190,4 @@ def _require_right(download: Download, part: Path, progress: Progress) -> None:
         wrong = "" if digest == download.md5 else f"its md5 is {digest} instead of {download.md5}"
     if wrong:
         part.unlink(missing_ok=True)
-        raise _Unavailable(f"what came is not the official file: {wrong}.")
+        raise _UnavailableError(f"it is not the official file: {wrong}.")

@@ -1,4 +1,4 @@
-"""The layout of a data set: `NAME/imgs/SPLIT/x/a.jpg` goes with `NAME/labels/SPLIT/x/a.png`."""
+"""The layout of a data set: `NAME/imgs/SPLIT/x/a.jpg` has its label at `NAME/labels/SPLIT/x/a.png`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SPLITS = ("train", "val")
 
 @dataclass(frozen=True)
 class Folders:
-    """Photographs, labels that mirror them, if there are any, and the labels' classes, if the data set names them."""
+    """Photographs, labels that mirror them if there are any, and the classes if the data set has a dataset.json."""
 
     photos: Path
     labels: Path | None
     table: ClassTable | None = None
 
     def label_of(self, photo: Path) -> Path | None:
-        """Return the place of the label of a photograph, whether or not it exists."""
+        """Return the path of the label of a photograph, whether or not it exists."""
         return self.labels and self.labels / photo.relative_to(self.photos).with_suffix(".png")
 
 
@@ -39,8 +39,8 @@ def training_folders(given: Path, labels: Path | None) -> Folders:
     """Return what to train on: the split `train` of a data set, or else a folder of photographs.
 
     Args:
-        given: what the user named; a data set is known by its folder imgs/train.
-        labels: labels that the user named, which go before those of the layout.
+        given: by the user; a data set is recognised by its folder imgs/train.
+        labels: given by the user, instead of those of the data set.
 
     Raises:
         UsageError: the data set's dataset.json is broken.
@@ -54,15 +54,15 @@ def training_folders(given: Path, labels: Path | None) -> Folders:
 
 
 def photographs_of(given: Path) -> tuple[Path, bool]:
-    """Return where the photographs of what the user named are, and whether it is a data set with labels beside them."""
+    """Return the folder of the photographs in a folder or data set, and whether it is a data set with labels."""
     is_data = (given / LABELS).is_dir() and any((given / PHOTOS / split).is_dir() for split in SPLITS)
     return (given / PHOTOS, True) if is_data else (given, False)
 
 
 def scored_folders(pred: Path, gt: Path) -> tuple[Path, Path]:
-    """Return the masks and labels to compare where `gt` may be a whole data set: then those of its split val.
+    """Return the folders of masks and labels to compare; if `gt` is a data set, those of its split val.
 
-    Masks are those of the split too, if they lie in a folder of its name.
+    Masks are then taken from the split's folder, if there is one.
     """
     for split in reversed(SPLITS):
         labels = gt / LABELS / split
@@ -73,7 +73,7 @@ def scored_folders(pred: Path, gt: Path) -> tuple[Path, Path]:
 
 
 def labels_of_data(labels: Path) -> tuple[About | None, Path | None]:
-    """Return what the data set that a folder of labels belongs to says of itself, and where their photographs are.
+    """Return the dataset.json of the data set that a folder of labels belongs to, and the folder of its photographs.
 
     Raises:
         UsageError: its dataset.json is broken.

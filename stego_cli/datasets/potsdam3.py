@@ -1,8 +1,8 @@
 """Potsdam in 3 classes, from the .mat crops of the original STEGO or from the ISPRS's own .tif tiles.
 
 Six classes are joined in pairs: impervious surfaces and cars, buildings and clutter, low vegetation and trees. Of four
-channels (red, green, blue, infrared) the first three are taken. Tiles are halved and cut into squares of 200 pixels,
-which is the size of the .mat crops; the split of tiles is the ISPRS's, 24 for training and 14 for the test.
+channels (red, green, blue, infrared) the first three are used. Tiles are halved and cut into squares of 200 pixels, the
+size of the .mat crops. The split of the tiles is the ISPRS's: 24 for training, 14 for the test.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stego_cli.classes import TABLES, VOID
-from stego_cli.datasets.example import UNLABELLED, Example, Labels, Piece, Plan, PrepareSettings, mapping_of, rgb_of
+from stego_cli.datasets.from_bytes import mapping_of, rgb_of
+from stego_cli.datasets.inventory import UNLABELLED, ClassMap, Inventory, Item, Piece
 from stego_cli.datasets.source import Files, after
-from stego_cli.errors import PhotoError, SourceError
+from stego_cli.errors import PhotoError, SourceError, setting
 from stego_cli.progress import Progress
+from stego_cli.settings import PrepareSettings
 from stego_cli.text import shown
 
 _MAPPING = mapping_of({0: 0, 4: 0, 1: 1, 5: 1, 2: 2, 3: 2})
@@ -30,11 +32,11 @@ _TEST_TILES = frozenset(
     for column in columns
 )
 _SQUARE = 200  # pixels, after halving
-# The six classes by their colours' red, green and blue, each 0 or 1; the others are of no class.
+# The six classes by red, green and blue of their colours, each 0 or 1; other colours are of no class.
 _COLOURS = {(1, 1, 1): 0, (0, 0, 1): 1, (0, 1, 1): 2, (0, 1, 0): 3, (1, 1, 0): 4, (1, 0, 0): 5}
 
 
-def plan(files: Files, settings: PrepareSettings, progress: Progress) -> Plan:
+def find(files: Files, settings: PrepareSettings, progress: Progress) -> Inventory:
     """Find crops or tiles.
 
     Raises:
@@ -42,43 +44,42 @@ def plan(files: Files, settings: PrepareSettings, progress: Progress) -> Plan:
     """
     crops = {found[1]: name for name, found in after(r"imgs/([^/]+)\.mat", files)}
     if crops:
-        return _plan_crops(crops, files, settings)
+        return _find_crops(crops, files, settings)
     tiles = {found[1]: name for name, found in after(r"top_potsdam_(\d+_\d+)_RGB\.tif", files)}
     if tiles:
-        return _plan_tiles(tiles, files)
+        return _find_tiles(tiles, files)
     raise SourceError(
-        f"{' '.join(map(shown, settings.sources))} is not Potsdam: "
-        "it has neither imgs/*.mat nor top_potsdam_*_RGB.tif.",
+        f"{files.given} is not Potsdam: it has neither imgs/*.mat nor top_potsdam_*_RGB.tif.",
         "Give the original STEGO's potsdam.zip, or 2_Ortho_RGB.zip and 5_Labels_all.zip of the ISPRS.",
     )
 
 
-def _plan_crops(crops: dict[str, str], files: Files, settings: PrepareSettings) -> Plan:
+def _find_crops(crops: dict[str, str], files: Files, settings: PrepareSettings) -> Inventory:
     labels = {found[1]: name for name, found in after(r"gt/([^/]+)\.mat", files)}
     lists = {found[0].rpartition("/")[2]: name for name, found in after(r"\w+\.txt", files)}
-    examples = []
+    items = []
     for split, list_name in _LISTS.items():
         if split == UNLABELLED and not settings.unlabelled:
             continue
         if list_name not in lists:
-            raise SourceError(f"There is no {list_name} beside the crops.", "Give its folder with --lists.")
+            raise SourceError(f"There is no {list_name} beside the crops.", f"Give its folder as {setting('lists')}.")
         for stem in files.lines(lists[list_name]):
             if stem not in crops:
-                raise SourceError(f"{list_name} names {shown(stem)}, and there is no imgs/{shown(stem)}.mat.")
+                raise SourceError(f"{list_name} has {shown(stem)}, and there is no imgs/{shown(stem)}.mat.")
             label = (labels[stem],) if stem in labels and split != UNLABELLED else ()
-            examples.append(Example(split, stem, crops[stem], label))
-    return Plan(examples, TABLES["potsdam3"], _label_of_mat, read_photo=_photo_of_mat)
+            items.append(Item(split, stem, crops[stem], label))
+    return Inventory(items, TABLES["potsdam3"], _label_of_mat, read_photo=_photo_of_mat)
 
 
-def _plan_tiles(tiles: dict[str, str], files: Files) -> Plan:
+def _find_tiles(tiles: dict[str, str], files: Files) -> Inventory:
     labels = {found[1]: name for name, found in after(r"top_potsdam_(\d+_\d+)_label\.tif", files)}
-    examples = [
-        Example("val" if tile in _TEST_TILES else "train", tile, name, (labels[tile],) if tile in labels else ())
+    items = [
+        Item("val" if tile in _TEST_TILES else "train", tile, name, (labels[tile],) if tile in labels else ())
         for tile, name in sorted(tiles.items())
     ]
-    without = sum(not example.labels for example in examples)
-    notes = [f"{without} of {len(examples)} tiles have no label."] if without else []
-    return Plan(examples, TABLES["potsdam3"], _label_of_colours, read_photo=rgb_of, cut=_squares, notes=notes)
+    without = sum(not item.labels for item in items)
+    notes = [f"{without} of {len(items)} tiles have no label."] if without else []
+    return Inventory(items, TABLES["potsdam3"], _label_of_colours, read_photo=rgb_of, cut=_squares, notes=notes)
 
 
 def _array(content: bytes, key: str) -> NDArray[Any]:
@@ -88,7 +89,7 @@ def _array(content: bytes, key: str) -> NDArray[Any]:
         array = np.asarray(loadmat(io.BytesIO(content))[key])
     except KeyError as error:
         raise PhotoError(f"there is no {key!r} in it") from error
-    except Exception as error:  # the reader raises whatever a damaged file leads it into
+    except Exception as error:  # at a damaged file the reader raises anything
         raise PhotoError(f"not a .mat file that can be read: {error}") from error
     return array
 
@@ -100,23 +101,23 @@ def _photo_of_mat(content: bytes) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
 
 
-def _label_of_mat(names: tuple[str, ...], contents: list[bytes]) -> Labels:
+def _label_of_mat(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
     ids = _array(contents[0], "gt")
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise PhotoError(f"its gt is {ids.dtype} {ids.shape}, not numbers of height x width")
     return _MAPPING[np.where((ids < 0) | (ids > VOID), VOID, ids).astype(np.uint8)]
 
 
-def _label_of_colours(names: tuple[str, ...], contents: list[bytes]) -> Labels:
+def _label_of_colours(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
     table = np.full((2, 2, 2), VOID, dtype=np.uint8)
     for colour, index in _COLOURS.items():
         table[colour] = _MAPPING[index]
-    # Some of the published tiles have colours a few steps off.
+    # In some of the published tiles the colours differ by a few steps.
     bright = (np.asarray(rgb_of(contents[0])) > 127).astype(np.uint8)
     return table[bright[..., 0], bright[..., 1], bright[..., 2]]
 
 
-def _squares(image: Image.Image, labels: Labels | None) -> Iterable[Piece]:
+def _squares(image: Image.Image, labels: ClassMap | None) -> Iterable[Piece]:
     half = image.reduce(2)
     halved = None if labels is None else labels[1::2, 1::2]
     for row in range(max(1, half.height // _SQUARE)):

@@ -1,7 +1,6 @@
-"""What the user gives: folders and archives, seen as one collection of files by relative name.
+"""The folders and archives that the user gives, as one collection of files by relative name.
 
-Hidden files are passed over, and so is `__MACOSX`. Below a folder, links to files are followed and links to folders
-are not.
+Hidden files and `__MACOSX` are skipped. Below a folder, links to files are followed and links to folders are not.
 """
 
 from __future__ import annotations
@@ -11,19 +10,27 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 
 from stego_cli.datasets.archive import PIECE, Archive, is_archive, open_archive
-from stego_cli.errors import OutputError, SourceError
+from stego_cli.errors import OutputError, SourceError, setting
 from stego_cli.images.atomic import write_new
+from stego_cli.settings import PrepareSettings
 from stego_cli.text import shown
 
+LISTS, LABELS = "(lists)", "(labels)"  # folders below which the files of these settings appear
 _TEXT = 64 << 20  # bytes; a list of names is smaller
 
 
-class _Folder:
+def mounts(settings: PrepareSettings, given: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Return all that is read, each with the folder below which its files appear: the sources, lists, labels."""
+    more = [(LISTS, settings.lists), (LABELS, settings.labels)]
+    return [("", source) for source in given] + [(below, path) for below, path in more if path is not None]
+
+
+class _FolderFiles:
     def __init__(self, root: Path, skip: Path | None) -> None:
         self.root = root
         self.sizes = dict(walk(root, skip))
@@ -33,7 +40,7 @@ class _Folder:
 
     def pieces(self, name: str) -> Iterator[bytes]:
         path = f"{self.root}/{name}"
-        size = min(self.sizes[name] + 1, PIECE)  # room that is not needed takes time too
+        size = min(self.sizes[name] + 1, PIECE)  # a larger buffer than needed takes time
         try:
             with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  (see Files.put)
                 while piece := stream.read(size):
@@ -46,23 +53,28 @@ class _Folder:
 
 
 class Files:
-    """Files of several sources; where two have the same name, the first source counts. A context manager.
+    """Files of several sources; where two have the same name, that of the first source counts. A context manager.
 
     Args:
-        sources: folders and archives, each with the folder that its names are put below ("" for none).
-        scratch: folder for what must be unpacked on the way.
-        within: open archives that lie in the folders too, as if they were unpacked in place.
-        skip: a folder not to look into: what is made of the sources may lie among them.
+        sources: folders and archives, each with the folder below which its files appear ("" for none).
+        scratch: folder for the unpacked content of compressed tars.
+        within: also open archives in the folders, as if they were unpacked there.
+        skip: a folder not to look into, since the output may be inside a source.
+
+    Attributes:
+        given: the names of the sources, for messages.
+        looked_through: sizes by name in each source that is a folder.
 
     Raises:
         SourceError: a source is missing or cannot be used.
     """
 
     def __init__(
-        self, sources: Iterable[tuple[str, Path]], scratch: Path, within: bool, skip: Path | None = None
+        self, sources: Sequence[tuple[str, Path]], scratch: Path, within: bool, skip: Path | None = None
     ) -> None:
         self._skip = skip
-        self.looked_through: dict[Path, dict[str, int]] = {}  # sizes by name in each source that is a folder
+        self.given = " ".join(shown(source) for below, source in sources if not below)
+        self.looked_through: dict[Path, dict[str, int]] = {}
         self._stores: list[Archive] = []
         self._where: dict[str, tuple[int, str]] = {}
         try:
@@ -78,7 +90,7 @@ class Files:
         if not source.is_dir():
             self._index(open_archive(source, scratch), below)
             return
-        folder = _Folder(source, self._skip)
+        folder = _FolderFiles(source, self._skip)
         self.looked_through[source] = folder.sizes
         self._index(folder, below)
         for name in sorted(filter(is_archive, folder.sizes)) if within else ():
@@ -115,10 +127,10 @@ class Files:
         return self._stores[store].read(own)
 
     def lines(self, name: str) -> list[str]:
-        """Return the lines of a text file that hold something.
+        """Return the lines of a text file that are not empty, without space around them.
 
         Raises:
-            SourceError: it is no text, or damaged.
+            SourceError: it is not text, or damaged.
         """
         store, own = self._where[name]
         if self._stores[store].sizes[own] > _TEXT:
@@ -130,9 +142,9 @@ class Files:
         return [line.strip() for line in text.splitlines() if line.strip()]
 
     def put(self, name: str, target: str, link: bool) -> tuple[int, bytes]:
-        """Bring a file to `target`, byte for byte, and return its size and its first 8 bytes; `link`: as a hard link.
+        """Copy a file to `target`, or make a hard link to it, and return its size and its first 8 bytes.
 
-        `target` is text, and so are paths inside, since this is done for every file: a Path costs more than the system
+        `target` and the paths inside are text, since this is done for each file: a Path costs more than the system
         calls.
 
         Raises:
@@ -141,19 +153,19 @@ class Files:
         """
         store, own = self._where[name]
         found = self._stores[store]
-        if link and isinstance(found, _Folder):
+        if link and isinstance(found, _FolderFiles):
             return _link(f"{found.root}/{own}", target)
         pieces = found.pieces(own)
         start = next(pieces, b"")
         return write_new(target, itertools.chain((start,), pieces)), start[:8]
 
     def root_of(self, tail: str, prefer: str = "") -> str | None:
-        """Return what stands before `tail` in the one name that ends with it ("" or "a/b/"); None if none does.
+        """Return the part before `tail` of the name that ends with it ("" or "a/b/"); None if there is no such name.
 
-        Where several do, the one with `prefer` in it counts.
+        If there are several, the one with `prefer` in it is taken.
 
         Raises:
-            SourceError: there are still several.
+            SourceError: there are several, and `prefer` does not decide.
         """
         roots = [name.removesuffix(tail) for name in self._where if name == tail or name.endswith("/" + tail)]
         if len(roots) > 1:
@@ -164,7 +176,7 @@ class Files:
 
 
 def _link(path: str, target: str) -> tuple[int, bytes]:
-    """Make a hard link to the file that `path` is or leads to, and return its size and its first 8 bytes."""
+    """Make a hard link to the file at `path`, or that `path` links to, and return its size and first 8 bytes."""
     try:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(target)  # noqa: PTH108
@@ -176,7 +188,7 @@ def _link(path: str, target: str) -> tuple[int, bytes]:
             raise SourceError(f"{shown(path)} cannot be read: {error.strerror or error}.") from error
         raise OutputError(
             f"{shown(target)} cannot be written: {error.strerror or error}.",
-            "Leave out --link: hard links need one file system.",
+            f"Leave out {setting('link')}: hard links need one file system.",
         ) from error
 
 
@@ -209,12 +221,12 @@ def walk(root: Path, skip: Path | None) -> Iterator[tuple[str, int]]:
 
 
 def identity(source: Path, skip: Path, sizes: dict[str, int] | None = None) -> dict[str, object]:
-    """Return what tells whether a source is the one it was: sizes and names, not times, which copying changes.
+    """Return what identifies a source: names and sizes of files, not their times, which copying changes.
 
     Args:
         source: a folder or an archive.
         skip: a folder not to look into.
-        sizes: of the files in the folder, if it has been looked through already.
+        sizes: of the files in the folder, if they were listed already.
     """
     if not source.is_dir():
         return {"name": source.name, "bytes": source.stat().st_size if source.exists() else -1}
@@ -224,7 +236,7 @@ def identity(source: Path, skip: Path, sizes: dict[str, int] | None = None) -> d
 
 
 def after(pattern: str, files: Iterable[str]) -> Iterator[tuple[str, re.Match[str]]]:
-    """Yield each name whose end matches `pattern`, which begins at the start of a folder's or file's name."""
+    """Yield each name whose last folders and file name match `pattern`."""
     compiled = re.compile(f"(?:.*/)?{pattern}")
     for name in files:
         if found := compiled.fullmatch(name):

@@ -1,21 +1,23 @@
 """PASCAL VOC 2012: VOCdevkit/VOC2012 with JPEGImages, SegmentationClass and ImageSets/Segmentation.
 
-Labels are palette PNGs of 21 classes whose outlines are void (255); they are taken as they are.
+Labels are palette PNGs of 21 classes whose outlines are void (255); they are copied.
 """
 
 from __future__ import annotations
 
 from stego_cli.classes import TABLES
-from stego_cli.datasets.example import UNLABELLED, Example, Labels, Plan, PrepareSettings, ids_in
+from stego_cli.datasets.from_bytes import class_map
+from stego_cli.datasets.inventory import UNLABELLED, ClassMap, Inventory, Item
 from stego_cli.datasets.source import Files
 from stego_cli.errors import SourceError
 from stego_cli.progress import Progress
+from stego_cli.settings import PrepareSettings
 from stego_cli.text import shown
 
 _LISTS = "ImageSets/Segmentation"
 
 
-def plan(files: Files, settings: PrepareSettings, progress: Progress) -> Plan:
+def find(files: Files, settings: PrepareSettings, progress: Progress) -> Inventory:
     """Find the photographs of the lists train.txt and val.txt, and with `unlabelled` all others too.
 
     Raises:
@@ -24,31 +26,31 @@ def plan(files: Files, settings: PrepareSettings, progress: Progress) -> Plan:
     root = files.root_of(f"{_LISTS}/train.txt", prefer="VOC2012")
     if root is None:
         raise SourceError(
-            f"{' '.join(map(shown, settings.sources))} is not VOC 2012: it has no {_LISTS}/train.txt.",
+            f"{files.given} is not VOC 2012: it has no {_LISTS}/train.txt.",
             "Give VOCtrainval_11-May-2012.tar, or the folder that it unpacks to.",
         )
     labelled = any(name.startswith(f"{root}SegmentationClass/") for name in files)
-    examples, missing, used = [], [], set()
+    items, missing, used = [], [], set()
     for split in ("train", "val"):
         if f"{root}{_LISTS}/{split}.txt" not in files:
             continue
         for name in files.lines(f"{root}{_LISTS}/{split}.txt"):
             photo, label = f"{root}JPEGImages/{name}.jpg", f"{root}SegmentationClass/{name}.png"
             missing += [file for file in (photo, label) if file not in files and (file == photo or labelled)]
-            examples.append(Example(split, name, photo, (label,) if labelled else ()))
+            items.append(Item(split, name, photo, (label,) if labelled else ()))
             used.add(photo)
     if missing:
         raise SourceError(
-            f"{len(missing)} files that the lists name are missing, {shown(missing[0])} the first of them.",
+            f"{len(missing)} files in the lists are missing; the first is {shown(missing[0])}.",
             "Download the archive again.",
         )
     if settings.unlabelled:
         photos = (name for name in files if name.startswith(f"{root}JPEGImages/") and name.endswith(".jpg"))
         others = sorted(name for name in photos if name not in used)
-        examples += [Example(UNLABELLED, name.rpartition("/")[2].removesuffix(".jpg"), name) for name in others]
-    notes = [] if labelled else ["There are no labels (SegmentationClass) in it."]
-    return Plan(examples, TABLES["voc2012"], _label, as_is=True, notes=notes)
+        items += [Item(UNLABELLED, name.rpartition("/")[2].removesuffix(".jpg"), name) for name in others]
+    notes = [] if labelled else ["The source has no labels (SegmentationClass)."]
+    return Inventory(items, TABLES["voc2012"], _label, as_is=True, notes=notes)
 
 
-def _label(names: tuple[str, ...], contents: list[bytes]) -> Labels:
-    return ids_in(contents[0])
+def _label(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
+    return class_map(contents[0])

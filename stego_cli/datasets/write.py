@@ -1,4 +1,4 @@
-"""One example on disk: its photograph, or pieces of it, and its labels as palette PNGs of classes."""
+"""Writes one item of a data set: its photograph, or pieces of it, and its labels as palette PNGs of classes."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ from PIL import Image
 
 from stego_cli.classes import VOID
 from stego_cli.datasets.crops import at_random, five
-from stego_cli.datasets.example import Example, Labels, Piece, Plan, PrepareSettings, open_picture, rank, rgb_of
+from stego_cli.datasets.from_bytes import open_picture, rgb_of
+from stego_cli.datasets.inventory import ClassMap, Inventory, Item, Piece
 from stego_cli.datasets.source import Files
+from stego_cli.datasets.subset import rank
 from stego_cli.errors import OutputError, PhotoError, SourceError
 from stego_cli.images.atomic import write_new
 from stego_cli.images.decode import photo_size
 from stego_cli.images.ids import resize_ids
 from stego_cli.images.masks import encode_mask
 from stego_cli.palette import Colour, palette
+from stego_cli.settings import PrepareSettings
 from stego_cli.text import shown
 
-_QUALITY = 95  # of photographs that had to be encoded again, without loss of colour resolution
+_QUALITY = 95  # of photographs that are encoded again, without loss of colour resolution
 _STARTS = {".jpg": b"\xff\xd8", ".jpeg": b"\xff\xd8", ".png": b"\x89PNG\r\n\x1a\n"}
 _VOID_COLOUR: Colour = (255, 255, 255)
 
 
 @dataclass
 class Written:
-    """What became of an example.
+    """What was written for an item.
 
     Attributes:
-        key: split and name.
+        key: of the item.
         files: size in bytes of each file, by its path in the data set; photographs first.
-        photos, labels: how many photographs, and how many of them have labels.
+        photos: paths of the photographs; `labels`: how many of them have labels.
         pixels: labelled pixels by class, 255 void; `images`: labels that have any of a class.
         error: why it was left out.
     """
@@ -50,69 +53,64 @@ class Written:
     error: str = ""
 
 
-def key_of(example: Example) -> str:
-    """Return what names an example in the journal."""
-    return f"{example.split}/{example.name}"
-
-
-def mask_colours(plan: Plan) -> list[Colour]:
-    """Return 256 colours for the masks' palette: the classes' own, and white for void."""
-    own = plan.table.colours if plan.table else plan.colours
+def mask_colours(inventory: Inventory) -> list[Colour]:
+    """Return the 256 colours of the masks' palette: those of the classes, and white for void."""
+    own = inventory.table.colours if inventory.table else inventory.colours
     return [*own[:VOID], *palette(VOID)[len(own) :], _VOID_COLOUR]
 
 
 class Writer:
-    """Writes examples into a folder; safe to use from several threads.
+    """Writes items into a folder; safe to use from several threads.
 
     Args:
         files: the source.
-        plan: what is in it.
-        settings: of the command.
+        inventory: what is in it.
+        settings: of the task.
         root: the folder.
     """
 
-    def __init__(self, files: Files, plan: Plan, settings: PrepareSettings, root: Path) -> None:
-        self._files, self._plan, self._settings, self._root = files, plan, settings, root
-        self._colours = mask_colours(plan)
-        self._own_colours = bytes(itertools.chain(*plan.table.colours)) if plan.table else b""
+    def __init__(self, files: Files, inventory: Inventory, settings: PrepareSettings, root: Path) -> None:
+        self._files, self._inventory, self._settings, self._root = files, inventory, settings, root
+        self._colours = mask_colours(inventory)
+        self._own_colours = bytes(itertools.chain(*inventory.table.colours)) if inventory.table else b""
         self._made: set[str] = set()
 
-    def write(self, example: Example) -> Written:
-        """Write one example.
+    def write(self, item: Item) -> Written:
+        """Write one item.
 
         Raises:
-            SourceError: a file is broken, and the plan is strict.
+            SourceError: a file is broken, and the inventory is strict.
             OutputError: the disk is full.
         """
-        written = Written(key_of(example))
+        written = Written(item.key)
         try:
-            changed = self._plan.read_photo or self._plan.cut or self._settings.crops or self._settings.resize
+            changed = self._inventory.read_photo or self._inventory.cut or self._settings.crops or self._settings.resize
             if changed:
-                self._write_pieces(example, written)
+                self._write_pieces(item, written)
             else:
-                self._write_as_is(example, written)
+                self._write_as_is(item, written)
         except (PhotoError, SourceError) as error:
-            if self._plan.strict and isinstance(error, SourceError):
+            if self._inventory.strict and isinstance(error, SourceError):
                 raise
-            if self._plan.strict:
-                raise SourceError(f"{shown(example.photo)} or its label is broken: {error.message}.") from error
+            if self._inventory.strict:
+                raise SourceError(f"{shown(item.photo)} or its label is broken: {error.message}.") from error
             for path in written.files:
                 (self._root / path).unlink(missing_ok=True)
             return Written(written.key, error=error.message)
         except MemoryError as error:
-            raise SourceError(f"There is not enough memory for {shown(example.photo)}.") from error
+            raise SourceError(f"There is not enough memory for {shown(item.photo)}.") from error
         return written
 
-    def _labels(self, example: Example) -> Labels | None:
-        if not example.labels:
+    def _labels(self, item: Item) -> ClassMap | None:
+        if not item.labels:
             return None
-        return self._plan.read_label(example.labels, [self._files.read(name) for name in example.labels])
+        return self._inventory.read_label(item.labels, [self._files.read(name) for name in item.labels])
 
-    def _mask(self, example: Example) -> tuple[bytes, Image.Image] | None:
-        """Return a label file and its picture if it is already what would be written: the classes and their colours."""
-        if self._plan.table is None or not self._plan.as_is or not example.labels:
+    def _mask(self, item: Item) -> tuple[bytes, Image.Image] | None:
+        """Return a label file and its picture if it can be copied: its palette has the colours of the classes."""
+        if self._inventory.table is None or not self._inventory.as_is or not item.labels:
             return None
-        content = self._files.read(example.labels[0])
+        content = self._files.read(item.labels[0])
         image = open_picture(content)
         if image.format != "PNG" or image.mode != "P" or image.palette is None:
             return None
@@ -125,66 +123,66 @@ class Writer:
             raise PhotoError(f"broken: {error}") from error
         return content, image
 
-    def _write_as_is(self, example: Example, written: Written) -> None:
-        suffix = os.path.splitext(example.photo)[1]  # noqa: PTH122  (done for every file; see Files.put)
-        name = f"imgs/{example.split}/{example.name}{suffix}"
+    def _write_as_is(self, item: Item, written: Written) -> None:
+        suffix = os.path.splitext(item.photo)[1]  # noqa: PTH122  (done for every file; see Files.put)
+        name = f"imgs/{item.split}/{item.name}{suffix}"
         target = self._target(name)
-        mask = self._mask(example)
-        read = None if mask else self._labels(example)
+        mask = self._mask(item)
+        read = None if mask else self._labels(item)
         written.photos.append(name)
         written.files[name] = 0
-        written.files[name], start = self._files.put(example.photo, target, self._settings.link)
+        written.files[name], start = self._files.put(item.photo, target, self._settings.link)
         if not start:
             raise PhotoError("the file is empty")
         known = _STARTS.get(suffix.lower())
-        # A file's first bytes are a cheap way to see that it is a picture, and of the kind that its name says. One of
-        # another kind can still be decoded; a label needs the size anyhow.
+        # A picture is opened only if its first bytes are not those of the format that its name says, or if there is a
+        # label to compare its size with.
         if mask or read is not None or (known is not None and not start.startswith(known)):
             size = photo_size(Path(target))
         if mask:
             content, image = mask
             _require_equal(size, image.size)
-            self._put_label(example, "", content, image.histogram(), written)
+            self._put_label(item, "", content, image.histogram(), written)
         elif read is not None:
             _require_equal(size, read.shape[::-1])
-            self._write_label(example, "", read, written)
+            self._write_label(item, "", read, written)
 
-    def _write_pieces(self, example: Example, written: Written) -> None:
-        content = self._files.read(example.photo)
-        image = (self._plan.read_photo or rgb_of)(content)
-        labels = self._labels(example)
+    def _write_pieces(self, item: Item, written: Written) -> None:
+        content = self._files.read(item.photo)
+        image = (self._inventory.read_photo or rgb_of)(content)
+        labels = self._labels(item)
         if labels is not None:
             _require_equal(image.size, labels.shape[::-1])
-        lossless = self._plan.read_photo is not None or Path(example.photo).suffix.lower() not in (".jpg", ".jpeg")
-        for suffix, piece, part in self._pieces(example, image, labels):
+        lossless = self._inventory.read_photo is not None or Path(item.photo).suffix.lower() not in (".jpg", ".jpeg")
+        for suffix, piece, part in self._pieces(item, image, labels):
             stream = io.BytesIO()
             if lossless:
                 piece.save(stream, "PNG", compress_level=4)
             else:
                 piece.save(stream, "JPEG", quality=_QUALITY, subsampling=0)
-            name = f"imgs/{example.split}/{example.name}{suffix}{'.png' if lossless else '.jpg'}"
+            name = f"imgs/{item.split}/{item.name}{suffix}{'.png' if lossless else '.jpg'}"
             self._put(name, stream.getvalue(), written)
             if part is not None:
-                self._write_label(example, suffix, part, written)
+                self._write_label(item, suffix, part, written)
 
-    def _pieces(self, example: Example, image: Image.Image, labels: Labels | None) -> Iterator[Piece]:
+    def _pieces(self, item: Item, image: Image.Image, labels: ClassMap | None) -> Iterator[Piece]:
         whole: Piece = ("", image, labels)
-        for suffix, piece, part in self._plan.cut(image, labels) if self._plan.cut else (whole,):
-            boxes = self._crops(example, suffix, piece.size)
+        for suffix, piece, part in self._inventory.cut(image, labels) if self._inventory.cut else (whole,):
+            boxes = self._crops(item, suffix, piece.size)
             for index, box in enumerate(boxes):
                 number = f"_{index}" if len(boxes) > 1 else ""
                 cut = None if part is None else part[box[1] : box[3], box[0] : box[2]]
                 yield f"{suffix}{number}", *self._resized(piece.crop(box), cut)
 
-    def _crops(self, example: Example, suffix: str, size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    def _crops(self, item: Item, suffix: str, size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
         settings = self._settings
-        if settings.crops is None or example.split == "val":  # what is measured on stays whole
+        if settings.crops is None or item.split == "val":  # photographs to measure on stay whole
             return [(0, 0, *size)]
         if settings.crops == "five":
             return five(*size, settings.ratio)
-        return at_random(*size, settings.ratio, rank(settings.seed, example.name + suffix))
+        return at_random(*size, settings.ratio, rank(settings.seed, item.name + suffix))
 
-    def _resized(self, image: Image.Image, labels: Labels | None) -> tuple[Image.Image, Labels | None]:
+    def _resized(self, image: Image.Image, labels: ClassMap | None) -> tuple[Image.Image, ClassMap | None]:
         short = min(image.size)
         if self._settings.resize is None or short <= self._settings.resize:
             return image, labels
@@ -193,13 +191,13 @@ class Writer:
         small = image.resize((width, height), Image.Resampling.BILINEAR)
         return small, None if labels is None else resize_ids(labels, height, width)
 
-    def _write_label(self, example: Example, suffix: str, labels: Labels, written: Written) -> None:
+    def _write_label(self, item: Item, suffix: str, labels: ClassMap, written: Written) -> None:
         labels = np.ascontiguousarray(labels)
         content = encode_mask(labels, self._colours)
-        self._put_label(example, suffix, content, Image.fromarray(labels).histogram(), written)
+        self._put_label(item, suffix, content, Image.fromarray(labels).histogram(), written)
 
-    def _put_label(self, example: Example, suffix: str, content: bytes, counts: list[int], written: Written) -> None:
-        classes = len(self._plan.table.names) if self._plan.table else VOID
+    def _put_label(self, item: Item, suffix: str, content: bytes, counts: list[int], written: Written) -> None:
+        classes = len(self._inventory.table.names) if self._inventory.table else VOID
         for index, count in enumerate(counts):
             if not count:
                 continue
@@ -208,7 +206,7 @@ class Writer:
             written.pixels[index] = written.pixels.get(index, 0) + count
             written.images[index] = written.images.get(index, 0) + 1
         written.labels += 1
-        self._put(f"labels/{example.split}/{example.name}{suffix}.png", content, written, photo=False)
+        self._put(f"labels/{item.split}/{item.name}{suffix}.png", content, written, photo=False)
 
     def _put(self, name: str, content: bytes, written: Written, photo: bool = True) -> None:
         written.files[name] = write_new(self._target(name), (content,))
@@ -216,7 +214,7 @@ class Writer:
             written.photos.append(name)
 
     def _target(self, name: str) -> str:
-        """Return where a file goes; its folder is made."""
+        """Return the path of a file, and make its folder."""
         below = name.rpartition("/")[0]
         if below not in self._made:
             folder = self._root / below

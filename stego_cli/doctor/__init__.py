@@ -1,1 +1,1 @@
-"""What is installed, what this machine offers, and whether it works (`stego doctor`)."""
+"""What is installed, what it may use, and whether it works: `stego doctor`."""

@@ -1,6 +1,6 @@
-"""What this installation is made of and what it may use, without running anything: versions, devices, cache, engines.
+"""What is installed and what it may use, without running anything: versions, devices, memory, disk, CRF engines.
 
-Versions come from the packages' metadata: torch is never loaded for them, and a broken package still has one.
+Versions come from the packages' metadata, so that torch need not be loaded and a broken package still has one.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from stego_cli.crf import ENGINES, choose_engine
-from stego_cli.doctor.findings import Finding, Status, found, size
-from stego_cli.errors import UsageError
+from stego_cli.crf import ENGINES, Engine
+from stego_cli.doctor.findings import Finding, Status, guarded, size
 from stego_cli.inference.devices.driver import Driver, find_driver
 from stego_cli.machine import cores, memory
 from stego_cli.model.backbones import BACKBONES
@@ -26,7 +25,7 @@ from stego_cli.settings import DEFAULT_BACKBONE
 from stego_cli.text import shown
 from stego_cli.version import __version__
 
-# What each package is needed for; nothing works without the first two.
+# What needs each package; nothing works without the first two.
 _PACKAGES = {
     "numpy": "everything",
     "pillow": "everything",
@@ -45,26 +44,26 @@ _LITTLE_SPACE = 1e9  # bytes; the weights and an exported model take 0.2 GB
 
 
 def examine() -> Iterator[Finding]:
-    """Yield what there is, one finding after the other; an error in looking is a finding too."""
+    """Yield one finding after the other; an error becomes a finding too."""
     yield Finding("versions", "stego", __version__, figures={"version": __version__})
     python = platform.python_version()
     yield Finding("versions", "python", f"{python}, {shown(sys.executable)}", figures={"version": python})
     for name, use in _PACKAGES.items():
         yield _package(name, use)
-    yield found("versions", "onnxruntime", _onnxruntime, remedy="Install onnxruntime-gpu, or onnxruntime, anew.")
+    yield guarded("versions", "onnxruntime", _onnxruntime, remedy="Reinstall onnxruntime-gpu, or onnxruntime.")
     for name, (use, remedy) in _OPTIONAL.items():
         version = _version(name)
         text = version or f"not installed; only {use} needs it ({remedy})"
         yield Finding("optional packages", name, text, figures={"version": version})
-    yield found("machine", "GPUs", _gpus, "warning")
+    yield guarded("machine", "GPUs", _gpus, "warning")
     yield Finding(
         "machine", "cores", f"{cores()} of {os.cpu_count()} given to this process", figures={"cores": cores()}
     )
     yield _memory()
-    yield found("disk", "cache", _cache, "warning", "Set STEGO_CACHE to a folder that can be written.")
-    yield found("disk", "weights", _weights, "warning", "Reinstall the package.")
+    yield guarded("disk", "cache", _cache, "warning", "Set STEGO_CACHE to a folder that can be written.")
+    yield guarded("disk", "weights", _weights, "warning", "Reinstall the package.")
     for name, folder in (("space in the cache", cache_folder()), ("space in this folder", Path())):
-        yield found("disk", name, partial(_space, name, folder), "warning")
+        yield guarded("disk", name, partial(_space, name, folder), "warning")
     yield from _engines()
 
 
@@ -137,17 +136,17 @@ def _memory() -> Finding:
 
 
 def _cache() -> Finding:
-    """Find out, without making the folder, whether the cache can be written, and what it takes."""
+    """Examine, without making the folder, whether the cache can be written, and how large it is."""
     folder = cache_folder()
-    there = _existing(folder)
+    existing = _existing(folder)
     try:
-        tempfile.TemporaryFile(dir=there).close()
+        tempfile.TemporaryFile(dir=existing).close()
     except OSError as error:
         text = f"{shown(folder)} cannot be written: {error.strerror or error}"
         remedy = "Set STEGO_CACHE to a folder that can be written and has 300 MB free."
         return Finding("disk", "cache", text, "warning", remedy, {"folder": shown(folder), "writable": False})
     taken = sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
-    text = f"{shown(folder)}, {size(taken)}" if folder.is_dir() else f"{shown(folder)}, not made yet"
+    text = f"{shown(folder)}, {size(taken)}" if folder.is_dir() else f"{shown(folder)}, which does not exist yet"
     return Finding("disk", "cache", text, figures={"folder": shown(folder), "writable": True, "bytes": taken})
 
 
@@ -160,11 +159,11 @@ def _existing(folder: Path) -> Path:
 
 
 def _weights() -> Finding:
-    here = [name for name, row in BACKBONES.items() if local_weights(row)]
-    text = ", ".join(here) or "none"
-    if DEFAULT_BACKBONE not in here:
+    cached = [name for name, row in BACKBONES.items() if local_weights(row)]
+    text = ", ".join(cached) or "none"
+    if DEFAULT_BACKBONE not in cached:
         text += f"; the first training fetches {DEFAULT_BACKBONE} (`stego models pull {DEFAULT_BACKBONE}` does it now)"
-    return Finding("disk", "weights", text, figures={"backbones": here})
+    return Finding("disk", "weights", text, figures={"backbones": cached})
 
 
 def _space(name: str, folder: Path) -> Finding:
@@ -176,30 +175,29 @@ def _space(name: str, folder: Path) -> Finding:
 
 
 def _engines() -> Iterator[Finding]:
-    """Yield every CRF engine: "auto" takes cpu, else torch; the others are for those who ask for them."""
+    """Yield every CRF engine. "auto" takes cpu, else torch; the others have to be asked for."""
     usable: list[str] = []
     for name, engine in ENGINES.items():
-        try:
-            choose_engine(name)
-        except UsageError as error:
-            text = "cannot be used: " + error.message.removeprefix(f"--crf-engine {name}: ").removesuffix(".")
-            finding = partial(Finding, "CRF engines", name, figures={"usable": False, "reason": text})
-            if name == "cpu":
-                yield finding(f"{text}; slower engines serve", "warning", engine.remedy)
-            elif name == "torch" and not usable:
-                yield finding(f"{text}; no engine is left", "problem", f"{engine.remedy} Or give --no-crf.")
-            else:
-                yield finding(text)
-        else:
+        reason = engine.missing()
+        if reason is None:
             usable.append(name)
-            yield _usable(name)
+            yield _usable(engine)
+            continue
+        text = f"cannot be used: {reason}"
+        finding = partial(Finding, "CRF engines", name, figures={"usable": False, "reason": text})
+        if name == "cpu":
+            yield finding(f"{text}; a slower engine is used", "warning", engine.remedy)
+        elif name == "torch" and not usable:
+            yield finding(f"{text}; no engine is left", "problem", f"{engine.remedy} Or give --no-crf.")
+        else:
+            yield finding(text)
 
 
-def _usable(name: str) -> Finding:
-    if name != "cpu":
-        return Finding("CRF engines", name, "can be used", figures={"usable": True})
+def _usable(engine: Engine) -> Finding:
+    if engine.name != "cpu":
+        return Finding("CRF engines", engine.name, "can be used", figures={"usable": True})
     from stego_cli.crf import _native
 
     sets = _native.instruction_sets()
     text = f"can be used, native, with {', '.join(sets)}"
-    return Finding("CRF engines", name, text, figures={"usable": True, "instruction_sets": list(sets)})
+    return Finding("CRF engines", engine.name, text, figures={"usable": True, "instruction_sets": list(sets)})

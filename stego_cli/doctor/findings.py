@@ -1,4 +1,4 @@
-"""What a look at an installation has found: a line each, with what to do about it where something is amiss."""
+"""A finding: one line of the report about an installation, with a remedy where something is wrong."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from stego_cli.errors import StegoError
+
 Status = Literal["ok", "warning", "problem"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of a report.
+    """One line of the report.
 
     Attributes:
-        group: of which part of the installation.
-        name: of what was looked at.
-        text: what was found.
+        group: the part of the installation.
+        name: what was examined.
+        text: the result.
         status: "ok"; "warning": something is slower or missing, the rest works; "problem": nothing works without it.
         remedy: what to do; None: nothing.
-        figures: the same in numbers, for machines: plain JSON values.
+        figures: the result for machines: plain JSON values.
     """
 
     group: str
@@ -30,17 +32,30 @@ class Finding:
     figures: dict[str, object] = field(default_factory=dict)
 
 
-def found(group: str, name: str, look: Callable[[], Finding], status: Status = "problem", remedy: str = "") -> Finding:
-    """Return what `look` finds; an error in it, whatever its kind, is a finding too, with this status and remedy."""
+def guarded(
+    group: str, name: str, examine: Callable[[], Finding], status: Status = "problem", remedy: str = ""
+) -> Finding:
+    """Return the finding of `examine`; an error, whatever its kind, becomes a finding of this status and remedy."""
     try:
-        return look()
-    except Exception as error:  # a look at a broken installation must survive whatever is broken
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return Finding(group, name, f"failed: {said}", status, getattr(error, "remedy", None) or remedy or None)
+        return examine()
+    except StegoError as error:
+        reason, own_remedy = error.told(_flag)
+        return Finding(group, name, f"failed: {reason}", status, own_remedy or remedy or None)
+    except Exception as error:  # examining a broken installation can fail in any way
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return Finding(group, name, f"failed: {reason}", status, remedy or None)
+
+
+def _flag(setting: str, value: object) -> str:
+    """Return a setting as the flag that most commands have for it."""
+    flag = setting.replace("_", "-")
+    if value is False:
+        return f"--no-{flag}"
+    return f"--{flag}" if value is None or value is True else f"--{flag} {value}"
 
 
 def size(count: float) -> str:
-    """Return a number of bytes as people say it."""
+    """Return a number of bytes in a readable unit."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.class_edits import ClassEdits
-from stego_cli.classes_file import hexadecimal
+from stego_cli.classes_toml import hexadecimal
 from stego_cli.errors import NoInputError, UsageError, setting
 from stego_cli.gallery.crops import Crop, CropsOfPhoto, by_photograph, choose_crops, cut_crops
 from stego_cli.gallery.likeness import (

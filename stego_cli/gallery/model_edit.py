@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from stego_cli.class_edits import VOID_COLOUR, VOID_NAME, ClassEdits
 from stego_cli.classes import VOID
-from stego_cli.classes_file import write_classes_file
+from stego_cli.classes_toml import write_classes_file
 from stego_cli.errors import ModelError
 from stego_cli.inference.contract import (
     CLUSTER_OUTPUT,

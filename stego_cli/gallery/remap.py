@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stego_cli.class_edits import MOST_CLASSES, ClassEdits, transition
-from stego_cli.classes_file import parse_classes_file, write_classes_file
+from stego_cli.class_edits import VALUES, ClassEdits, transition
+from stego_cli.classes_toml import parse_classes_file, write_classes_file
 from stego_cli.errors import ModelError, PhotoError, Stopped
 from stego_cli.gallery.mask_tree import done_entries, open_masks, photos_of_run, read_labels, require_masks
 from stego_cli.images.atomic import write_bytes
@@ -109,7 +109,7 @@ def _finish(output: OutputFolder, progress: Progress, stop: Stop) -> Changed | N
     try:
         change = _Change(**json.loads(pending.read_text(encoding="utf-8")))
         parse_classes_file(change.classes, str(pending))
-        if len(change.table) != MOST_CLASSES:
+        if len(change.table) != VALUES:
             raise ValueError("no table in it")
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{pending} is damaged.", "Make the masks again with `stego segment --overwrite`.") from error

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from stego_cli.class_edits import ClassEdits
-from stego_cli.classes_file import FILE_NAME, read_classes
+from stego_cli.classes_toml import FILE_NAME, read_classes
 from stego_cli.errors import ModelError, UsageError
 from stego_cli.text import shown
 

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from stego_cli.class_edits import ClassEdit, ClassEdits
-from stego_cli.classes_file import parse_classes_file, parse_colour, write_classes_file
+from stego_cli.classes_toml import parse_classes_file, parse_colour, write_classes_file
 from stego_cli.errors import OutputError, StegoError, UsageError, setting
 from stego_cli.gallery.build import PAGE, edits_as_json, write_classes_data
 from stego_cli.images.atomic import write_bytes

@@ -1,7 +1,7 @@
 """Masks and labels from PNG files, as class numbers.
 
-What counts are the numbers in the file: grey values of 1, 2, 4, 8 or 16 bits, or palette indices whatever their
-colours. A colour picture holds no class numbers and is refused.
+The class numbers are the values in the file: grey values of 1, 2, 4, 8 or 16 bits, or palette indices, whatever their
+colours. A colour picture has no class numbers and is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stego_cli.images.decode import open_photo
 
 Ids = NDArray[Any]  # uint8 or uint16 (H, W)
 
-# Pillow spreads grey values of 2 and 4 bits over 0 to 255; this takes the spreading back.
+# Pillow scales grey values of 2 and 4 bits to 0 to 255; dividing by this restores them.
 _SPREAD = {"L;2": 85, "L;4": 17}
 _NOT_A_MASK = "not a mask: a {} picture, where class numbers (8- or 16-bit grey, or a palette) are needed"
 _KINDS = {"RGB": "colour", "RGBA": "colour", "LA": "transparent grey"}
@@ -59,5 +59,5 @@ def ids_of(image: Image.Image) -> Ids:
 
 
 def resize_ids(ids: Ids, height: int, width: int) -> Ids:
-    """Return `ids` at another size by taking the nearest pixel, the one that holds the new pixel's centre."""
+    """Return `ids` at another size: each new pixel has the value of the old pixel that contains its centre."""
     return np.asarray(Image.fromarray(ids).resize((width, height), Image.Resampling.NEAREST))

@@ -16,19 +16,25 @@ _BAND = 256  # rows
 def encode_mask(labels: NDArray[np.uint8], colours: list[Colour]) -> bytes:
     """Return a palette PNG of `labels`, uint8 (H, W); the same labels give the same bytes."""
     stream = io.BytesIO()
-    _palette_image(labels, colours).save(stream, "PNG", compress_level=4)
+    mask_image(labels, colours).save(stream, "PNG", compress_level=4)
     return stream.getvalue()
 
 
 def encode_overlay(rgb: Image.Image, labels: NDArray[np.uint8], colours: list[Colour]) -> bytes:
     """Return a JPEG of the photograph with the classes' colours over it, at the size of `labels`."""
-    coloured = _palette_image(labels, colours).convert("RGB")
     stream = io.BytesIO()
-    Image.blend(rgb.resize(coloured.size), coloured, 0.55).save(stream, "JPEG", quality=88)
+    overlay_image(rgb, labels, colours).save(stream, "JPEG", quality=88)
     return stream.getvalue()
 
 
-def _palette_image(labels: NDArray[np.uint8], colours: list[Colour]) -> Image.Image:
+def overlay_image(rgb: Image.Image, labels: NDArray[np.uint8], colours: list[Colour]) -> Image.Image:
+    """Return the photograph with the classes' colours over it, RGB at the size of `labels`."""
+    coloured = mask_image(labels, colours).convert("RGB")
+    return Image.blend(rgb.resize(coloured.size), coloured, 0.55)
+
+
+def mask_image(labels: NDArray[np.uint8], colours: list[Colour]) -> Image.Image:
+    """Return a palette picture of `labels`, uint8 (H, W)."""
     image = Image.fromarray(labels)
     image.putpalette(bytes(channel for colour in colours for channel in colour))  # turns "L" into "P", values kept
     return image

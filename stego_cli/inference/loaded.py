@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.crf import ENGINES
-from stego_cli.errors import PhotoError, UsageError, setting
+from stego_cli.errors import PhotoError
 from stego_cli.images.decode import Rgb
 from stego_cli.inference.devices.providers import parse_devices
 from stego_cli.inference.outputs import OUTPUTS
@@ -81,11 +81,7 @@ def load_model(file: Path, settings: SegmentSettings, progress: Progress) -> Loa
     threads = cores() if alone else max(1, cores() // lanes)  # so that all lanes together use every core
     sessions = [Session.from_file(file, device, threads) for device in parse_devices(settings.device)]
     info, on_gpu = sessions[0].info, sessions[0].gpu is not None
-    if not info.names(settings.probe):
-        raise UsageError(
-            f"{shown(file)} has no linear probe.",
-            f"Train one with {setting('labels')}, or leave out {setting('probe')}.",
-        )
+    sessions[0].require_probe(settings.probe)
     refiner = choose_refiner(settings.crf, settings.crf_engine, on_gpu, progress.note)
     recipe = Recipe(settings.res or info.res, settings.probe, refiner)
     where = ", ".join(session.device for session in sessions)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.class_edits import ClassEdit, ClassEdits, EditError, default_name, transition
-from stego_cli.classes_file import FILE_NAME, parse_classes_file, read_classes, write_classes_file
+from stego_cli.classes_toml import FILE_NAME, parse_classes_file, read_classes, write_classes_file
 from stego_cli.errors import UsageError, setting
 from stego_cli.images.atomic import write_bytes
 from stego_cli.images.discover import STATE
@@ -107,6 +107,16 @@ def classes_of_run(masks: Path, info: ModelInfo, probe: Probe, overwrite: bool) 
             f"The classes of the masks in {masks} are not those of the model: {error.message}",
             f"Give {setting('overwrite', True)} to make all masks again, or another {setting('out')}.",
         ) from error
+    return _written(info, probe, kept, table)
+
+
+def classes_as_made(info: ModelInfo, probe: Probe) -> MaskClasses:
+    """Return how the classes of a model are written where no masks are there that they have to go with."""
+    own = edits_of_model(info, probe)
+    return _written(info, probe, own, transition(own, own))
+
+
+def _written(info: ModelInfo, probe: Probe, kept: ClassEdits, table: NDArray[np.uint8]) -> MaskClasses:
     count = len(info.names(probe))
     numbers = info.mask_values if probe == "cluster" and info.mask_values else range(count)
     values = table[list(numbers)]

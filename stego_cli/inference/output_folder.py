@@ -67,7 +67,7 @@ class OutputFolder:
         others = [file for file in journals(self.root) if file != journal]
         now = made_by.identity()
         if overwrite:
-            # Another shard's journal is neither removed nor believed.
+            # Another shard's journal is left alone, and its entries are not used.
             for file in [journal, *others] if self.scratch == self.state else [journal]:
                 file.unlink(missing_ok=True)
             others = []

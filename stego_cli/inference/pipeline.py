@@ -1,7 +1,7 @@
-"""From photographs to finished masks, the fastest way the machine has, with a bounded number of them in memory.
+"""From photographs to finished masks, in the fastest way for the machine, with a bounded number of them in memory.
 
 - On the CPU each photograph goes through all its stages in one thread, as many side by side as there are cores: no
-  stage waits for another, nothing is handed over, and each core works on one photograph's data.
+  stage waits for another, nothing is handed over, and each core works on the data of one photograph.
 - A CRF engine that holds the GIL (pydensecrf) gets processes for what follows the network.
 - A GPU gets batches of one shape, two of them in flight, between threads that decode and threads that write.
 """
@@ -177,9 +177,9 @@ class Pipeline:
         if len(batch) == 1:
             return [failed(batch[0].photo, batch[0].stat, why_not_run(error), batch[0].seconds)]
         half = len(batch) // 2
-        with self._lowering:  # several batches are in flight, and all of them may meet it at once
+        with self._lowering:  # several batches are in flight, and all of them may run out of memory at the same time
             if self._batch == self._first_batch:
-                self._progress.note(f"Batches of {len(batch)} do not fit into memory; going on with smaller ones.")
+                self._progress.note(f"Batches of {len(batch)} do not fit into memory; continuing with smaller ones.")
             self._batch = min(self._batch, half)
         return [*self._label(batch[:half], labeller), *self._label(batch[half:], labeller)]
 

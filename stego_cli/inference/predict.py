@@ -71,7 +71,7 @@ class Labelled:
     labels: NDArray[np.uint8]
 
 
-def choose_refiner(crf: bool, engine: str, on_gpu: bool, note: Callable[[str], None]) -> Refiner | None:
+def choose_refiner(crf: bool, engine: str, on_gpu: bool, note: Callable[[str], None] | None = None) -> Refiner | None:
     """Return what refines, or None without a CRF.
 
     Args:

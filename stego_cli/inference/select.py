@@ -20,9 +20,9 @@ _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 @dataclass(frozen=True)
 class Shard:
-    """Part `index` (from 1) of `count`: photographs are dealt out by a hash of their paths.
+    """Part `index` (from 1) of `count`. A hash of its path decides the shard of a photograph.
 
-    New photographs move no other one to another shard.
+    New photographs therefore leave the shards of the others unchanged.
     """
 
     index: int
@@ -41,7 +41,7 @@ class Shard:
         return cls(int(match[1]), int(match[2]))
 
     def holds(self, photo: Photo) -> bool:
-        """Say whether the photograph belongs to this shard."""
+        """Return whether the photograph belongs to this shard."""
         return zlib.crc32(photo.path.encode(errors="surrogateescape")) % self.count == self.index - 1
 
     def __str__(self) -> str:

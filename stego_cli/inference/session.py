@@ -44,6 +44,7 @@ class Session:
     """A loaded model. Threads may run it at the same time.
 
     Attributes:
+        name: of its file.
         info: its metadata.
         device: "cpu", "cuda:N" or "tensorrt:N", what it really runs on.
         why: the reason for that device, in words.
@@ -54,7 +55,8 @@ class Session:
     def __init__(self, content: bytes, name: str, device: str, threads: int | None = None) -> None:
         import onnxruntime as ort
 
-        ort.set_default_logger_severity(4)  # its errors are raised as well, and reported in our words
+        ort.set_default_logger_severity(4)  # its errors are also raised, and then reported here
+        self.name = name
         self.device, self.why = providers.choose(device)
         self.threads = threads or cores()
         self._options = _options(self.threads)
@@ -101,6 +103,18 @@ class Session:
             remedy = f"Export the run first: `stego export-onnx {file}`." if file.is_dir() else None
             raise ModelError(f"The model {file} cannot be read: {error.strerror or error}.", remedy) from error
         return cls(content, str(file), device, threads)
+
+    def require_probe(self, probe: Probe) -> None:
+        """Refuse a probe that the model does not have.
+
+        Raises:
+            UsageError: it has none of that name.
+        """
+        if not self.info.names(probe):
+            raise UsageError(
+                f"{self.name} has no {probe} probe.",
+                f"Train one with {setting('labels')}, or leave out {setting('probe')}.",
+            )
 
     @property
     def gpu(self) -> int | None:
@@ -154,7 +168,7 @@ class Session:
 
     def _on_gpu(self, content: bytes, name: str, asked: str) -> ort.InferenceSession:
         """Start on a GPU; where that fails, `auto` goes on with the CPU, and anything else is an error."""
-        on_cpu = self._on_cpu(content, name)  # tells a bad model from a bad GPU, and a model's precision
+        on_cpu = self._on_cpu(content, name)  # shows whether the model is bad, not the GPU, and the model's precision
         kind = self.device.partition(":")[0]
         half = _info(on_cpu, name).precision == "fp16"
         cache = cache_folder() / "tensorrt" / hashlib.sha256(content).hexdigest()[:16]
@@ -178,7 +192,7 @@ class Session:
     def _started(self, content: bytes, chain: list[Any]) -> ort.InferenceSession:
         import onnxruntime as ort
 
-        # Without the fallback it would go on with other providers by itself, and print so.
+        # With the fallback it would take other providers without asking, and print that.
         return ort.InferenceSession(content, self._options, providers=chain, enable_fallback=0)
 
 
@@ -187,9 +201,9 @@ def _options(threads: int) -> ort.SessionOptions:
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    # Idle threads spinning for work would take the cores from decoding and refining.
+    # Idle threads that spin would take the cores from decoding and refining.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Weights in other files would be looked for in the current folder, and no hash would cover them: look nowhere.
+    # Weights in other files would be read from the current folder, and no hash would cover them: read none.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     return options
 

@@ -12,13 +12,13 @@ from stego_cli.inference.outputs import Inferred, Outcome, OutputPlan, failed, r
 from stego_cli.processes import process_pool
 from stego_cli.progress import Progress
 
-_QUEUE = 2  # jobs waiting a worker; more would only hold memory
+_QUEUE = 2  # jobs that wait, for each worker; more would only take memory
 
 
 class Workers:
-    """Takes jobs, gives results, in any order; a context manager.
+    """Takes jobs and yields their outcomes, in any order; a context manager.
 
-    A killed worker process breaks the whole pool. It is replaced, and what was in it is tried once more, one photograph
+    A killed worker process breaks the whole pool. The pool is replaced, and its photographs are tried once more, one
     after the other: that needs the least memory, and shows at which of them a worker dies.
     """
 
@@ -70,7 +70,7 @@ class Workers:
     def _start(self, job: Inferred) -> Future[Outcome]:
         try:
             return self._pool.submit(write_inferred, job, self._plan)
-        except BrokenProcessPool as error:  # found out before the futures that were lost with the pool
+        except BrokenProcessPool as error:  # noticed here before the lost futures report it
             future: Future[Outcome] = Future()
             future.set_exception(error)
             return future
@@ -83,7 +83,7 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        at_once = kind is not None and issubclass(kind, KeyboardInterrupt)  # a second Ctrl-C: nothing is waited for
+        at_once = kind is not None and issubclass(kind, KeyboardInterrupt)  # a second Ctrl-C: wait for nothing
         if at_once:
             for process in multiprocessing.active_children():
                 process.kill()

@@ -1,7 +1,7 @@
 """A RUN folder: `model.safetensors` (head and probes), `config.json` (everything resolved), `metrics.jsonl`.
 
-The backbone is frozen and large, so a checkpoint names it, with the hash of its weights, and does not repeat it; only
-an imported one has its own, in `backbone.safetensors`.
+The backbone is frozen and large, so a checkpoint holds only its name and the hash of its weights. An imported
+checkpoint has a backbone of its own, in `backbone.safetensors`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from stego_cli.errors import ModelError, UsageError, WeightsError
 from stego_cli.images.atomic import sha256, write_bytes
 from stego_cli.model.backbones import Backbone, backbone
 from stego_cli.model.head import Head
+from stego_cli.model.provenance import Provenance
 from stego_cli.model.segmenter import Segmenter
 from stego_cli.model.vit import build
 from stego_cli.model.weights import pull
@@ -31,27 +32,32 @@ from stego_cli.settings import PAPER_TEMPERATURE, TrainSettings
 FORMAT = 1
 MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.json", "metrics.jsonl"
 BACKBONE_FILE = "backbone.safetensors"  # of a backbone whose source is "run"
-_LINEAR = ("linear_names", "linear_palette")  # keys that config.json has only where they are known
+_LINEAR = ("linear_names", "linear_palette")  # keys that config.json has only if the probe's classes have names
+_KEYS = {  # of config.json, besides those of the provenance
+    *("format", "model_sha256", "classes", "shares", "backbone", "block", "token", "weights_sha256", "res", "settings"),
+    *_LINEAR,
+}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What training made.
+    """The result of training, or of importing an original checkpoint.
 
     Attributes:
         head: features to codes.
-        centroids: (K, D) float32, unit length, the most frequent class first (in an import: in the order it had).
-        shares: (K,) share of training patches in each class, adding up to 1; empty if nobody counted them.
+        centroids: (K, D) float32, unit length, the most frequent class first (in an import: in the original's order).
+        shares: (K,) share of training patches in each class, adding up to 1; empty if they were not counted.
         backbone: the backbone's row, filled in.
-        block: its 0-based block; `token` the kind of its tokens.
+        block: its 0-based block.
+        token: the kind of its tokens, "feat" or "key".
         weights_sha256: of the backbone's weights file.
         res: shorter side of the photographs it was trained on, pixels.
         settings: the training settings, everything resolved.
-        facts: what else is worth keeping (photographs, steps done, final figures).
-        linear: weight (C, D) and bias (C,) of a linear probe, float32, if labels trained one.
+        provenance: how it was made.
+        linear: weight (C, D) and bias (C,) of the linear probe, float32, if there is one.
         linear_names: C names of its classes; empty: they have none.
         linear_palette: C colours of its classes; empty: they have none of their own.
-        folder: the run folder that it was read from or written to.
+        folder: the run folder that it was read from.
     """
 
     head: Head
@@ -63,7 +69,7 @@ class Checkpoint:
     weights_sha256: str
     res: int
     settings: TrainSettings
-    facts: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     linear: tuple[Tensor, Tensor] | None = None
     linear_names: tuple[str, ...] = ()
     linear_palette: tuple[Colour, ...] = ()
@@ -94,9 +100,9 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
         "res": checkpoint.res,
         "settings": asdict(checkpoint.settings),
         **{name: value for name in _LINEAR if (value := getattr(checkpoint, name))},
-        **checkpoint.facts,
+        **checkpoint.provenance.as_config(),
     }
-    # config.json comes last and knows the other: a folder in which the two fit holds a whole checkpoint.
+    # config.json comes last and has the other's hash: if the two fit, the folder holds a whole checkpoint.
     write_bytes(run / MODEL_FILE, content)
     write_bytes(run / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
 
@@ -123,18 +129,6 @@ def load_checkpoint(run: Path) -> Checkpoint:
         head = Head(row.width, settings.code, nonlinear="head.cluster2.0.weight" in tensors)
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
         linear = (tensors["linear.weight"], tensors["linear.bias"]) if "linear.weight" in tensors else None
-        known = {
-            "format",
-            "model_sha256",
-            "classes",
-            "shares",
-            "backbone",
-            "block",
-            "token",
-            "weights_sha256",
-            "res",
-            "settings",
-        }
         return Checkpoint(
             head=head,
             centroids=tensors["cluster.centroids"],
@@ -145,7 +139,7 @@ def load_checkpoint(run: Path) -> Checkpoint:
             weights_sha256=config["weights_sha256"],
             res=config["res"],
             settings=settings,
-            facts={key: value for key, value in config.items() if key not in {*known, *_LINEAR}},
+            provenance=Provenance.from_config({key: value for key, value in config.items() if key not in _KEYS}),
             linear=linear,
             linear_names=tuple(config.get("linear_names", ())),
             linear_palette=tuple((red, green, blue) for red, green, blue in config.get("linear_palette", ())),
@@ -163,7 +157,7 @@ def segmenter(checkpoint: Checkpoint, flip: bool, progress: Progress) -> Segment
     """Put the checkpoint's backbone under its head and probes.
 
     Raises:
-        WeightsError: the backbone's weights cannot be had, or are not those that the head was trained on.
+        WeightsError: the backbone's weights cannot be fetched, or are not those that the head was trained on.
     """
     if checkpoint.backbone.source == "run":
         row, weights = checkpoint.backbone, _own_backbone(checkpoint)
@@ -199,7 +193,7 @@ def newest_run(folder: Path) -> Path:
         UsageError: there is none.
     """
     runs = [file for pattern in (CONFIG_FILE, f"*/{CONFIG_FILE}") for file in folder.glob(pattern)]
-    # Other tools lay out their models like this too; only ours name the backbone's weights.
+    # Other tools use these file names too; only our config.json has the hash of the backbone's weights.
     runs = [file for file in runs if (file.parent / MODEL_FILE).is_file() and b'"weights_sha256"' in file.read_bytes()]
     if not runs:
         raise UsageError(f"There is no run in {folder.absolute()} or directly below it.", "Name one, or `stego train`.")

@@ -25,6 +25,7 @@ from stego_cli.images.atomic import require_writable, sha256, write_bytes
 from stego_cli.model.backbones import BACKBONES, Backbone
 from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, Checkpoint, save_checkpoint
 from stego_cli.model.head import Head
+from stego_cli.model.provenance import Provenance
 from stego_cli.model.torch_file import Record, StoredTensor, TorchArchive
 from stego_cli.settings import DEFAULT_RES, PAPER_TEMPERATURE, Token, TrainSettings
 from stego_cli.text import shown
@@ -48,7 +49,7 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
     """Read a checkpoint of the original STEGO and write it as the run folder `run`.
 
     Nothing in `file` is executed. Of the result's settings only backbone, block, token, classes and code are the
-    checkpoint's; the rest are defaults, and how it was trained stands in `facts["imported"]`.
+    checkpoint's; the rest are defaults, and how it was trained stands in `provenance.imported`.
 
     Raises:
         ModelError: it is damaged, lacks something, holds what this tool does not support, or asks to run code.
@@ -85,7 +86,7 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
         weights_sha256=sha256(run / BACKBONE_FILE),
         res=DEFAULT_RES,
         settings=settings,
-        facts={"imported": {"file": shown(file.name), "sha256": digest, "configuration": source.config}},
+        provenance=Provenance(imported={"file": shown(file.name), "sha256": digest, "configuration": source.config}),
         linear=linear,
         linear_names=names.names if names else (),
         linear_palette=tuple(names.colours) if names else (),

@@ -1,1 +1,1 @@
-"""Masks against labels: counting, matching clusters to classes, figures of merit, and the report."""
+"""Masks against labels: counting, matching clusters to classes, metrics, and the report."""

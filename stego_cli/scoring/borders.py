@@ -1,12 +1,11 @@
-"""How well the borders between segments lie: the counts behind the boundary F-score.
+"""How well the borders between segments agree: the counts behind the boundary F-score.
 
-A border pixel differs from its left or its upper neighbour. One that is predicted is right if a border of the label
-lies within the tolerance, and one of the label is found if a predicted border lies within it. Which cluster stands for
-which class plays no part, so that nothing has to wait for the matching, and a mask of perfect outlines with the wrong
-names gets 100 %.
+A border pixel differs from its left or its upper neighbour. A predicted one is right if a border of the label lies
+within the tolerance, and one of the label is found if a predicted border lies within it. The matching of clusters to
+classes has no influence, so a mask of perfect outlines with the wrong names gets 100 %.
 
-Borders are kept as bits, 64 to a word: growing one by the tolerance takes a few shifts of 5,000 words where 300,000
-pixels would be touched as often.
+Borders are kept as bits, 64 to a word: growing them by the tolerance takes a few shifts of 5,000 words instead of as
+many passes over 300,000 pixels.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from stego_cli.scoring.confusion import Ids, Mask
+from stego_cli.images.ids import Ids
+from stego_cli.scoring.confusion import Mask
 
-# Of the flat picture: whether a pixel and the one before it are both of a class, and it and the one above it.
+# In the flat picture: whether a pixel and the one before it are both of a class; and the same with the one above.
 Inside = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 Bits = NDArray[np.uint64]  # (H, words), column 64 w + b of the picture is bit b of word w
 
@@ -54,7 +54,10 @@ def border_counts(sides: tuple[tuple[Ids, Mask], tuple[Ids, Mask]], counted: Mas
 
 
 def f_score(counts: NDArray[np.int64]) -> float:
-    """Return the boundary F-score in percent from summed counts; NaN where neither side has any border."""
+    """Return the boundary F-score in percent from summed counts, 2 P R / (P + R) of precision P and recall R.
+
+    It is NaN where neither side has any border.
+    """
     predicted, right, labelled, hit = (int(each) for each in counts)
     if not predicted and not labelled:
         return math.nan
@@ -65,13 +68,13 @@ def f_score(counts: NDArray[np.int64]) -> float:
 
 
 def _bits(ids: Ids, across: Mask, inside: Inside | None, spare: int) -> Bits:
-    """Return the borders as bits, with `spare` bits or more of nothing at the end of each row."""
+    """Return the borders as bits, with at least `spare` zero bits at the end of each row."""
     height, width = ids.shape
-    # Flat views: numpy is several times slower at a slice of each row.
+    # Flat views: with a slice of each row numpy is several times slower.
     border, flat = across.ravel(), ids.ravel()
     down = flat[width:] != flat[:-width]
     if inside is not None:
-        border[1:] &= inside[0]  # column 0 is False anyway, whatever ends the row above
+        border[1:] &= inside[0]  # column 0 is False, whatever the row above ends with
         down &= inside[1]
     border[width:] |= down
     packed = np.packbits(across, axis=1, bitorder="little")
@@ -83,10 +86,10 @@ def _bits(ids: Ids, across: Mask, inside: Inside | None, spare: int) -> Bits:
 def _grown(bits: Bits, reach: int) -> Bits:
     """Return `bits` grown by `reach` pixels in each direction along both axes: a square of 2 reach + 1.
 
-    Rows must end with `reach` bits of nothing, where what grows out of one row and into its neighbour meets.
+    Rows must end with `reach` zero bits, so that what grows over the end of a row does not reach its neighbour.
     """
     grown, stride = bits.ravel().copy(), bits.shape[1]
-    # A window that is already so many pixels wide doubles by one shift of itself.
+    # A window that is already this many pixels wide doubles by one shift of itself.
     for step in _doublings(reach, _WORD - 1):
         right, carry = np.uint64(step), np.uint64(_WORD - step)
         shifted = grown << right

@@ -1,25 +1,25 @@
-"""Counts of (class, cluster) over pixels, the one thing from which nearly all figures follow.
+"""Counts of (class, cluster) over pixels, from which nearly all metrics follow.
 
-Masks are made of areas: along a row the same two numbers stand for many pixels. So the places where either number
-changes are found first, which compares bytes and is quick, and only the runs between them are counted, each with its
+Masks are made of areas: along a row the same two numbers are repeated for many pixels. So the places where either
+number changes are found first, which only compares bytes, and then the runs between them are counted, each with its
 length. Where the picture is so noisy that runs are short, pixels are counted one by one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Ids = NDArray[Any]  # uint8 or uint16 (H, W)
+from stego_cli.images.ids import Ids
+
 Counts = NDArray[np.int64]  # (classes + 1, clusters + 1)
 Mask = NDArray[np.bool_]  # (H, W)
 
-# Without a number of classes any 8-bit label value may be one; the largest that occurs decides afterwards.
+# Without a number of classes any 8-bit label value may be a class; the largest one found decides afterwards.
 UNKNOWN_CLASSES = 256
-_RUNS_WORTHWHILE = 4  # pixels a run, on average; below it counting pixels is quicker
+_RUNS_WORTHWHILE = 4  # pixels a run, on average; with shorter runs counting pixels is faster
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Grid:
     Attributes:
         classes: number of classes; label value i below it is class i.
         ignore: label value that is of no class even if it is below `classes`; None: there is none.
-        table: uint8 or uint16 (65536,), what each label value is changed into before all else; None: nothing changes.
+        table: uint8 or uint16 (65536,), what each label value is changed to before it is counted; None: no change.
     """
 
     classes: int
@@ -38,7 +38,7 @@ class Grid:
 
     @property
     def clusters(self) -> int:
-        """Number of clusters counted apart; the last column takes every larger one."""
+        """Number of clusters counted separately; the last column takes all larger ones."""
         return max(self.classes, 256)
 
     def empty(self) -> Counts:
@@ -62,7 +62,7 @@ def make_grid(classes: int, ignore: int | None, remap: dict[int, int] | None) ->
 
     Args:
         classes: number of classes, at least 1.
-        ignore: label value that is of no class; None: there is none. Without effect where there is a remapping.
+        ignore: label value that is of no class; None: there is none. It has no effect with a remapping.
         remap: label value (0 to 65535) to class; values that are not listed, and targets outside 0 to classes - 1,
             are of no class. None: label values are classes.
     """
@@ -76,7 +76,7 @@ def make_grid(classes: int, ignore: int | None, remap: dict[int, int] | None) ->
 
 def changes_across(ids: Ids) -> Mask:
     """Return where a pixel differs from its left neighbour, bool (H, W); column 0 is False."""
-    # All pixels in one line, and then column 0 put right: numpy is several times slower at a slice of each row.
+    # All pixels as one row, and then column 0 corrected: with a slice of each row numpy is several times slower.
     flat = ids.ravel()
     changes = np.empty(flat.size, dtype=bool)
     np.not_equal(flat[1:], flat[:-1], out=changes[1:])
@@ -95,7 +95,7 @@ def count(labels: Ids, preds: Ids, grid: Grid, changes: Mask) -> Counts:
         changes: bool (H, W), where labels or predictions differ from their left neighbour; it is overwritten.
 
     Returns:
-        int64 (classes + 1, clusters + 1), in sum H times W.
+        int64 (classes + 1, clusters + 1), whose sum is H times W.
     """
     changes[:, 0] = True  # a row always begins a run
     starts = np.flatnonzero(changes)

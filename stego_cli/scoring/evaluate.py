@@ -25,9 +25,8 @@ from stego_cli.progress import Progress
 from stego_cli.scoring.confusion import UNKNOWN_CLASSES, Grid, make_grid
 from stego_cli.scoring.protocol import CountTask, EvaluationInput, PhotoCounts, Variant, count_task, load_input
 from stego_cli.scoring.result import Score, make_score
-from stego_cli.scoring.settings import ScoreSettings
 from stego_cli.scoring.tally import Sums
-from stego_cli.settings import Probe, Protocol
+from stego_cli.settings import Match, Probe, Protocol, ScoreMode
 from stego_cli.stop import Stop
 from stego_cli.text import shown
 
@@ -172,8 +171,6 @@ def _counted(
 def _score(probe: Probe, sums: Sums, plan: EvaluationPlan, failures: list[tuple[str, str]]) -> Score:
     sums.failures = failures
     # Clusters are matched to classes; the linear probe needs no matching, since labels trained it.
-    match = "hungarian" if probe == "cluster" else "identity"
-    mode = "stego" if plan.protocol == "stego" else "honest"
-    return make_score(
-        sums, ScoreSettings(pred=plan.data, gt=plan.data, table=plan.table, match=match, mode=mode, boundary=False)
-    )
+    match: Match = "hungarian" if probe == "cluster" else "identity"
+    mode: ScoreMode = "stego" if plan.protocol == "stego" else "honest"
+    return make_score(sums, plan.table, match, mode)

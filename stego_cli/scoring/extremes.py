@@ -1,7 +1,7 @@
 """The best and the worst photographs of a set.
 
-A photograph's own figures need the matching of the whole set, which is known only at the end. Until then each pair's
-few counts wait in a temporary file, a line a pair, because memory must not grow with the set.
+The metrics of one photograph need the matching of the whole set, which is known only at the end. Until then the few
+counts of each pair are kept in a temporary file, a line a pair, because memory must not grow with the set.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from dataclasses import astuple
 
 from stego_cli.errors import OutputError
 from stego_cli.scoring.confusion import Grid
-from stego_cli.scoring.mask_pairs import Pair
+from stego_cli.scoring.mask_pairs import MaskPair
 from stego_cli.scoring.matching import matched_confusion
 from stego_cli.scoring.metrics import accuracy, class_iou, mean_iou
 from stego_cli.scoring.result import Extreme, Score
 from stego_cli.scoring.tally import Sums
 
-_HELD = 1000  # photographs that are ranked at a time
+_HELD = 1000  # photographs that are ranked together
 
 
-class Apart:
-    """Keeps each pair's counts on disk until the matching is known; a context manager."""
+class CountsByPair:
+    """The counts of each pair, kept on disk until the matching is known; a context manager."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (closed by __exit__)
 
     def keep(self, sums: Sums) -> None:
-        """Put away what `sums` holds of single pairs.
+        """Write the counts of the single pairs in `sums`.
 
         Raises:
             OutputError: the disk for temporary files is full.
         """
         try:
-            for pair, cells, values in sums.apart:
+            for pair, cells, values in sums.by_pair:
                 self._file.write(json.dumps([astuple(pair), cells, values]) + "\n")
         except OSError as error:
             raise OutputError(
@@ -60,7 +60,7 @@ class Apart:
 
     def _photographs(self, grid: Grid, score: Score) -> Iterator[Extreme]:
         classes = len(score.table.names)
-        # Mode "stego" leaves out what was predicted as an extra cluster.
+        # Mode "stego" leaves out pixels that were predicted as an extra cluster.
         clusters = classes if score.mode == "stego" else len(score.assignment)
         self._file.seek(0)
         for line in self._file:
@@ -72,9 +72,9 @@ class Apart:
                 unmatched = unmatched + counts[:classes, clusters:].sum(axis=1)
             ious = class_iou(confusion, unmatched)
             if not math.isnan(mean_iou(ious)):
-                yield Extreme(Pair(*pair), mean_iou(ious), accuracy(confusion, unmatched))
+                yield Extreme(MaskPair(*pair), mean_iou(ious), accuracy(confusion, unmatched))
 
-    def __enter__(self) -> Apart:
+    def __enter__(self) -> CountsByPair:
         return self
 
     def __exit__(self, *error: object) -> None:

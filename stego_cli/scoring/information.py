@@ -1,9 +1,9 @@
 """Adjusted mutual information, from counts instead of from pixels.
 
 AMI = (MI - E[MI]) / (mean(H(classes), H(clusters)) - E[MI]), where E[MI] is what two labellings with these sizes share
-by chance (Vinh, Epps and Bailey 2010, arithmetic mean). It needs no matching: 1 for the same segmentation under other
-names, 0 for chance. The library function that is known for it takes one entry for each pixel and sums one term for each
-possible count, which is out of reach for the thousand million pixels of a data set.
+by chance (Vinh, Epps and Bailey 2010, arithmetic mean). It needs no matching: 1 for the same segmentation with other
+names, 0 for chance. scikit-learn's function takes one entry for each pixel and sums one term for each possible count,
+which takes too long for the thousand million pixels of a data set.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from stego_cli.scoring.confusion import Counts
 
 Sizes = NDArray[np.float64]
 
-# The summed window of a hypergeometric distribution: beyond so many deviations nothing is left that a float64 shows.
+# The sum over a hypergeometric distribution ends at this many deviations: the rest is lost in a float64's rounding.
 _DEVIATIONS = 12.0
-# From this mean on, the expectation's expansion in 1/mean is used. Its error falls with the mean's third power.
+# Above this mean the expectation's expansion in 1/mean is used. Its error falls with the third power of the mean.
 _LARGE_MEAN = 3000.0
 
 
@@ -35,13 +35,13 @@ def adjusted_mutual_information(counts: Counts) -> float:
         return math.nan
     rows, columns = table.sum(axis=1), table.sum(axis=0)
     if len(rows) == len(columns) == 1:
-        return 1.0  # nothing is divided on either side: the same
+        return 1.0  # one segment on either side: the same segmentation
     shared = table[table > 0]
     expected_if_apart = np.outer(rows, columns)[table > 0] / total
     information = float((shared / total * np.log(shared / expected_if_apart)).sum())
     chance = _expected_information(rows, columns, total)
     bound = 0.5 * (_entropy(rows, total) + _entropy(columns, total)) - chance
-    # No room above chance is left where every pixel is a segment of its own, on both sides: the same.
+    # The bound is 0 where every pixel is its own segment, on both sides: the same segmentation.
     return (information - chance) / bound if abs(bound) > 1e-15 else 1.0
 
 

@@ -1,8 +1,8 @@
 """Which mask belongs to which label: the same folder below the two roots, and the same stem.
 
-The two trees are walked side by side, one folder at a time, so that only the names of one folder are ever held. Hidden
-files and folders (the `.stego` folder among them) are passed over, and so is all that is not named `.png`, such as the
-overlays that lie beside masks. A link to a file is followed, a link to a folder is not.
+The two trees are walked side by side, one folder at a time, so that only the names of one folder are in memory. Hidden
+files and folders (the `.stego` folder among them) are skipped, and so are files that are not named `.png`, such as the
+overlays beside masks. A link to a file is followed, a link to a folder is not.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stego_cli.errors import NoInputError
+from stego_cli.text import shown
 
 _SUFFIX = ".png"
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A mask and its label, or what is there of them.
+class MaskPair:
+    """A mask and its label, or the one of them that exists.
 
     Attributes:
         name: relative path without the suffix; the same for both.
@@ -35,7 +36,7 @@ class Pair:
 
 
 @dataclass
-class _Folder:
+class _Listing:
     """What one folder holds: PNGs by stem, names of folders, stems that two files share, why it cannot be read."""
 
     stems: dict[str, str]
@@ -44,15 +45,15 @@ class _Folder:
     problem: str = ""
 
 
-def walk_pairs(pred: Path, gt: Path) -> Iterator[Pair]:
-    """Yield all pairs below the two folders, whole ones and broken ones, in a fixed order."""
+def walk_pairs(pred: Path, gt: Path) -> Iterator[MaskPair]:
+    """Yield all pairs below the two folders, complete and incomplete ones, in a fixed order."""
     waiting = [""]
     while waiting:
         below = waiting.pop()
         masks, labels = _list(pred, below), _list(gt, below)
         prefix = f"{below}/" if below else ""
         if masks.problem or labels.problem:
-            yield Pair(below or ".", "", "", masks.problem or labels.problem)
+            yield MaskPair(below or ".", "", "", masks.problem or labels.problem)
             continue
         for stem in sorted(masks.stems.keys() | labels.stems.keys()):
             mask, label = masks.stems.get(stem), labels.stems.get(stem)
@@ -61,20 +62,20 @@ def walk_pairs(pred: Path, gt: Path) -> Iterator[Pair]:
                 problem = "no mask for this label" if mask is None else "no label for this mask"
             elif stem in masks.twice | labels.twice:
                 problem = "two files share this name but for the case of .png"
-            yield Pair(prefix + stem, prefix + mask if mask else "", prefix + label if label else "", problem)
+            yield MaskPair(prefix + stem, prefix + mask if mask else "", prefix + label if label else "", problem)
         waiting.extend(prefix + name for name in sorted(masks.folders | labels.folders, reverse=True))
 
 
 def count_pairs(pred: Path, gt: Path) -> int:
-    """Return the number of whole pairs.
+    """Return the number of complete pairs.
 
     Raises:
-        NoInputError: one of the folders is missing, or nothing in them pairs.
+        NoInputError: one of the folders is missing, or no mask has a label.
     """
-    for folder, option in ((pred, "--pred"), (gt, "--gt")):
+    for folder, field in ((pred, "pred"), (gt, "gt")):
         if not folder.is_dir():
             what = "is not a folder" if folder.exists() else "does not exist"
-            raise NoInputError(f"{option}: {folder} {what}.", "Give a folder of PNG files.")
+            raise NoInputError(f"{shown(folder)} {what}.", "Give a folder of PNG files.", field=field)
     whole = only_masks = only_labels = 0
     for pair in walk_pairs(pred, gt):
         whole += bool(pair.pred and pair.label)
@@ -82,14 +83,14 @@ def count_pairs(pred: Path, gt: Path) -> int:
         only_labels += bool(pair.label and not pair.pred)
     if not whole:
         raise NoInputError(
-            f"No mask in {pred} ({only_masks} PNG files) has a label in {gt} ({only_labels} PNG files).",
+            f"No mask in {shown(pred)} ({only_masks} PNG files) has a label in {shown(gt)} ({only_labels} PNG files).",
             "A pair has the same relative path below the two folders, such as MASKS/x/a.png and LABELS/x/a.png.",
         )
     return whole
 
 
-def _list(root: Path, below: str) -> _Folder:
-    found = _Folder({}, set(), set())
+def _list(root: Path, below: str) -> _Listing:
+    found = _Listing({}, set(), set())
     try:
         with os.scandir(root / below) as entries:
             for entry in entries:
@@ -103,7 +104,7 @@ def _list(root: Path, below: str) -> _Folder:
                         found.twice.add(stem)
                     found.stems[stem] = entry.name
     except (FileNotFoundError, NotADirectoryError):
-        pass  # the other tree has this folder; its files are without a partner
+        pass  # only the other tree has this folder; its files have no partner
     except OSError as error:
         found.problem = f"the folder cannot be read: {error.strerror or error}"
     return found

@@ -33,14 +33,14 @@ def assign(counts: Counts, match: str) -> NDArray[np.int64]:
     else:
         from scipy.optimize import linear_sum_assignment
 
-        # Clusters along the first axis, as in the original: where matchings are equally good, the same one is found.
+        # Clusters along the first axis, as in the original, so that of equally good matchings the same one is found.
         chosen, matched = linear_sum_assignment(counts.T, maximize=True)
         assignment[chosen] = matched
     return assignment
 
 
 def matched_confusion(counts: Counts, assignment: NDArray[np.int64]) -> tuple[Counts, NDArray[np.int64]]:
-    """Join the clusters of each class.
+    """Merge the clusters of each class.
 
     Args:
         counts: int64 (n, K).

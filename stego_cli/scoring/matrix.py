@@ -1,7 +1,7 @@
-"""The confusion matrix as a picture: an SVG whose rows are classes, normalised, and whose columns are predictions.
+"""The confusion matrix as an SVG: rows are classes, normalised; columns are predictions.
 
-The cells are one tiny PNG, a pixel a cell, enlarged without smoothing: a matrix of 256 classes takes no more than that,
-where a rectangle a cell would take megabytes. Names and class colours are drawn beside it.
+The cells are one small PNG with a pixel for each, enlarged without smoothing: with a rectangle for each cell, a matrix
+of 256 classes would take megabytes. Names and class colours are drawn beside it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from PIL import Image
 from stego_cli.page import data_uri
 from stego_cli.palette import Colour
 from stego_cli.scoring.confusion import Counts
-from stego_cli.scoring.metrics import Totals
+from stego_cli.scoring.metrics import PixelCounts
 from stego_cli.text import shown
 
-_SIDE = 340.0  # of the cells, in the units of the SVG
-_LEAST_MARGIN = 74.0  # on the left and above; room for what the axes are
-_LETTER = 6.2  # about the width of a letter of a name
-_STRIP = 7.0  # of class colours
-_MOST_NAMED = 48  # classes whose names still fit
-_MOST_WRITTEN = 12  # classes whose cells have room for a figure
+_SIDE = 340.0  # of all cells, in the units of the SVG
+_LEAST_MARGIN = 74.0  # on the left and above, with room for the names of the axes
+_LETTER = 6.2  # about the width of a letter
+_STRIP = 7.0  # width of the strip of class colours
+_MOST_NAMED = 48  # with more classes names do not fit
+_MOST_WRITTEN = 12  # with more classes cells have no room for a number
 _LONGEST_NAME = 17
 _DARK = np.array((8, 48, 107), dtype=np.float64)  # RGB of 100 %
 _LIGHT = np.array((247, 250, 254), dtype=np.float64)  # RGB of 0 %
 
 
-def row_shares(confusion: Counts, unmatched: Totals) -> NDArray[np.float64]:
-    """Return the share of each class that was predicted as each class, and as none where that occurs.
+def row_shares(confusion: Counts, unmatched: PixelCounts) -> NDArray[np.float64]:
+    """Return the share of each class that was predicted as each class, and as no class where that happens.
 
     Args:
         confusion: int64 (n, n), pixels by class and predicted class.
@@ -47,11 +47,11 @@ def row_shares(confusion: Counts, unmatched: Totals) -> NDArray[np.float64]:
 
 
 def matrix_svg(shares: NDArray[np.float64], names: tuple[str, ...], colours: list[Colour]) -> str:
-    """Return the picture as SVG text.
+    """Return the matrix as SVG text.
 
     Args:
         shares: float64 (n, n or n + 1), from 0 to 1.
-        names: of the n classes; `colours`: RGB, 0 to 255, of each.
+        names: of the n classes; `colours`: their RGB, 0 to 255.
     """
     rows, columns = shares.shape
     cell = _SIDE / max(rows, columns)
@@ -116,7 +116,7 @@ def _written(shares: NDArray[np.float64], cell: float, margin: float) -> list[st
 
 
 def _cells(shares: NDArray[np.float64]) -> str:
-    # A square root, so that a confusion of a few percent is seen beside a diagonal of ninety.
+    # A square root, so that a confusion of a few percent is visible beside a diagonal of ninety.
     strength = np.sqrt(np.clip(shares, 0.0, 1.0))[..., None]
     rgb = np.rint(_LIGHT + (_DARK - _LIGHT) * strength).astype(np.uint8)
     stream = io.BytesIO()

@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from stego_cli.images.decode import Rgb, decode, decode_whole, nearest_square
-from stego_cli.images.ids import read_ids, resize_ids
+from stego_cli.images.ids import Ids, read_ids, resize_ids
 from stego_cli.images.masks import labels_at
 from stego_cli.inference.predict import Refiner
 from stego_cli.inference.session import LogProbs
 from stego_cli.model.backbones import IMAGENET_MEAN, IMAGENET_STD
-from stego_cli.scoring.confusion import Counts, Grid, Ids, changes_across, count
+from stego_cli.scoring.confusion import Counts, Grid, changes_across, count
 from stego_cli.settings import Probe, Protocol
 
 Variant = tuple[Probe, bool]  # whose classes, and whether after the CRF

@@ -1,4 +1,4 @@
-"""Published figures, to stand beside measured ones. Percent; None where a paper gives no figure."""
+"""Published results, shown beside measured ones. Percent; None where a paper gives no number."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Published:
-    """One published result: after the CRF, as the papers report it, unless their method has none."""
+    """One published result, after the CRF where the method has one."""
 
     method: str
     backbone: str

@@ -16,20 +16,19 @@ from stego_cli.images.discover import DECODED
 from stego_cli.images.ids import Ids, read_ids, resize_ids
 from stego_cli.page import Picture
 from stego_cli.palette import Colour
-from stego_cli.scoring.confusion import make_grid
+from stego_cli.scoring.comparison import Comparison
 from stego_cli.scoring.matching import UNMATCHED
 from stego_cli.scoring.result import Extreme, Score
-from stego_cli.scoring.settings import ScoreSettings
 from stego_cli.text import shown
 
 UNMATCHED_COLOUR: Colour = (255, 0, 255)  # predicted as a cluster without a class
-NO_CLASS_COLOUR: Colour = (255, 255, 255)  # a label without a class
+NO_CLASS_COLOUR: Colour = (255, 255, 255)  # label of no class
 _SIDE = 360  # longer side of a picture, pixels
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One photograph of the report: its name, its figures in percent, and its pictures."""
+class ShownPhoto:
+    """One photograph of the report: its name, its metrics in percent, and its pictures."""
 
     name: str
     miou: float
@@ -38,47 +37,54 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Samples:
+class ShownPhotos:
     """The best photographs, best first, and the worst, worst first."""
 
-    best: list[Sample]
-    worst: list[Sample]
+    best: list[ShownPhoto]
+    worst: list[ShownPhoto]
 
 
-def load_samples(score: Score, settings: ScoreSettings, photos: Path | None) -> Samples:
-    """Read and draw the extremes of `score`; `photos`: folder of the photographs, None for none.
+def draw_extremes(score: Score, comparison: Comparison, photos: Path | None) -> ShownPhotos:
+    """Return the best and the worst photographs of a score with their pictures.
 
-    A file that has gone or cannot be read since it was scored leaves a sample without that picture.
+    Args:
+        score: with the extremes.
+        comparison: that it is of.
+        photos: folder of the photographs; None: show masks and labels alone.
+
+    A file that was deleted or damaged since it was scored leaves out its picture.
     """
-    return Samples(*([_sample(one, score, settings, photos) for one in those] for those in (score.best, score.worst)))
+    return ShownPhotos(
+        *([_drawn(one, score, comparison, photos) for one in those] for those in (score.best, score.worst))
+    )
 
 
-def _sample(one: Extreme, score: Score, settings: ScoreSettings, photos: Path | None) -> Sample:
+def _drawn(one: Extreme, score: Score, comparison: Comparison, photos: Path | None) -> ShownPhoto:
     pictures = [] if photos is None else [_photograph(photos, one.pair.name)]
     try:
-        labels = read_ids(settings.gt / one.pair.label)
-        preds = read_ids(settings.pred / one.pair.pred)
+        labels = read_ids(comparison.gt / one.pair.label)
+        preds = read_ids(comparison.pred / one.pair.pred)
     except PhotoError:
-        return Sample(shown(one.pair.name), one.miou, one.accuracy, pictures)
+        return ShownPhoto(shown(one.pair.name), one.miou, one.accuracy, pictures)
     height, width = _small(*labels.shape)
     classes = len(score.table.names)
-    grid = make_grid(classes, settings.ignore, settings.remap)
+    grid = comparison.grid
     labels = grid.remapped(resize_ids(labels, height, width))
     if grid.ignore is not None and grid.ignore < classes:
         labels = np.where(labels == grid.ignore, classes, labels)
     colours = np.array([*score.table.colours, NO_CLASS_COLOUR], dtype=np.uint8)
     truth = colours[np.minimum(labels, classes)]
-    # One more entry, for all clusters that nothing was counted of.
+    # One more entry, for all clusters without a counted pixel.
     assignment = np.append(score.assignment, UNMATCHED)
     matched = assignment[np.minimum(resize_ids(preds, height, width), len(score.assignment))]
     colours[classes] = UNMATCHED_COLOUR
     guess = colours[np.where(matched == UNMATCHED, classes, matched)]
     pictures += [Picture("prediction", "image/png", _png(guess)), Picture("truth", "image/png", _png(truth))]
-    return Sample(shown(one.pair.name), one.miou, one.accuracy, pictures)
+    return ShownPhoto(shown(one.pair.name), one.miou, one.accuracy, pictures)
 
 
 def _photograph(photos: Path, name: str) -> Picture:
-    """Return the photograph whose mask is called `name`: `name` with some suffix, or, where two share a stem, as is."""
+    """Return the photograph whose mask is `name`.png: `name` with a suffix, or `name` itself if two share a stem."""
     exact = photos / name
     folder = exact.parent
     files = sorted(folder.iterdir()) if folder.is_dir() else []

@@ -1,4 +1,4 @@
-"""A score: all figures of merit, and the JSON file that holds them."""
+"""A score: all metrics of a set of masks, and their JSON."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from stego_cli.classes import ClassTable, numbered
 from stego_cli.scoring.borders import f_score
 from stego_cli.scoring.confusion import Counts
 from stego_cli.scoring.information import adjusted_mutual_information
-from stego_cli.scoring.mask_pairs import Pair
+from stego_cli.scoring.mask_pairs import MaskPair
 from stego_cli.scoring.matching import UNMATCHED, assign, matched_confusion
-from stego_cli.scoring.metrics import Percents, Totals, accuracy, class_iou, frequency_weighted_iou, mean_iou
-from stego_cli.scoring.settings import ScoreSettings
+from stego_cli.scoring.metrics import Percents, PixelCounts, accuracy, class_iou, frequency_weighted_iou, mean_iou
 from stego_cli.scoring.tally import Sums
+from stego_cli.settings import Match, ScoreMode
 from stego_cli.text import shown
 
 
 @dataclass(frozen=True)
 class Extreme:
-    """One photograph's own figures, by the matching of the whole set: percent, NaN where undefined."""
+    """The metrics of one photograph, with the matching of the whole set: percent, NaN where undefined."""
 
-    pair: Pair
+    pair: MaskPair
     miou: float
     accuracy: float
 
 
 @dataclass(frozen=True)
 class Score:
-    """What masks are worth, measured against labels. Percent, except `ami`; NaN where there is nothing to measure.
+    """How well masks agree with labels. Percent, except `ami`; NaN where there are no pixels to measure.
 
     Attributes:
         table: names and colours of the n classes.
@@ -40,7 +40,7 @@ class Score:
         assignment: int64 (K,), class of each cluster, -1 for none.
         confusion: int64 (n, n), pixels by class and predicted class.
         unmatched: int64 (n,), pixels of each class that were predicted as a cluster without a class, and count as
-            wrong; `dropped`: such pixels that mode "stego" leaves out of everything.
+            wrong; `dropped`: such pixels that mode "stego" leaves out of all counts.
         ious: float64 (n,).
         miou, accuracy, fwiou: mean, pixel accuracy, frequency-weighted IoU.
         boundary_f: boundary F-score; None if it was not asked for.
@@ -52,11 +52,11 @@ class Score:
     """
 
     table: ClassTable
-    match: str
-    mode: str
+    match: Match
+    mode: ScoreMode
     assignment: NDArray[np.int64]
     confusion: Counts
-    unmatched: Totals
+    unmatched: PixelCounts
     dropped: int
     ious: Percents
     miou: float
@@ -73,9 +73,9 @@ class Score:
     worst: list[Extreme] = field(default_factory=list)
 
     @property
-    def pixels(self) -> Totals:
+    def pixels(self) -> PixelCounts:
         """Number of labelled pixels of each class that count, int64 (n,)."""
-        pixels: Totals = self.confusion.sum(axis=1) + self.unmatched
+        pixels: PixelCounts = self.confusion.sum(axis=1) + self.unmatched
         return pixels
 
     @property
@@ -84,33 +84,40 @@ class Score:
         return int(self.unmatched.sum()) + self.dropped
 
 
-def make_score(sums: Sums, settings: ScoreSettings) -> Score:
-    """Compute all figures from the counts of a whole set."""
-    table = settings.table or numbered(_classes_used(sums.counts))
+def make_score(sums: Sums, table: ClassTable | None, match: Match, mode: ScoreMode) -> Score:
+    """Compute all metrics from the counts of a whole set.
+
+    Args:
+        sums: the counts.
+        table: the classes; None: as many as the labels use.
+        match: how clusters are matched to classes (`matching.assign`).
+        mode: "honest": predictions without a class count as wrong; "stego": they are left out, as in the original.
+    """
+    table = table or numbered(_classes_used(sums.counts))
     classes = len(table.names)
     counts, beyond = sums.counts[:classes, :-1], sums.counts[:classes, -1]
     used = np.flatnonzero(counts.any(axis=0))
     clusters = max(classes, int(used[-1]) + 1 if used.size else 0)
     counts = counts[:, :clusters]
     dropped = 0
-    if settings.mode == "stego":
-        # The original keeps room for extra clusters and then never counts a pixel in it: their columns stay, empty.
+    if mode == "stego":
+        # The original has columns for extra clusters and never counts a pixel in them: they stay, empty.
         dropped = int(counts[:, classes:].sum()) + int(beyond.sum())
         counts = np.where(np.arange(clusters) < classes, counts, 0)
         beyond = np.zeros_like(beyond)
-    # Where clusters compete for classes, predictions that are no class number stay out: they are out of range, wrong.
-    competing = classes if settings.match == "hungarian" and settings.mode == "honest" else clusters
+    # Where each class gets one cluster, predictions that are no class number take no part: they are out of range.
+    competing = classes if match == "hungarian" and mode == "honest" else clusters
     assignment = np.full(clusters, UNMATCHED, dtype=np.int64)
-    assignment[:competing] = assign(counts[:, :competing], settings.match)
+    assignment[:competing] = assign(counts[:, :competing], match)
     confusion, unmatched = matched_confusion(counts, assignment)
     unmatched = unmatched + beyond
-    if settings.mode == "stego":
-        assignment[classes:] = UNMATCHED  # an empty column may have been given a class that no other wanted
+    if mode == "stego":
+        assignment[classes:] = UNMATCHED  # an empty column may have been matched to a class that was left over
     ious = class_iou(confusion, unmatched)
     return Score(
         table=table,
-        match=settings.match,
-        mode=settings.mode,
+        match=match,
+        mode=mode,
         assignment=assignment,
         confusion=confusion,
         unmatched=unmatched,
@@ -119,7 +126,7 @@ def make_score(sums: Sums, settings: ScoreSettings) -> Score:
         miou=mean_iou(ious),
         accuracy=accuracy(confusion, unmatched),
         fwiou=frequency_weighted_iou(ious, confusion.sum(axis=1) + unmatched),
-        boundary_f=f_score(sums.borders) if settings.boundary else None,
+        boundary_f=None if sums.borders is None else f_score(sums.borders),
         ami=adjusted_mutual_information(np.column_stack([counts, beyond])),
         images=sums.images,
         resized=sums.resized,
@@ -130,7 +137,7 @@ def make_score(sums: Sums, settings: ScoreSettings) -> Score:
 
 
 def as_json(score: Score) -> str:
-    """Return the score as JSON text; what is undefined is null. The keys are a promise, see docs/scoring.md."""
+    """Return the score as JSON text; what is undefined is null. Its keys stay: docs/reference/scores.md."""
     pixels = score.pixels
     content = {
         "miou": _number(score.miou),

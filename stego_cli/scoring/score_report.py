@@ -1,4 +1,4 @@
-"""The report: one page that needs no other file and no network, from a telephone's width upwards."""
+"""The report of a score: one HTML page that needs no other file and no network, also on a narrow screen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 from stego_cli.page import cards, page, picture_row
 from stego_cli.scoring.matrix import matrix_svg, row_shares
-from stego_cli.scoring.report_pictures import Sample, Samples
+from stego_cli.scoring.report_pictures import ShownPhoto, ShownPhotos
 from stego_cli.scoring.result import Score
 from stego_cli.text import shown
 
@@ -28,7 +28,7 @@ _STYLE = """
 """
 
 
-def report_page(score: Score, samples: Samples) -> str:
+def report_page(score: Score, photos: ShownPhotos) -> str:
     """Return the page as HTML text."""
     body = [
         "<h1>Score of a set of masks</h1>",
@@ -37,8 +37,8 @@ def report_page(score: Score, samples: Samples) -> str:
         _left_out(score),
         _matrix(score),
         _class_table(score),
-        _photographs("Best photographs", samples.best),
-        _photographs("Worst photographs", samples.worst),
+        _photographs("Best photographs", photos.best),
+        _photographs("Worst photographs", photos.worst),
         _failures(score),
     ]
     return page(f"Score: mIoU {_percent(score.miou)}", _STYLE, body)
@@ -46,23 +46,23 @@ def report_page(score: Score, samples: Samples) -> str:
 
 def _how(score: Score) -> str:
     matching = {
-        "hungarian": "one cluster for each class, so that most pixels agree",
-        "majority": "each cluster is the class that most of its pixels have",
-        "identity": "the numbers in the masks are classes",
+        "hungarian": "one cluster for each class, so that as many pixels as possible agree",
+        "majority": "each cluster is the class of most of its pixels",
+        "identity": "the numbers in the masks are the classes",
     }[score.match]
     mode = "" if score.mode == "honest" else " Pixels predicted as no class are left out, as in the original code."
     return f"{score.images:,} pairs, {len(score.table.names)} classes. Matching: {matching}.{mode}"
 
 
 def _cards(score: Score) -> str:
-    figures = [
+    metrics = [
         ("mean IoU", _percent(score.miou)),
         ("pixel accuracy", _percent(score.accuracy)),
         ("frequency-weighted IoU", _percent(score.fwiou)),
         *([("boundary F-score", _percent(score.boundary_f))] if score.boundary_f is not None else []),
         ("adjusted mutual information", _UNDEFINED if math.isnan(score.ami) else f"{score.ami:.3f}"),
     ]
-    return cards(figures)
+    return cards(metrics)
 
 
 def _left_out(score: Score) -> str:
@@ -79,13 +79,13 @@ def _left_out(score: Score) -> str:
 
 def _matrix(score: Score) -> str:
     svg = matrix_svg(row_shares(score.confusion, score.unmatched), score.table.names, score.table.colours)
-    # The stops follow the square root by which the cells are drawn.
+    # The stops follow the square root with which the cells are drawn.
     stops = ",".join(
         f"{colour} {at}%" for colour, at in (("#f7fafe", 0), ("#a7b9cf", 11), ("#5776a0", 45), ("#08306b", 100))
     )
     return (
         "<section><h2>Confusion matrix</h2>"
-        '<p class="quiet">Each row is a class, and shows as what its pixels were predicted; rows sum to 100 %.</p>'
+        '<p class="quiet">Each row is a class and shows what its pixels were predicted as; rows sum to 100 %.</p>'
         f'{svg}<div class="scale">0 %<i style="background:linear-gradient(90deg,{stops})"></i>100 %</div></section>'
     )
 
@@ -117,18 +117,18 @@ def _class_table(score: Score) -> str:
     )
 
 
-def _photographs(title: str, samples: list[Sample]) -> str:
-    if not samples:
+def _photographs(title: str, photos: list[ShownPhoto]) -> str:
+    if not photos:
         return ""
     return (
-        f'<section><h2>{title}</h2><p class="quiet">By their own mean IoU, with the matching of the whole set. White: '
-        f"no label. Magenta: predicted as no class.</p>{''.join(_sample(one) for one in samples)}</section>"
+        f'<section><h2>{title}</h2><p class="quiet">By their mean IoU, with the matching of the whole set. '
+        f"White: no label. Magenta: predicted as no class.</p>{''.join(map(_photograph, photos))}</section>"
     )
 
 
-def _sample(sample: Sample) -> str:
-    about = f"mIoU {_percent(sample.miou)}, accuracy {_percent(sample.accuracy)}"
-    return picture_row(sample.name, about, sample.pictures)
+def _photograph(photo: ShownPhoto) -> str:
+    about = f"mIoU {_percent(photo.miou)}, accuracy {_percent(photo.accuracy)}"
+    return picture_row(photo.name, about, photo.pictures)
 
 
 def _failures(score: Score) -> str:

@@ -1,7 +1,7 @@
 """What worker processes do: read pairs, count, and hand back sums.
 
-A chunk of pairs goes out as a few hundred bytes of names and comes back as one small matrix, so that nothing that is
-as large as a picture ever passes between processes.
+A chunk of pairs goes out as a few hundred bytes of names and comes back as one small matrix, so that nothing as large
+as a picture passes between processes.
 """
 
 from __future__ import annotations
@@ -16,88 +16,81 @@ from stego_cli.errors import PhotoError
 from stego_cli.images.ids import Ids, read_ids, resize_ids
 from stego_cli.processes import begin_worker
 from stego_cli.scoring.borders import border_counts
-from stego_cli.scoring.confusion import Counts, Grid, changes_across, count
-from stego_cli.scoring.mask_pairs import Pair
+from stego_cli.scoring.comparison import Comparison
+from stego_cli.scoring.confusion import Counts, changes_across, count
+from stego_cli.scoring.mask_pairs import MaskPair
 
 _LARGEST_KEPT = 16 << 20  # bytes
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a worker needs to know besides the names."""
-
-    pred: str
-    gt: str
-    grid: Grid
-    strict: bool
-    boundary: bool
-    apart: bool  # also hand back the counts of each pair by itself
-
-
 @dataclass
 class Sums:
-    """What some pairs come to.
+    """What some pairs add up to.
 
     Attributes:
         counts: int64 (classes + 1, clusters + 1), pixels by class and cluster.
-        borders: int64 (4,), see `borders.border_counts`.
+        borders: int64 (4,), see `borders.border_counts`; None if borders were not counted.
         images: pairs that were counted; `resized`: those whose mask had another size than the label; `void`: those
             whose label has no pixel of any class.
         failures: relative path and reason of pairs that could not be counted.
-        apart: of each pair its name, the cells of `counts` (flattened) that are not zero, and their values.
+        by_pair: for each pair its name, the indices of the cells of `counts` (flattened) that are not zero, and their
+            values; empty if these were not asked for.
     """
 
     counts: Counts
-    borders: NDArray[np.int64] = field(default_factory=lambda: np.zeros(4, dtype=np.int64))
+    borders: NDArray[np.int64] | None = None
     images: int = 0
     resized: int = 0
     void: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
-    apart: list[tuple[Pair, list[int], list[int]]] = field(default_factory=list)
+    by_pair: list[tuple[MaskPair, list[int], list[int]]] = field(default_factory=list)
 
     def add(self, other: Sums) -> None:
-        """Add what others came to, without what they hold apart."""
+        """Add the sums of other pairs, without their counts by pair."""
         self.counts += other.counts
-        self.borders += other.borders
+        if other.borders is not None:
+            self.borders = other.borders if self.borders is None else self.borders + other.borders
         self.images += other.images
         self.resized += other.resized
         self.void += other.void
         self.failures += other.failures
 
 
-def tally(pairs: list[Pair], plan: Plan) -> Sums:
-    """Read and count `pairs`; one that cannot be counted becomes a failure."""
-    sums = Sums(plan.grid.empty())
+def tally(pairs: list[MaskPair], comparison: Comparison) -> Sums:
+    """Read and count pairs; one that cannot be counted becomes a failure."""
+    sums = Sums(comparison.grid.empty(), np.zeros(4, dtype=np.int64) if comparison.boundary else None)
+    roots = str(comparison.pred), str(comparison.gt)
     for pair in pairs:
         try:
-            _add_pair(sums, pair, plan)
+            _add_pair(sums, pair, comparison, roots)
         except PhotoError as error:
             sums.failures.append((pair.label or pair.pred or pair.name, error.message))
     return sums
 
 
-def _add_pair(sums: Sums, pair: Pair, plan: Plan) -> None:
+def _add_pair(sums: Sums, pair: MaskPair, comparison: Comparison, roots: tuple[str, str]) -> None:
     if pair.problem:
         raise PhotoError(pair.problem)
-    labels = _read(plan.gt, pair.label, "label")
-    preds = _read(plan.pred, pair.pred, "mask")
+    grid = comparison.grid
+    labels = _read(roots[1], pair.label, "label")
+    preds = _read(roots[0], pair.pred, "mask")
     if preds.shape != labels.shape:
-        if plan.strict:
+        if comparison.strict:
             sizes = [f"{width} x {height}" for height, width in (preds.shape, labels.shape)]
             raise PhotoError(f"the mask is {sizes[0]} pixels, the label {sizes[1]}")
         preds = resize_ids(preds, *labels.shape)
         sums.resized += 1
-    labels = plan.grid.remapped(labels)
+    labels = grid.remapped(labels)
     of_labels, of_preds = changes_across(labels), changes_across(preds)
-    counts = count(labels, preds, plan.grid, of_labels | of_preds)
+    counts = count(labels, preds, grid, of_labels | of_preds)
     sums.counts += counts
     sums.images += 1
     sums.void += not counts[:-1].any()
-    if plan.boundary:
-        sums.borders += border_counts(((preds, of_preds), (labels, of_labels)), plan.grid.counted(labels))
-    if plan.apart:
+    if sums.borders is not None:
+        sums.borders += border_counts(((preds, of_preds), (labels, of_labels)), grid.counted(labels))
+    if comparison.extremes:
         cells = np.flatnonzero(counts)
-        sums.apart.append((pair, cells.tolist(), counts.ravel()[cells].tolist()))
+        sums.by_pair.append((pair, cells.tolist(), counts.ravel()[cells].tolist()))
 
 
 def _read(root: str, path: str, what: str) -> Ids:
@@ -110,26 +103,26 @@ def _read(root: str, path: str, what: str) -> Ids:
 def keep_memory() -> None:
     """Let this process keep the memory of one picture for the next.
 
-    By default the C library of Linux hands arrays of this size back to the system when they are freed, and takes as
-    long again to get them anew, page by page, as the counting itself. It stops doing so for sizes up to the largest
-    that it has seen freed. This one is never touched, so it takes no memory; elsewhere it does nothing.
+    By default the C library of Linux returns arrays of this size to the system when they are freed, and getting them
+    again page by page takes as long as the counting itself. It stops doing so for sizes up to the largest that it has
+    seen freed. This array is never written to, so it takes no memory; on other systems it has no effect.
     """
     np.empty(_LARGEST_KEPT, dtype=np.uint8)
 
 
-_plan: Plan | None = None  # of this worker process, set once when it starts
+_comparison: Comparison | None = None  # of this worker process, set once when it starts
 
 
-def begin(plan: Plan) -> None:
+def begin(comparison: Comparison) -> None:
     """Prepare a worker process."""
-    global _plan
-    _plan = plan
+    global _comparison
+    _comparison = comparison
     keep_memory()
     begin_worker()
 
 
-def tally_here(pairs: list[Pair]) -> Sums:
-    """Do `tally` in a worker process by the plan it began with."""
-    if _plan is None:
+def tally_here(pairs: list[MaskPair]) -> Sums:
+    """Do `tally` in a worker process for the comparison that it began with."""
+    if _comparison is None:
         raise RuntimeError("begin() has not been called in this process")
-    return tally(pairs, _plan)
+    return tally(pairs, _comparison)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from stego_cli.class_edits import ClassEdits, dropped, joined, parted, recoloured, renamed, renumbered
-from stego_cli.classes_file import FILE_NAME, parse_colour, read_classes, write_classes_file
+from stego_cli.classes_toml import FILE_NAME, parse_colour, read_classes, write_classes_file
 from stego_cli.errors import ModelError, NoInputError, UsageError
 from stego_cli.gallery.mask_tree import open_masks
 from stego_cli.gallery.model_edit import classes_of_model, edit_model, shares_of_model

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stego_cli.class_edits import ClassEdits, transition
-from stego_cli.classes_file import FILE_NAME, read_classes
+from stego_cli.classes_toml import FILE_NAME, read_classes
 from stego_cli.errors import UsageError
 from stego_cli.gallery.build import Built, build_gallery
 from stego_cli.gallery.mask_tree import MaskTree, open_masks

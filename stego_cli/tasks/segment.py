@@ -168,7 +168,7 @@ def _write_masks(
         raise Stopped(
             stop.requested,
             f"Stopped: {summary.done + summary.kept} of {summary.photographs} masks are in {shown(folder.root)}.",
-            "The same again does the rest.",
+            "The same command does the rest.",
         )
     return SegmentResult(settings.out, model.file, classes.names, classes.colours, summary)
 

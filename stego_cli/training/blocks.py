@@ -1,10 +1,10 @@
 """Which block of a backbone to take features from, found on the photographs themselves, without labels.
 
-The last block of a vision transformer is made for the task it was trained with, and often poor in what tells patches
-apart; early ones know colours and edges only. The measure is how many directions a block's features really use: the
-exponential of the entropy of their spectrum, as RankMe (Garrido et al., 2023) ranks whole networks. On CamVid it orders
-the default backbone's blocks as the models trained on them score (docs/training.md). It is for backbones that nobody
-has studied: where a row of the table names a block, labels and eyes have been asked as well.
+The last block of a vision transformer is specialised in the task it was trained on, and often distinguishes patches
+badly; early blocks encode only colours and edges. The measure is how many directions a block's features effectively
+use: the exponential of the entropy of their spectrum, by which RankMe (Garrido et al., 2023) ranks whole networks. On
+CamVid it orders the default backbone's blocks as the models trained on them score (docs/log/training.md). It is meant
+for backbones that nobody has studied: a block named in the table of backbones was chosen with labels and by eye.
 """
 
 from __future__ import annotations
@@ -17,53 +17,51 @@ from torch import Tensor
 
 from stego_cli.machine import cores
 from stego_cli.model.vit import FrozenViT
-from stego_cli.progress import Progress
-from stego_cli.stop import Stop
+from stego_cli.training.context import RunContext
 from stego_cli.training.stream import autocast
 from stego_cli.training.views import Cut, pixels_of, views_of
 
-_PHOTOGRAPHS = 32  # looked at, evenly over all
+_PHOTOGRAPHS = 32  # used at most, spread evenly over all
 
 
 def spectral_dimensions(covariance: Tensor) -> float:
-    """Return exp of the entropy of a covariance's eigenvalues (C, C), taken as shares: 1 to C."""
+    """Return exp of the entropy of the eigenvalues of a covariance (C, C), each as a share of their sum: 1 to C."""
     shares = torch.linalg.eigvalsh(covariance.double()).clamp(min=0)
     shares = shares / shares.sum().clamp(min=1e-30)
     return float(torch.exp(-(shares * (shares + 1e-30).log()).sum()))
 
 
-def block_dimensions(
-    backbone: FrozenViT, paths: list[Path], cut: Cut, device: torch.device, progress: Progress, stop: Stop
-) -> dict[int, float]:
+def block_dimensions(backbone: FrozenViT, paths: list[Path], cut: Cut, context: RunContext) -> dict[int, float]:
     """Return the spectral dimensions of the features of each block in the second half of a backbone.
 
     Args:
-        backbone: whole, up to its last block.
-        paths: photographs, of which some are looked at; those that cannot be decoded are left out.
-        cut: how photographs become views; of each the first view is looked at.
-        device: where it runs.
-        progress: shown a stage.
-        stop: asked between photographs.
+        backbone: with all its blocks; moved to the context's device by this function.
+        paths: photographs, of which up to 32 are used; those that cannot be decoded are left out.
+        cut: how photographs become views; the first view of each is used.
+        context: shows a stage; its `stop` is checked between photographs.
+
+    Returns:
+        Dimensions by 0-based block; empty if no photograph can be decoded.
 
     Raises:
-        Stopped: the user asked for it.
+        Stopped: a signal arrived.
     """
     chosen = paths[:: max(1, len(paths) // _PHOTOGRAPHS)][:_PHOTOGRAPHS]
-    backbone.to(device)
+    backbone.to(context.device)
     first = backbone.row.blocks // 2
     moments = [_Moments() for _ in range(first, backbone.row.blocks)]
     with (
         ThreadPoolExecutor(cores()) as pool,
-        progress.stage("Comparing blocks", len(chosen), unit="photographs") as stage,
+        context.progress.stage("Comparing blocks", len(chosen), unit="photographs") as stage,
         torch.inference_mode(),
     ):
         for pixels in pool.map(lambda item: _first_view(item[0], item[1], cut), enumerate(chosen)):
-            stop.check()
+            context.stop.check()
             stage.advance()
             if pixels is None:
                 continue
-            with autocast(device):
-                features = backbone.every_block(pixels[None].to(device))[first:]
+            with autocast(context.device):
+                features = backbone.every_block(pixels[None].to(context.device))[first:]
             for moment, each in zip(moments, features, strict=True):
                 moment.add(each.flatten(0, 2).double())
     if not moments[0].count:
@@ -72,7 +70,7 @@ def block_dimensions(
 
 
 def best_block(dimensions: dict[int, float]) -> int:
-    """Return the block with the most dimensions; of equals the later."""
+    """Return the block with the most dimensions; of several, the last."""
     return max(dimensions, key=lambda block: (dimensions[block], block))
 
 
@@ -83,7 +81,7 @@ def _first_view(number: int, path: Path, cut: Cut) -> Tensor | None:
 
 
 class _Moments:
-    """Sums of features and of their products, from which the covariance of all follows."""
+    """Running sums of features and of their products, from which the covariance of all features follows."""
 
     def __init__(self) -> None:
         self.count, self._sum, self._products = 0, torch.zeros(()), torch.zeros(())

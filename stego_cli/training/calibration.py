@@ -1,8 +1,9 @@
-"""What the loss must know about the data: the space in which F is computed, and the shifts b.
+"""What the loss takes from the data: the space in which F is computed, and the shifts b.
 
-The published shifts belong to one backbone each; on another the codes collapse. Here b is a quantile of the centred
-F of each batch, which holds the share of attracted pairs fixed whatever the backbone's cosines look like. F itself is
-computed on whitened principal components: raw ViT features share a few strong directions that make all cosines alike.
+Each published shift was tuned for one backbone; with another the codes collapse. Here b is a quantile of the centred F
+of each batch, so that the share of attracted pairs is the same whatever the distribution of the backbone's cosines. F
+is computed on whitened principal components: raw ViT features share a few strong directions that make all cosines
+similar.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from stego_cli.training.ranks import ALONE, Ranks
 
-_QUANTILE_SAMPLE = 20_000  # of a batch's correspondences; its error is far below the batch's own noise
+_QUANTILE_SAMPLE = 20_000  # correspondences of a batch; the error is far below the noise between batches
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Whitening:
 
 
 def whitening(sample: Tensor, components: int) -> Whitening:
-    """Fit a whitening to `sample` (n, C) float32, keeping at most `components` components and none without variance."""
+    """Fit a whitening to `sample` (n, C) float32; at most `components` components with variance are kept."""
     mean = sample.mean(0)
     centred = sample - mean
     variances, directions = torch.linalg.eigh(centred.T @ centred / max(1, len(sample) - 1))  # ascending
@@ -49,9 +50,14 @@ def whitening(sample: Tensor, components: int) -> Whitening:
 def calibrated_b(
     features: Tensor, quantile: float, generator: torch.Generator, ranks: Ranks = ALONE, count: int | None = None
 ) -> Tensor:
-    """Return b as the `quantile` of F (N, P, Q), estimated from a random sample if there are many.
+    """Return the shift b (paper, equation 2), a scalar, as the `quantile` (0 to 1) of F.
 
-    With several processes, `features` are this one's rows of the `count` rows of F, and all get the same b.
+    Args:
+        features: F, (N, P, Q); with several processes, this process's rows of it.
+        quantile: the share of F below b. It is estimated from a random sample if F is large.
+        generator: source of the sample.
+        ranks: the processes; all get the same b.
+        count: rows of F in all processes together; None: N.
     """
     values = features.flatten()
     count = len(features) if count is None else count

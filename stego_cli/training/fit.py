@@ -1,10 +1,11 @@
-"""The loop that trains the head on features (paper, equations 4 and 5).
+"""The steps that train the head on features (paper, equations 4 and 5).
 
-Three terms a step: photographs with themselves (intra), with one of their nearest neighbours (inter), and with others
-(negative). How a step draws its pairs depends on the scheme: `pairs.py` has the short one of `auto` and the original's.
+A step has three terms: photographs with themselves (intra), with one of their nearest neighbours (inter), and with
+others (negative). How it draws its pairs depends on the scheme: `pairs.py` has that of "auto" and the original's.
 
-All randomness of a step comes from the seed and the step's number. So a step can be prepared ahead of time, a resumed
-run goes on as if undisturbed, and several processes draw the same batch, of which each computes its own rows.
+All randomness of a step comes from the seed and the number of the step. So a step can be prepared ahead of time, a
+resumed run continues as if it had not been interrupted, and several processes draw the same batch, of which each
+computes its own rows.
 """
 
 from __future__ import annotations
@@ -12,63 +13,40 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from stego_cli.model.head import Head
 from stego_cli.settings import TrainSettings
 from stego_cli.training.calibration import Whitening, calibrated_b
 from stego_cli.training.correspondence import centre, correspondence, correspondence_loss
 from stego_cli.training.features import FeatureCache, Features
-from stego_cli.training.pairs import TERMS, Batch, Pair, paper_pairs, short_pairs
+from stego_cli.training.pairs import TERMS, Batch, PointPairs, paper_pairs, short_pairs
 from stego_cli.training.ranks import ALONE, Ranks
-
-__all__ = ["TERMS", "Fit", "StepFigures"]
-
-COLLAPSED_COSINE = 0.9  # mean S of unrelated photographs beyond which all codes point one way
-COLLAPSED_RANK = 1.5  # effective number of dimensions below which classes cannot be told apart
-
-
-@dataclass(frozen=True)
-class StepFigures:
-    """What one step measured; plain numbers, in the order of TERMS where there are three.
-
-    Attributes:
-        step: 1 for the first.
-        loss: the weighted sum.
-        terms: each term's mean loss, unweighted.
-        correspondences: mean S of each term's pairs.
-        b: each term's shift.
-        rank: effective dimensions of the batch's codes, (sum of eigenvalues)^2 / sum of their squares.
-        probe: loss of the cluster probe, where it is trained beside the head.
-    """
-
-    step: int
-    loss: float
-    terms: tuple[float, ...]
-    correspondences: tuple[float, ...]
-    b: tuple[float, ...]
-    rank: float
-    probe: float | None = None
-
-    @property
-    def collapsed(self) -> bool:
-        """Whether the codes no longer distinguish photographs that have nothing in common."""
-        return self.correspondences[0] > COLLAPSED_COSINE or self.rank < COLLAPSED_RANK
+from stego_cli.training.step_metrics import StepMetrics
 
 
 class Fit:
-    """Training in progress: everything that a step changes.
+    """A training in progress: everything that a step changes.
+
+    Args:
+        features: of all views.
+        neighbours: int64 (N, k), the nearest neighbours of each view.
+        whitening: applied to features before F is computed; None: not whitened.
+        settings: with `batch` at most the number of views.
+        device: where the head and the optimiser are.
+        ranks: the processes that share each batch.
 
     Attributes:
-        head: being trained, on `device`.
-        centroids: (K, D), trained beside it in the scheme "paper", of any length; None where k-means finds them.
-        step: steps done.
-        optimiser: Adam over the head, and over the centroids.
-        on_pairs: told each pairing's step, term, F and S (N, P, Q) without gradient; must not change them.
+        settings: as above.
+        head: being trained.
+        centroids: (K, D), trained together with the head in the scheme "paper", not of unit length; None where k-means
+            finds them.
+        step: number of steps done.
+        optimiser: Adam over the head and the centroids.
+        on_pairs: called for each pairing with step, term, F and S (N, P, Q); must not change them.
     """
 
     def __init__(
@@ -80,7 +58,8 @@ class Fit:
         device: torch.device,
         ranks: Ranks = ALONE,
     ) -> None:
-        self._features, self._neighbours, self._settings, self._device = features, neighbours, settings, device
+        self.settings = settings
+        self._features, self._neighbours, self._device = features, neighbours, device
         self._whitening = whitening and Whitening(whitening.mean.to(device), whitening.projection.to(device))
         self._ranks = ranks
         self.centroids: Tensor | None = None
@@ -96,28 +75,28 @@ class Fit:
         self.step = 0
         self.on_pairs: Callable[[int, int, Tensor, Tensor], None] | None = None
 
-    def run(self, should_stop: Callable[[], bool]) -> Iterator[StepFigures]:
-        """Do the remaining steps, yielding each one's figures; end early before the step at which `should_stop`."""
-        steps = range(self.step, self._settings.steps)
+    def run(self, should_stop: Callable[[], bool]) -> Iterator[StepMetrics]:
+        """Do the remaining steps and yield the metrics of each; end before the first at which `should_stop` is true."""
+        steps = range(self.step, self.settings.steps)
         for cache, rows in self._features.follow(self.views, steps):
             if self._ranks.any(should_stop()):
                 return
             yield self._one_step(cache, rows)
 
     def views(self, step: int) -> Tensor:
-        """Return the views that a step works on, int64 (2 * B,): the batch, then a neighbour of each."""
+        """Return the views that a step needs, int64 (2 * B,): the batch, then a neighbour of each."""
         return self._choose(step)[1]
 
     def _choose(self, step: int) -> tuple[torch.Generator, Tensor]:
-        generator = torch.Generator().manual_seed(zlib.crc32(f"{self._settings.seed} {step}".encode()))
-        chosen = torch.randperm(len(self._features), generator=generator)[: self._settings.batch]
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{self.settings.seed} {step}".encode()))
+        chosen = torch.randperm(len(self._features), generator=generator)[: self.settings.batch]
         rank = torch.randint(self._neighbours.shape[1], (len(chosen),), generator=generator)
         return generator, torch.cat([chosen, self._neighbours[chosen, rank]])
 
-    def _one_step(self, cache: FeatureCache, rows: Tensor) -> StepFigures:
-        settings = self._settings
+    def _one_step(self, cache: FeatureCache, rows: Tensor) -> StepMetrics:
+        settings = self.settings
         if settings.scheme == "auto":
-            # Cosine decay: late steps settle instead of wandering, which matters because no label says when to stop.
+            # Cosine decay: the last steps change little, which matters because no label can show when to stop.
             rate = settings.lr * 0.5 * (1 + math.cos(math.pi * self.step / settings.steps))
             self.optimiser.param_groups[0]["lr"] = rate
         generator, _ = self._choose(self.step)
@@ -143,11 +122,11 @@ class Fit:
         self._sum_gradients()
         self.optimiser.step()
         self.step += 1
-        return self._figures(sums, total.detach(), codes.detach(), probe)
+        return self._metrics(sums, total.detach(), codes.detach(), probe)
 
-    def _term(self, pair: Pair, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the element-wise loss, S, and b of the rows of this process, out of `count`."""
-        settings, term = self._settings, pair.term
+    def _term(self, pair: PointPairs, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the element-wise loss, S and b, of this process's rows out of `count`."""
+        settings, term = self.settings, pair.term
         with torch.no_grad():
             F = correspondence(*pair.features)
             if settings.centring:
@@ -162,16 +141,16 @@ class Fit:
         return correspondence_loss(F, S, b, settings.clamp), S, b
 
     def _centred(self, F: Tensor, count: int) -> Tensor:
-        """Return `centre` of the whole batch's F, here of its rows in this process."""
+        """Return this process's rows of `centre`(F of the whole batch)."""
         mean = self._ranks.sum(F.sum() / (count * F.shape[1] * F.shape[2]))
         return F - F.mean(2, keepdim=True) + mean
 
     def _probe_loss(self, batch: Batch, count: int) -> Tensor | None:
-        """Return the cluster probe's loss, -(largest cosine of each code with a centroid), over the batch's codes."""
+        """Return the cluster probe's loss: minus the mean cosine of the batch's codes to their nearest centroid."""
         if self.centroids is None or batch.code_maps is None:
             return None
-        codes = F.normalize(batch.code_maps.detach().flatten(1, 2), dim=2)  # (b, h * w, D)
-        cosines = codes @ F.normalize(self.centroids, dim=1).T
+        codes = normalize(batch.code_maps.detach().flatten(1, 2), dim=2)  # (b, h * w, D)
+        cosines = codes @ normalize(self.centroids, dim=1).T
         return -cosines.amax(2).sum() / (count * codes.shape[1])
 
     def _sum_gradients(self) -> None:
@@ -181,14 +160,14 @@ class Fit:
             for each, part in zip(gradients, torch.split(flat, [each.numel() for each in gradients]), strict=True):
                 each.copy_(part.view_as(each))
 
-    def _figures(self, sums: Tensor, loss: Tensor, codes: Tensor, probe: Tensor | None) -> StepFigures:
+    def _metrics(self, sums: Tensor, loss: Tensor, codes: Tensor, probe: Tensor | None) -> StepMetrics:
         flat = codes.flatten(0, 1)
         measured = [sums.flatten().to(self._device), loss[None], (flat.T @ flat).flatten()]
         measured += [] if probe is None else [probe.detach()[None]]
         whole = self._ranks.sum(torch.cat(measured)).cpu().double()
         terms, cosines, shifts = whole[: sums.numel()].reshape(sums.shape).tolist()
         gram = whole[sums.numel() + 1 :][: flat.shape[1] ** 2].reshape(flat.shape[1], -1)
-        return StepFigures(
+        return StepMetrics(
             step=self.step,
             loss=float(whole[sums.numel()]),
             terms=tuple(terms),

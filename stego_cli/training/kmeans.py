@@ -1,4 +1,4 @@
-"""Cosine k-means with restarts: the cluster probe, found on the finished codes instead of trained beside them."""
+"""Cosine k-means with restarts: finds the cluster probe on the finished codes instead of training it with them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def cosine_kmeans(
     """Return centroids that maximise the mean cosine of points to their nearest centroid.
 
     Args:
-        points: (n, D) float32, n at least 1, of any length.
-        clusters: K; with fewer than K distinct points some centroids coincide.
-        restarts: independent k-means++ starts, of which the best is returned.
+        points: (n, D) float32, n at least 1; they need not have unit length.
+        clusters: K; with fewer than K distinct points some centroids are equal.
+        restarts: independent k-means++ starts; the best result is returned.
         generator: source of all randomness.
         iterations: at most this many updates a start.
 
     Returns:
-        (K, D) float32, unit length, the centroid with most points first.
+        (K, D) float32, unit length, ordered by the number of points, the largest cluster first.
     """
     unit = F.normalize(points, dim=1)
     best_score, best = -torch.inf, unit[:1].expand(clusters, -1)
@@ -56,7 +56,7 @@ def _plus_plus(unit: Tensor, clusters: int, generator: torch.Generator) -> Tenso
     chosen = [int(first)]
     distance = 1 - unit @ unit[chosen[0]]
     for _ in range(clusters - 1):
-        weights = distance.clamp(min=0) + 1e-12  # never all zero, even if the points are all alike
+        weights = distance.clamp(min=0) + 1e-12  # never all zero, even if all points are equal
         chosen.append(int(torch.multinomial(weights, 1, generator=generator)))
         distance = torch.minimum(distance, 1 - unit @ unit[chosen[-1]])
     return unit[chosen]

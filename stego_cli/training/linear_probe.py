@@ -1,8 +1,7 @@
-"""The linear probe: a linear map from finished codes to classes that labels name (paper, section 4).
+"""The linear probe: a linear map from finished codes to the classes of labels (paper, section 4).
 
-It measures what the codes hold; nothing of it flows back into them. Since the codes no longer change, it is trained
-after the head, on codes computed once, at labelled points only: a point without a class never enters, so no batch can
-be empty and no loss undefined.
+It measures how well the codes separate the classes, and does not change the codes. So it is trained after the head, on
+codes computed once, at labelled points only: as every point has a class, no batch is empty and no loss undefined.
 """
 
 from __future__ import annotations
@@ -13,17 +12,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stego_cli.datasets.layout import Folders
+from stego_cli.model.checkpoint import Checkpoint
 from stego_cli.model.head import Head
+from stego_cli.progress import Progress
+from stego_cli.text import shown
 from stego_cli.training.features import FeatureCache, Features
-from stego_cli.training.probe_labels import LabelledPoints
+from stego_cli.training.probe_labels import LabelledPoints, read_labels
 
 _BATCH = 4096  # points a step
 _STEPS = 1500
 _LR = 5e-3  # the original's
 
 
+def add_linear_probe(checkpoint: Checkpoint, features: Features, folders: Folders, progress: Progress) -> Checkpoint:
+    """Return the checkpoint with a linear probe trained on the labels in `folders`.
+
+    If no pixel of them has a class, that is reported, and the checkpoint returned as it is.
+    """
+    generator = torch.Generator().manual_seed(checkpoint.settings.seed)
+    labelled = read_labels(features.paths, folders, generator, progress, features.shares)
+    if labelled is None:
+        progress.warn(f"No pixel of the labels in {shown(folders.labels or '')} has a class: no linear probe.")
+        return checkpoint
+    codes = codes_at(features, checkpoint.head, labelled)
+    weight, bias, right = fit_linear_probe(codes, labelled, generator)
+    progress.note(f"Linear probe: {labelled.count} classes, correct on {right:.1%} of the labelled training points.")
+    return replace(
+        checkpoint,
+        linear=(weight, bias),
+        linear_names=folders.table.names if folders.table else (),
+        linear_palette=tuple(folders.table.colours) if folders.table else (),
+        provenance=replace(checkpoint.provenance, linear_classes=labelled.count, linear_accuracy=round(100 * right, 4)),
+    )
+
+
 def codes_at(features: Features, head: Head, labelled: LabelledPoints) -> Tensor:
-    """Return the code of each labelled point, float32 (M, D), a few views at a time."""
+    """Return the code of each labelled point, float32 (M, D); codes are computed a few views at a time."""
     points = torch.zeros(len(labelled.photos), head.cluster1.out_features)
     order = labelled.photos.argsort(stable=True)
     ordered = labelled.photos[order]
@@ -43,7 +68,7 @@ def _starts(grids: Tensor) -> Tensor:
 
 
 def _codes(group: FeatureCache, head: Head) -> Tensor:
-    """Return the codes of a few views, one after another, float16 (T', D)."""
+    """Return the codes of a few views in one array, float16 (T', D)."""
     sizes = group.grids.prod(1)
     with torch.no_grad():
         return torch.cat(
@@ -55,12 +80,12 @@ def _codes(group: FeatureCache, head: Head) -> Tensor:
 
 
 def sample_as_upsampled(cache: FeatureCache, photos: Tensor, places: Tensor) -> Tensor:
-    """Return what bilinear upsampling (align_corners=False) gives at places.
+    """Return the values of bilinear upsampling (align_corners=False) at some places.
 
     Args:
-        cache: of codes.
-        photos: int64 (M,).
-        places: (M, 2), x and y as shares of width and height, 0 to 1.
+        cache: of features or codes.
+        photos: int64 (M,), rows of the cache.
+        places: (M, 2), x and y as shares of the view's width and height, 0 to 1.
 
     Returns:
         float32 (M, D).
@@ -75,9 +100,15 @@ def sample_as_upsampled(cache: FeatureCache, photos: Tensor, places: Tensor) -> 
 def fit_linear_probe(
     points: Tensor, labelled: LabelledPoints, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, float]:
-    """Return weight (C, D) and bias (C,) of the probe, and the share of labelled points that it gets right.
+    """Train a linear probe with Adam on the cross-entropy of random labelled points, with cosine decay.
 
-    Adam on the cross-entropy of random labelled points, whose codes are `points` (M, D), with cosine decay.
+    Args:
+        points: (M, D) float32, the codes of the labelled points.
+        labelled: their classes.
+        generator: source of all randomness.
+
+    Returns:
+        weight (C, D), bias (C,), and the share of the labelled points that the probe classifies correctly, 0 to 1.
     """
     width = points.shape[1]
     weight = torch.empty(labelled.count, width).uniform_(-1, 1, generator=generator) / width**0.5

@@ -1,16 +1,14 @@
-"""Features that no disk holds: the backbone runs again over the views of each step, while others are decoded.
+"""Features that are too large to keep: the backbone runs again over the views of each step.
 
-One pass at the beginning finds what must be known of all: each view's mean feature, for the neighbours, and a random
-sample of patch features, for whitening and clustering.
+One pass at the beginning collects what training needs of all views: each view's mean feature, for the neighbours, and
+a random sample of patch features, for whitening and clustering.
 """
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,42 +17,33 @@ from torch.utils.data import DataLoader, Dataset
 from stego_cli.images.decode import Rgb
 from stego_cli.machine import cores
 from stego_cli.model.vit import FrozenViT
-from stego_cli.progress import Progress
-from stego_cli.settings import TrainSettings
-from stego_cli.stop import Stop
-from stego_cli.text import shown
-from stego_cli.training.features import (
-    FeatureCache,
-    Features,
-    compute_features,
-    described,
-    drawn_patches,
-    share_between,
-)
-from stego_cli.training.ranks import Ranks
-from stego_cli.training.stream import Computed, Survey, compute, stream, survey
-from stego_cli.training.views import Cut, View, cut_of, pixels_of
+from stego_cli.training.cached import sum_over_ranks, view_attributes
+from stego_cli.training.context import RunContext
+from stego_cli.training.features import FeatureCache, Features, drawn_patches
+from stego_cli.training.stream import Computed, compute, stream
+from stego_cli.training.views import Cut, Survey, View, pixels_of
 
 _KEPT = 100_000  # patch features of the random sample
-_PREFETCHED = 2  # steps that each decoding process is ahead
+_PREFETCHED = 2  # steps that each decoding process works ahead
 
 
 @dataclass
 class LiveFeatures(Features):
-    """Features that are computed when they are asked for.
+    """Features that are computed on demand.
 
     Attributes:
-        views: what is to be decoded for each.
+        backbone: on the context's device.
+        cut: how photographs become views.
+        views: all N views.
         sample: float32 (n, C), patch features drawn at random from all views.
+        context: where the backbone runs, and the processes that share a step's views.
     """
 
     backbone: FrozenViT
     cut: Cut
-    device: torch.device
-    stop: Stop
-    ranks: Ranks
     views: list[View]
     sample: Tensor
+    context: RunContext
 
     def random_tokens(self, count: int, generator: torch.Generator) -> Tensor:
         """Return at most `count` patch features of the sample, float32 (n, C)."""
@@ -65,30 +54,29 @@ class LiveFeatures(Features):
     def grid(self, view: int) -> Tensor:
         """Return all features of a view, float32 (h, w, C)."""
         pixels = pixels_of([self.views[view]], self.cut)
-        done = compute(self.backbone, [(view, pixels if isinstance(pixels, str) else pixels[0])], self.device)
-        return self._cache(done).grid(0)
+        decoded = [(view, pixels if isinstance(pixels, str) else pixels[0])]
+        return self._cache(compute(self.backbone, decoded, self.context.device)).grid(0)
 
     def groups(self) -> Iterator[tuple[Tensor, FeatureCache]]:
         """Yield all views a few at a time: their indices, int64 (b,), and their features."""
-        with ThreadPoolExecutor(cores()) as pool:
-            wanted = list(range(len(self)))
-            for group in stream(self.backbone, self.views, wanted, self.cut, self.device, self.stop, pool):
-                group.sort(key=lambda done: done.index)
-                for done in group:  # one at a time: neighbours in a group need not be neighbours in order
-                    yield torch.tensor([done.index]), self._cache([done])
+        for group in stream(self.backbone, self.views, list(range(len(self))), self.cut, self.context):
+            group.sort(key=lambda done: done.index)
+            for done in group:  # one at a time: the indices of a group need not follow each other
+                yield torch.tensor([done.index]), self._cache([done])
 
     def follow(self, plan: Callable[[int], Tensor], steps: range) -> Iterator[tuple[FeatureCache, Tensor]]:
-        """Yield, for each step, its views' features and the row among them of each view that `plan` says it needs.
+        """Yield, for each step, a cache and the rows in it, int64 (b,), of the views that `plan(step)` lists.
 
-        Processes share a step's views between them, and each gets all.
+        The processes divide a step's views among them, and each receives all.
         """
+        ranks = self.context.ranks
 
         def mine() -> Iterator[list[int]]:
             for step in steps:
                 needed = torch.unique(plan(step))
-                yield needed[self.ranks.rows(len(needed))].tolist()
+                yield needed[ranks.rows(len(needed))].tolist()
 
-        # Spawned, since a fork would copy the locks that other threads hold.
+        # Spawned: a forked process would have copies of the locks that other threads hold.
         loader = DataLoader(
             _Pixels(self.views, self.cut),
             batch_sampler=mine(),
@@ -96,12 +84,12 @@ class LiveFeatures(Features):
             num_workers=cores(),
             prefetch_factor=_PREFETCHED,
             multiprocessing_context="spawn",
-            worker_init_fn=_leave_interrupts,
+            worker_init_fn=_ignore_interrupts,
         )
         for step, decoded in zip(steps, loader, strict=True):
             needed = torch.unique(plan(step))
             cache = self._cache(self._computed(decoded))
-            cache = self._joined(cache, needed) if self.ranks.count > 1 else cache
+            cache = self._joined(cache, needed) if ranks.count > 1 else cache
             yield cache, torch.searchsorted(needed, plan(step))
 
     def _computed(self, decoded: list[tuple[int, Rgb | str]]) -> list[Computed]:
@@ -109,11 +97,11 @@ class LiveFeatures(Features):
         for index, pixels in decoded:
             shape = () if isinstance(pixels, str) else pixels.shape
             by_grid.setdefault(shape, []).append((index, pixels))
-        done = [each for group in by_grid.values() for each in compute(self.backbone, group, self.device)]
+        done = [each for group in by_grid.values() for each in compute(self.backbone, group, self.context.device)]
         return sorted(done, key=lambda each: each.index)
 
     def _cache(self, done: list[Computed]) -> FeatureCache:
-        """Return a small cache of these views. One that has become unreadable since the first pass is its mean."""
+        """Return a small cache of these views; one that has become unreadable has its mean feature everywhere."""
         indices = torch.tensor([each.index for each in done], dtype=torch.int64)
         sizes = self.grids[indices].prod(1)
         blocks = [
@@ -124,18 +112,19 @@ class LiveFeatures(Features):
             tokens=torch.cat(blocks) if blocks else torch.zeros(0, self.width, dtype=torch.float16),
             starts=sizes.cumsum(0) - sizes,
             failed=[],
-            **self.said_of(indices),
+            **self.attributes_of(indices),
         )
 
     def _joined(self, own: FeatureCache, needed: Tensor) -> FeatureCache:
-        """Return the cache of all processes' views, from each one's own."""
+        """Return the cache of all processes' views, from each process's own."""
+        ranks = self.context.ranks
         whole = self._cache([Computed(int(index)) for index in needed])
         sizes = whole.grids.prod(1)
-        mine = self.ranks.rows(len(needed))
+        mine = ranks.rows(len(needed))
         first = int(sizes[: mine.start].sum())
         whole.tokens = torch.zeros_like(whole.tokens)
         whole.tokens[first : first + len(own.tokens)] = own.tokens
-        whole.tokens = self.ranks.sum(whole.tokens.to(self.device)).cpu()
+        whole.tokens = ranks.sum(whole.tokens.to(self.context.device)).cpu()
         return whole
 
 
@@ -153,21 +142,24 @@ class _Pixels(Dataset[tuple[int, "Rgb | str"]]):
         return index, pixels if isinstance(pixels, str) else pixels[0]
 
 
-def _leave_interrupts(worker: int) -> None:
-    """Let the main process alone answer Ctrl-C, which a terminal sends to all."""
+def _ignore_interrupts(worker: int) -> None:
+    """Ignore Ctrl-C, which a terminal sends to all processes: the main process handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def live_features(
-    backbone: FrozenViT, found: Survey, cut: Cut, device: torch.device, progress: Progress, stop: Stop, ranks: Ranks
-) -> LiveFeatures:
-    """Look at all views once and return their features as something to compute again.
+def live_features(backbone: FrozenViT, found: Survey, context: RunContext) -> LiveFeatures:
+    """Compute the features of all views once and return them in a form that computes them again on demand.
+
+    Args:
+        backbone: moved to the context's device by this function.
+        found: the photographs' headers, and how they become views.
+        context: shows a stage. Several processes share the work.
 
     Raises:
         NoInputError: no photograph could be decoded.
-        Stopped: the user asked for it.
+        Stopped: a signal arrived.
     """
-    backbone.to(device)
+    backbone.to(context.device)
     total, width = len(found.views), backbone.row.width
     pooled, good, failed = torch.zeros(total, width), torch.zeros(total), list(found.failed)
     grids = torch.tensor(found.grids).reshape(-1, 2)
@@ -175,12 +167,9 @@ def live_features(
     order = view.argsort(stable=True)
     view, patch = view[order], patch[order]
     sample = torch.zeros(len(view), width)
-    mine = list(range(total))[ranks.rows(total)]
-    with (
-        ThreadPoolExecutor(cores()) as pool,
-        progress.stage("Looking at all photographs", len(mine), unit="photographs") as stage,
-    ):
-        for group in stream(backbone, found.views, mine, cut, device, stop, pool):
+    mine = list(range(total))[context.ranks.rows(total)]
+    with context.progress.stage("Looking at all photographs", len(mine), unit="photographs") as stage:
+        for group in stream(backbone, found.views, mine, found.cut, context):
             stage.advance(len(group))
             for done in group:
                 if done.features is None or done.mean is None:
@@ -189,55 +178,19 @@ def live_features(
                 first, last = torch.searchsorted(view, torch.tensor([done.index, done.index + 1])).tolist()
                 sample[first:last] = done.features[patch[first:last]].float()
                 pooled[done.index], good[done.index] = done.mean, 1
-    share_between(ranks, device, pooled, good, sample)
-    about = described(found, good, failed, cut, ranks)
+    sum_over_ranks(context, pooled, good, sample)
+    attributes = view_attributes(found, good, failed, context.ranks)
     kept = good.nonzero().flatten()
     return LiveFeatures(
         backbone,
-        cut,
-        device,
-        stop,
-        ranks,
+        found.cut,
         [found.views[int(index)] for index in kept],
-        sample=sample[good[view] > 0],
+        sample[good[view] > 0],
+        context,
         grids=grids[kept],
         pooled=pooled[kept],
-        paths=[about["paths"][int(index)] for index in kept],
-        failed=about["failed"],
-        photos=about["photos"][kept],
-        shares=about["shares"][kept],
+        paths=[attributes["paths"][int(index)] for index in kept],
+        failed=attributes["failed"],
+        photos=attributes["photos"][kept],
+        shares=attributes["shares"][kept],
     )
-
-
-def prepare_features(
-    backbone: FrozenViT,
-    paths: list[Path],
-    settings: TrainSettings,
-    run: Path,
-    device: torch.device,
-    progress: Progress,
-    stop: Stop,
-    ranks: Ranks,
-) -> Features:
-    """Compute and keep the photographs' features, or, beyond `max_cache_gb`, get ready to compute them as needed.
-
-    Says how large they are before it begins.
-
-    Raises:
-        NoInputError: no photograph could be decoded.
-        OutputError: they do not fit on the disk.
-        Stopped: the user asked for it.
-    """
-    cut = cut_of(settings, backbone.row.patch)
-    found = survey(paths, cut)
-    size, memory = found.bytes(backbone.row.width), settings.cache_memory_mb * 1_000_000
-    views = f"{len(found.views)} {'photographs' if settings.crops == 'none' else 'crops'}"
-    if size > settings.max_cache_gb * 1e9:
-        progress.note(
-            f"Features of {views} would take {size / 1e9:.2f} GB, more than --max-cache {settings.max_cache_gb:g} GB: "
-            "they are computed anew at every step, which is slower."
-        )
-        return live_features(backbone, found, cut, device, progress, stop, ranks)
-    place = "in memory" if size <= memory and ranks.count == 1 else f"in a file in {shown(run)}"
-    progress.note(f"Features of {views} take {size / 1e6:.0f} MB, kept {place}.")
-    return compute_features(backbone, found, cut, device, progress, stop, memory, run, ranks=ranks)

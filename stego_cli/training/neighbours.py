@@ -1,8 +1,9 @@
-"""Nearest neighbours of photographs, or of crops: where a batch finds its positive pairs.
+"""Nearest neighbours of photographs, or of crops: the positive pairs of a batch.
 
-Exact, and in bounded memory: similarities are computed a square block at a time, and each block serves its rows and,
-transposed, its columns. Within a block the candidates are found by the maxima of short runs, since a top-k over all
-values would cost more than the products: the k largest values of a row lie in the k runs with the largest maxima.
+The search is exact and its memory is bounded: similarities are computed in square blocks, and each block is used for
+its rows and, transposed, for its columns. Within a block the candidates are found by the maxima of short runs: the k
+largest values of a row lie in the k runs with the largest maxima. A top-k over all values would take longer than the
+matrix products.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _BLOCK = 8192  # views a side of a block: 268 MB of similarities
-_RUN = 32  # values that a maximum is taken of
+_RUN = 32  # values of a run
 
 
 def nearest_neighbours(
@@ -23,20 +24,21 @@ def nearest_neighbours(
     Args:
         pooled: (N, C), mean features.
         count: neighbours wanted; there may be fewer.
-        photos: int64 (N,), ascending, the photograph that each view is a crop of: views of one photograph are no
+        photos: int64 (N,), ascending, the photograph that each view is a crop of: views of one photograph are not
             neighbours unless there is no other photograph. None: each view is a photograph.
         device: where it is computed.
 
     Returns:
-        int64 (N, k), nearest first, k at most `count` and as many as every view has; a lone view is its own neighbour,
-        (1, 1). A view is left out by its index, not by rank, so that exact copies of it stay its neighbours.
+        int64 (N, k), nearest first; k is `count`, or less if some view has fewer candidates. A single view is its own
+        neighbour, (1, 1). A view is excluded by its index, not by its rank, so that exact copies of it stay its
+        neighbours.
     """
     total = len(pooled)
     if total == 1:
         return torch.zeros(1, 1, dtype=torch.int64)
     photos = torch.arange(total) if photos is None else photos
     most = int(torch.unique_consecutive(photos, return_counts=True)[1].max())
-    if most == total:  # one photograph: its own crops serve each other
+    if most == total:  # one photograph: its crops are neighbours of each other
         photos, most = torch.arange(total), 1
     photos = photos.to(device)
     unit = F.normalize(pooled.float().to(device), dim=1)
@@ -57,15 +59,19 @@ def nearest_neighbours(
 
 
 def _merge(best: Tensor, found: Tensor, similarity: Tensor, offset: int) -> None:
-    """Put the largest of `best` (n, k), of the views `found`, and of `similarity` (n, m) into the former two.
+    """Merge a block into the k largest similarities so far, in place.
 
-    Column j of `similarity` is view `offset` + j.
+    Args:
+        best: (n, k), the largest similarities of n views.
+        found: int64 (n, k), the views that they belong to.
+        similarity: (n, m), a block; column j is view `offset` + j.
+        offset: of the block's first column.
     """
     count, width = best.shape[1], similarity.shape[1]
     short = -width % _RUN
     if short:
         similarity = F.pad(similarity, (0, short), value=-torch.inf)
-    # The same maxima either way, (n, runs), taken along the memory: ten times as fast for a transposed block.
+    # Both give the same maxima (n, runs); reading along the memory is ten times as fast for a transposed block.
     if similarity.stride(1) == 1:
         maxima = similarity.reshape(len(similarity), -1, _RUN).amax(2)
     else:

@@ -1,9 +1,10 @@
 """How a step draws its pairs: features and codes at random points of two photographs each.
 
-The original runs the head over whole maps and samples the codes; the five negative pairings sample each photograph
-anew, at the partner's second points; one dropout mask serves all that is read of a photograph. `short_pairs` samples
-the features first and applies the head to the points alone, and samples the negatives' points once and permutes them,
-which has the same distribution: three lookups and three passes through the head where there were seven.
+The original (`paper_pairs`) applies the head to whole maps and samples the codes. It samples a photograph again in each
+of the five negative pairings, at the second points of its partner, and uses one dropout mask for everything that is
+sampled from a photograph. `short_pairs` samples the features first and applies the head to the points only; it samples
+the points of the negatives once and permutes them, which has the same distribution. It needs three lookups and three
+passes through the head, the original seven.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ NEGATIVE, INTER, INTRA = range(3)
 
 @dataclass
 class Batch:
-    """What a step works on.
+    """The input of a step.
 
     Attributes:
         cache: holds the features.
-        own: int64 (B,), the views' rows in the cache; `near` a neighbour of each.
-        mine: the part of the B that this process computes the loss of; all of it for a lone one.
-        head: to be trained.
-        whitening: what F is computed on; None: the features as they are.
+        own: int64 (B,), the views' rows in the cache.
+        near: int64 (B,), the row of a neighbour of each.
+        mine: the part of the B views whose loss this process computes; a single process computes all.
+        head: being trained, on `device`.
+        whitening: applied to features before F is computed; None: not whitened.
         device: where the head is.
-        code_maps: (b, h, w, D), codes of the own views, left there by `paper_pairs`.
+        code_maps: (b, h, w, D), codes of this process's own views; set by `paper_pairs`.
     """
 
     cache: FeatureCache
@@ -49,22 +51,28 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Points of b pairs of photographs, (b, P, C) features and (b, P, D) codes, and the term that they belong to."""
+class PointPairs:
+    """Points of b pairs of photographs for one term of the loss.
+
+    Attributes:
+        term: index into TERMS.
+        features: of the first and of the second photographs, (b, P, C) each, whitened or with dropout.
+        codes: likewise, (b, P, D) each.
+    """
 
     term: int
     features: tuple[Tensor, Tensor]
     codes: tuple[Tensor, Tensor]
 
 
-def short_pairs(batch: Batch, settings: TrainSettings, generator: torch.Generator) -> Iterator[Pair]:
-    """Yield the pairs of a step of `auto`."""
+def short_pairs(batch: Batch, settings: TrainSettings, generator: torch.Generator) -> Iterator[PointPairs]:
+    """Yield the pairs of a step of the scheme "auto"."""
     count, mine, whole = len(batch.own), batch.mine, slice(None)
     first, second = torch.rand(2, count, settings.points**2, 2, generator=generator) * 2 - 1
     places = {
         "own": (batch.own, first, mine),
         "near": (batch.near, second, mine),
-        "other": (batch.own, second, whole),  # to be permuted: any process needs any
+        "other": (batch.own, second, whole),  # permuted below: each process needs all
     }
     features, codes = {}, {}
     for name, (views, points, part) in places.items():
@@ -75,15 +83,15 @@ def short_pairs(batch: Batch, settings: TrainSettings, generator: torch.Generato
         if batch.whitening is None:
             values = values * channel_dropout(count, width, settings.dropout, generator)[part].to(values)
         features[name] = values if batch.whitening is None else batch.whitening(values)
-    yield Pair(INTRA, (features["own"], features["own"]), (codes["own"], codes["own"]))
-    yield Pair(INTER, (features["own"], features["near"]), (codes["own"], codes["near"]))
+    yield PointPairs(INTRA, (features["own"], features["own"]), (codes["own"], codes["own"]))
+    yield PointPairs(INTER, (features["own"], features["near"]), (codes["own"], codes["near"]))
     for _ in range(settings.permutations):
         order = derangement(count, generator)[mine]
-        yield Pair(NEGATIVE, (features["own"], features["other"][order]), (codes["own"], codes["other"][order]))
+        yield PointPairs(NEGATIVE, (features["own"], features["other"][order]), (codes["own"], codes["other"][order]))
 
 
-def paper_pairs(batch: Batch, settings: TrainSettings, generator: torch.Generator) -> Iterator[Pair]:
-    """Yield the pairs of a step of the original; all views' grids are of one shape."""
+def paper_pairs(batch: Batch, settings: TrainSettings, generator: torch.Generator) -> Iterator[PointPairs]:
+    """Yield the pairs of a step of the scheme "paper", the original's; the grids of all views have one shape."""
     count, mine = len(batch.own), batch.mine
     first, second = torch.rand(2, count, settings.points**2, 2, generator=generator).to(batch.device) * 2 - 1
     features, codes = _maps(batch, batch.own, slice(None), settings, generator)
@@ -91,18 +99,18 @@ def paper_pairs(batch: Batch, settings: TrainSettings, generator: torch.Generato
     batch.code_maps = codes[mine]
     own = sample_maps(features[mine], first[mine]), sample_maps(codes[mine], first[mine])
     near = sample_maps(near_features, second[mine]), sample_maps(near_codes, second[mine])
-    yield Pair(INTRA, (own[0], own[0]), (own[1], own[1]))
-    yield Pair(INTER, (own[0], near[0]), (own[1], near[1]))
+    yield PointPairs(INTRA, (own[0], own[0]), (own[1], own[1]))
+    yield PointPairs(INTER, (own[0], near[0]), (own[1], near[1]))
     for _ in range(settings.permutations):
         order = derangement(count, generator)[mine].to(batch.device)
         other = sample_maps(features[order], second[mine]), sample_maps(codes[order], second[mine])
-        yield Pair(NEGATIVE, (own[0], other[0]), (own[1], other[1]))
+        yield PointPairs(NEGATIVE, (own[0], other[0]), (own[1], other[1]))
 
 
 def _maps(
     batch: Batch, views: Tensor, part: slice, settings: TrainSettings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return whole maps of the features that the loss sees and of codes, (b, h, w, C) and (b, h, w, D)."""
+    """Return whole maps of the features that F is computed from and of codes, (b, h, w, C) and (b, h, w, D)."""
     maps = batch.cache.maps(views[part]).to(batch.device)
     drawn = [
         channel_dropout(len(views), maps.shape[3], settings.dropout, generator)[part, :, None].to(maps)
@@ -120,10 +128,10 @@ def sample_maps(maps: Tensor, points: Tensor) -> Tensor:
 
 
 def derangement(count: int, generator: torch.Generator) -> Tensor:
-    """Return an order of `count` things in which none is at its own place: int64 (count,).
+    """Return for each of `count` photographs the index of another one, int64 (count,).
 
-    A random permutation in which what stayed is replaced by its successor (as in the original), so that a thing may
-    occur twice. A lone photograph has no other: it is its own negative.
+    A random permutation in which a fixed point is replaced by its successor (as in the original), so that an index may
+    occur twice. A single photograph is its own negative.
     """
     order = torch.randperm(count, generator=generator)
     fixed = order == torch.arange(count)

@@ -1,8 +1,8 @@
-"""Named settings of `stego train`: `auto`, and the published runs to the letter.
+"""Named settings of `stego train`: `auto`, and the exact settings of the published runs.
 
-The published figures are those of the original's configuration files and of the settings that were given with the
-checkpoints; b and weights are in the order negative, inter, intra. They belong to their backbone and data set: on
-another backbone the published shifts make the codes collapse (docs/training.md), which `auto` is there to avoid.
+The published values are those of the original's configuration files and of the settings stored in its checkpoints; b
+and weights are in the order negative, inter, intra. They were tuned for one backbone and data set each: with another
+backbone the published shifts make the codes collapse (docs/reference/presets.md). `auto` avoids that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from stego_cli.settings import PAPER_TEMPERATURE, TrainSettings
 
 Row = dict[str, Any]
 
-# What all published runs share. Steps are updates of the head: a trainer that counts the updates of each of three
+# Common to all published runs. Steps are updates of the head: a trainer that counts the updates of each of three
 # optimisers reports three times as many.
 _PAPER: Row = {
     "scheme": "paper",
@@ -61,12 +61,12 @@ PRESETS: dict[str, Row] = {
 
 
 def preset_settings(preset: str, **given: Any) -> TrainSettings:  # noqa: ANN401  (fields of TrainSettings)
-    """Return the settings of a preset, with those fields replaced that are given and not None.
+    """Return the settings of a preset, in which the given fields that are not None replace the preset's.
 
     Raises:
-        UsageError: there is no such preset, or a field has no meaning.
+        UsageError: there is no such preset, or a value is out of range.
     """
     if preset not in PRESETS:
-        raise UsageError(f"--preset is {preset!r}; it is one of {', '.join(PRESETS)}.")
+        raise UsageError(f"must be one of {', '.join(PRESETS)}, got {preset!r}", field="preset")
     chosen = {name: value for name, value in given.items() if value is not None}
     return TrainSettings(**{"preset": preset, **PRESETS[preset], **chosen})

@@ -1,6 +1,6 @@
-"""Labels for the linear probe: found beside the photographs, read once, kept as a few labelled points each.
+"""Labels for the linear probe: read once and kept as a few labelled points per photograph.
 
-Labels never reach the head or the cluster probe; those learn from the photographs alone.
+The head and the cluster probe never use labels: they learn from the photographs alone.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from stego_cli.images.ids import Ids, read_ids
 from stego_cli.progress import Progress
 from stego_cli.text import shown
 
-_POINTS = 1024  # of each photograph at most; the probe is small, and neighbouring pixels say the same
+_POINTS = 1024  # per photograph at most; the probe is small, and neighbouring pixels are redundant
 _ALL_POINTS = 500_000
 
 
 @dataclass(frozen=True)
 class LabelledPoints:
-    """Points of photographs whose class is known.
+    """Points of photographs with known classes; the same number for each photograph.
 
     Attributes:
         photos: int64 (M,), index of the view (a photograph, or a crop of one).
@@ -45,10 +45,19 @@ def read_labels(
 ) -> LabelledPoints | None:
     """Read the label of each view's photograph and draw points from the labelled pixels that the view shows.
 
-    `shares`, float32 (N, 4), say which part of the photograph that is: left, top, right, bottom, 0 to 1; None: all.
+    Labels may be missing, broken, or void in part or whole: that is reported, and never fails.
 
-    Labels may be missing, broken, or void in part or whole; that is said and never fails. Returns None if no pixel has
-    a class. Void is 255, or what the data set says; with its table, values beyond its classes are void too.
+    Args:
+        photos: the photograph of each of N views.
+        folders: where the labels lie. Void is 255, or the void value of the data set's table; with a table, values
+            beyond its classes are void too.
+        generator: source of all randomness.
+        progress: shows a stage, and warnings about labels that cannot be used.
+        shares: float32 (N, 4), the part of the photograph that each view shows: left, top, right, bottom, 0 to 1; None:
+            all of it.
+
+    Returns:
+        The points, or None if no pixel has a class.
     """
     void_value = folders.table.void if folders.table else VOID
     known = len(folders.table.names) if folders.table else None

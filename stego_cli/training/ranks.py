@@ -1,7 +1,7 @@
-"""Several processes as one: what they share in a run that torchrun started, one process a GPU.
+"""Several processes as one: the collective operations of a run that torchrun started, one process per GPU.
 
-All processes draw the same random numbers and know the whole batch. Each computes the loss of its own rows, and sums
-over processes make gradients, means and quantiles those of one process with that batch.
+All processes draw the same random numbers, so each has the indices of the whole batch. Each computes the loss of its
+own rows; sums over the processes make gradients, means and quantiles equal to those of one process with that batch.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among `count`; alone, every method returns what it was given.
+    """This process among `count`; with a single process every method returns its argument.
 
     Attributes:
-        rank: 0 for the one that writes.
-        count: processes.
+        rank: 0 for the process that writes files.
+        count: number of processes.
     """
 
     rank: int = 0
@@ -28,7 +28,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes and speaks."""
+        """Whether this is the process that writes files and reports progress."""
         return self.rank == 0
 
     def rows(self, total: int) -> slice:
@@ -41,14 +41,8 @@ class Ranks:
             dist.all_reduce(tensor)
         return tensor
 
-    def from_first(self, tensor: Tensor) -> Tensor:
-        """Return the first process's tensor, in place."""
-        if self.count > 1:
-            dist.broadcast(tensor, 0)
-        return tensor
-
     def any(self, flag: bool) -> bool:
-        """Return whether any process says so."""
+        """Return whether the flag is set in any process."""
         return flag if self.count == 1 else bool(self.sum(torch.tensor(float(flag), device=self._device)) > 0)
 
     def gather(self, value: object) -> list[object]:
@@ -60,7 +54,7 @@ class Ranks:
         return values
 
     def wait(self) -> None:
-        """Return once all processes are here."""
+        """Return once all processes have called this."""
         if self.count > 1:
             dist.barrier()
 
@@ -77,18 +71,18 @@ def started_by_torchrun() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
-def speaks() -> bool:
-    """Return whether this process is alone or the first."""
+def is_first_process() -> bool:
+    """Return whether this is the only process or the one of rank 0."""
     return not started_by_torchrun() or os.environ["RANK"] == "0"
 
 
 def own_gpu() -> str:
-    """Return the name of the GPU that is this process's by default."""
+    """Return the name of this process's default GPU."""
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if started_by_torchrun() else "cuda"
 
 
 def join(device: torch.device) -> Ranks:
-    """Meet the other processes that torchrun started, if it did; on GPUs over NCCL, on CPUs over gloo."""
+    """Join the process group if torchrun started this process: NCCL between GPUs, gloo between CPUs."""
     if not started_by_torchrun():
         return ALONE
     if device.type == "cuda":
@@ -99,6 +93,6 @@ def join(device: torch.device) -> Ranks:
 
 
 def leave() -> None:
-    """Part from the other processes."""
+    """Leave the process group, if there is one."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

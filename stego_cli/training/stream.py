@@ -1,13 +1,12 @@
-"""The backbone over many views, each computed once and handed on: what fills the cache, and what replaces it."""
+"""The backbone over many views, decoded ahead and grouped by shape: fills the cache, or stands in for it."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,48 +16,19 @@ from stego_cli.images.decode import Rgb
 from stego_cli.images.streams import by_shape, map_ahead
 from stego_cli.machine import cores
 from stego_cli.model.vit import FrozenViT
-from stego_cli.stop import Stop
-from stego_cli.training.views import Cut, View, pixels_of, views_of
+from stego_cli.training.context import RunContext
+from stego_cli.training.views import Cut, View, pixels_of
 
-_AHEAD = 32  # photographs decoded before they are needed, and views at most waiting for others of their shape
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What the photographs' headers tell.
-
-    Attributes:
-        views: of all photographs that can be opened, a photograph's own in a row.
-        grids: each view's height and width in patches.
-        failed: photographs that cannot: path and reason.
-    """
-
-    views: list[View]
-    grids: list[tuple[int, int]]
-    failed: list[tuple[Path, str]]
-
-    def bytes(self, width: int) -> int:
-        """Return the size of all features, in float16, of a backbone of that width."""
-        return sum(rows * columns for rows, columns in self.grids) * width * 2
-
-
-def survey(paths: list[Path], cut: Cut) -> Survey:
-    """Read every photograph's header."""
-    found: list[View] = []
-    failed: list[tuple[Path, str]] = []
-    with ThreadPoolExecutor(cores()) as pool:
-        headers = pool.map(lambda item: views_of(item[0], item[1], cut), enumerate(paths))
-        for path, views in zip(paths, headers, strict=True):
-            if isinstance(views, str):
-                failed.append((path, views))
-            else:
-                found += views
-    return Survey(found, [cut.grid(view.box) for view in found], failed)
+_BATCH = 8  # views of one shape that run together
+_AHEAD = 32  # photographs decoded ahead, and at most as many views waiting for others of their shape
 
 
 @dataclass(frozen=True)
 class Computed:
-    """A view's features, (h * w, C) float16 on the CPU, and their mean, (C,) float32; or the reason for none."""
+    """A view's features, (h * w, C) float16 on the CPU, and their mean, (C,) float32; or the reason for their absence.
+
+    `index` is the view's.
+    """
 
     index: int
     features: Tensor | None = None
@@ -67,44 +37,35 @@ class Computed:
 
 
 def stream(
-    backbone: FrozenViT,
-    views: list[View],
-    indices: list[int],
-    cut: Cut,
-    device: torch.device,
-    stop: Stop,
-    pool: Executor,
-    batch: int = 8,
+    backbone: FrozenViT, views: list[View], indices: list[int], cut: Cut, context: RunContext
 ) -> Iterator[list[Computed]]:
-    """Yield the features of those views, in groups of one shape, in no particular order.
+    """Yield the features of the views `indices`, in groups of one shape, in no particular order.
 
     Args:
-        backbone: on `device`.
+        backbone: on the context's device.
         views: all views.
-        indices: of those wanted; a photograph's own in a row.
+        indices: of the views wanted; those of one photograph follow each other.
         cut: how photographs become views.
-        device: where the backbone runs.
-        stop: asked between groups.
-        pool: decodes.
-        batch: views that run together.
+        context: its `stop` is checked between groups.
 
     Raises:
-        Stopped: the user asked for it.
+        Stopped: a signal arrived.
     """
 
-    def work(numbers: list[int]) -> list[tuple[int, Rgb | str]]:
+    def decoded_views(numbers: list[int]) -> list[tuple[int, Rgb | str]]:
         pixels = pixels_of([views[index] for index in numbers], cut)
         return [(index, pixels if isinstance(pixels, str) else pixels[n]) for n, index in enumerate(numbers)]
 
     photographs = [list(group) for _, group in itertools.groupby(indices, lambda index: views[index].photo)]
-    decoded = itertools.chain.from_iterable(map_ahead(pool, work, photographs, _AHEAD))
-    for group in by_shape(decoded, _shape, lambda: batch, _AHEAD):
-        stop.check()
-        yield compute(backbone, group, device)
+    with ThreadPoolExecutor(cores()) as pool:
+        decoded = itertools.chain.from_iterable(map_ahead(pool, decoded_views, photographs, _AHEAD))
+        for group in by_shape(decoded, _shape, lambda: _BATCH, _AHEAD):
+            context.stop.check()
+            yield compute(backbone, group, context.device)
 
 
 def compute(backbone: FrozenViT, group: list[tuple[int, Rgb | str]], device: torch.device) -> list[Computed]:
-    """Run the backbone over views of one shape, and pass on the reasons of those without pixels."""
+    """Run the backbone over views of one shape; a view whose pixels are missing (a reason) keeps its reason."""
     images = [(index, pixels) for index, pixels in group if not isinstance(pixels, str)]
     done = [Computed(index, reason=pixels) for index, pixels in group if isinstance(pixels, str)]
     if images:
@@ -116,9 +77,9 @@ def compute(backbone: FrozenViT, group: list[tuple[int, Rgb | str]], device: tor
 
 
 def backbone_features(backbone: FrozenViT, pixels: Rgb, device: torch.device) -> Tensor:
-    """Return features (B, h * w, C) of pixels (B, H, W, 3), in mixed precision where the device gains by it.
+    """Return features (B, h * w, C) of pixels (B, H, W, 3), in mixed precision where the device is faster with it.
 
-    What is not finite in half precision is computed again in single precision.
+    If any value is not finite in half precision, all are computed again in single precision.
     """
     stacked = torch.from_numpy(pixels).to(device)
     with torch.inference_mode():

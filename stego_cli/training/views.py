@@ -1,7 +1,8 @@
-"""What training looks at: each photograph whole, or five crops of it; in its own shape, or as the paper's squares."""
+"""The views that training uses: each photograph whole or as five crops, in its own shape or as the paper's squares."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from stego_cli.datasets.crops import Box, five
 from stego_cli.errors import PhotoError
 from stego_cli.images.decode import Rgb, decode, decode_whole, nearest_square, photo_size, work_size
+from stego_cli.machine import cores
 from stego_cli.settings import TrainSettings
 
 
@@ -20,10 +22,10 @@ class Cut:
 
     Attributes:
         res: shorter side of a view, pixels.
-        patch: pixels; a view is whole patches wide and high.
+        patch: side of a patch, pixels; a view's width and height are multiples of it.
         crops: "none" or "five".
         ratio: a crop's share of the photograph's width and height.
-        square: take the centre square by the nearest pixel, as the original does.
+        square: take the centre square, resized by the nearest pixel, as the original does.
     """
 
     res: int
@@ -33,7 +35,7 @@ class Cut:
     square: bool = False
 
     def boxes(self, size: tuple[int, int]) -> list[Box]:
-        """Return what of a photograph of `size` (width, height) the views show, before any square is cut."""
+        """Return the part of a photograph of `size` (width, height) that each view shows, before any square is cut."""
         return [(0, 0, *size)] if self.crops == "none" else five(*size, self.ratio)
 
     def grid(self, box: Box) -> tuple[int, int]:
@@ -48,7 +50,7 @@ class Cut:
         return max(1, round(self.res / self.patch))
 
     def shares(self, box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
-        """Return the part of the photograph that a view shows: left, top, right, bottom as shares of its size."""
+        """Return the part of the photograph that a view shows: left, top, right, bottom in shares, 0 to 1."""
         left, top, right, bottom = map(float, box)
         if self.square:
             side = min(right - left, bottom - top)
@@ -57,7 +59,7 @@ class Cut:
         return left / size[0], top / size[1], right / size[0], bottom / size[1]
 
     def pixels(self, path: Path, size: tuple[int, int], wanted: list[int]) -> list[Rgb]:
-        """Decode those of a photograph's views whose numbers are `wanted`.
+        """Decode the views of a photograph whose numbers are `wanted`, each uint8 (H, W, 3).
 
         Raises:
             PhotoError: it cannot be decoded, or is no longer of `size`.
@@ -81,13 +83,13 @@ class Cut:
 
 
 def cut_of(settings: TrainSettings, patch: int) -> Cut:
-    """Return how these settings cut photographs for a backbone of that patch."""
+    """Return the cut that these settings ask for, for a backbone with that patch size."""
     return Cut(settings.res, patch, settings.crops, settings.crop_ratio, settings.scheme == "paper")
 
 
 @dataclass(frozen=True)
 class View:
-    """One view: the photograph's number and path, its size in pixels, and which of its views this is."""
+    """A view: number, path and size (width, height) of its photograph; its number there, and its box."""
 
     photo: int
     path: Path
@@ -111,3 +113,38 @@ def pixels_of(views: list[View], cut: Cut) -> list[Rgb] | str:
         return cut.pixels(views[0].path, views[0].size, [view.number for view in views])
     except PhotoError as error:
         return error.message
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The result of reading the photographs' headers.
+
+    Attributes:
+        cut: how photographs become views.
+        views: of all photographs that can be opened; those of one photograph follow each other.
+        grids: each view's height and width in patches.
+        failed: photographs that cannot be opened: path and reason.
+    """
+
+    cut: Cut
+    views: list[View]
+    grids: list[tuple[int, int]]
+    failed: list[tuple[Path, str]]
+
+    def bytes(self, width: int) -> int:
+        """Return the size of the float16 features of all views, for a backbone of that width."""
+        return sum(rows * columns for rows, columns in self.grids) * width * 2
+
+
+def survey(paths: list[Path], cut: Cut) -> Survey:
+    """Read every photograph's header."""
+    found: list[View] = []
+    failed: list[tuple[Path, str]] = []
+    with ThreadPoolExecutor(cores()) as pool:
+        headers = pool.map(lambda item: views_of(item[0], item[1], cut), enumerate(paths))
+        for path, views in zip(paths, headers, strict=True):
+            if isinstance(views, str):
+                failed.append((path, views))
+            else:
+                found += views
+    return Survey(cut, found, [cut.grid(view.box) for view in found], failed)

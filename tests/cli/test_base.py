@@ -1,5 +1,6 @@
 """What the class of all subcommands does: options in panels, usage by metavar, errors with this command's flags."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,16 @@ def test_an_error_is_shown_with_the_flags_of_the_command_and_ends_it_with_its_co
     blocked = CliRunner().invoke(app, ["x"])
     assert blocked.exit_code == 6
     assert blocked.stderr.splitlines() == ["Error: x exists.", "--overwrite, --batch-size 2, PHOTOS, steps=5"]
+
+
+def test_with_json_an_error_is_an_event_too(app):
+    ended = CliRunner().invoke(app, ["x", "--batch-size", "0", "--json"])
+    assert json.loads(ended.stdout) == {
+        "event": "error",
+        "message": "--batch-size: must be 1 or more, got 0",
+        "remedy": "Give --no-crf.",
+        "exit_code": 2,
+    }
 
 
 def test_a_setting_that_is_no_flag_of_the_command_stays_a_keyword(app):

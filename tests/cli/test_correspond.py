@@ -73,8 +73,8 @@ def test_curves_of_a_labelled_set(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ((), 2, "Give photographs and --at X,Y, or --data DATA"),
-        (("cat.jpg",), 2, "--at X,Y is missing"),
+        ((), 2, "Give photographs and --at, or --data"),
+        (("cat.jpg",), 2, "--at: is missing"),
         (("cat.jpg", "--at", "1;2"), 2, "is not X,Y"),
         (("cat.jpg", "--at", "1,2", "--data", "x"), 2, "Give photographs"),
         (("cat.jpg", "--at", "1,2", "--run", "x", "--backbone", "y"), 2, "--run or --backbone"),

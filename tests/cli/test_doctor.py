@@ -1,4 +1,4 @@
-"""`stego doctor`: it names what is broken, whatever is broken, and says whether the rest can be used."""
+"""`stego doctor` names what is broken, whatever it is, and whether the rest can be used."""
 
 import collections
 import importlib.metadata
@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from stego_cli.app import app
-from stego_cli.doctor import examine as doctor_module
-from stego_cli.doctor import self_test
+from stego_cli.doctor import examine, self_test
 from stego_cli.errors import ModelError
 from stego_cli.inference.devices.driver import Driver, Gpu
 from stego_cli.inference.session import Session
@@ -68,7 +67,7 @@ def test_people_get_a_line_each_and_a_verdict(capfd):
     assert f"  ok       numpy: {np.__version__}\n" in said
     assert "\nCRF engines:\n" in said
     assert "self-test" not in said
-    assert "\nIt can be used: 0 problems, " in said
+    assert "\nstego can be used: 0 problems, " in said
 
 
 def test_without_the_native_engine_there_is_a_warning_with_the_remedy(monkeypatch, doctor):
@@ -89,7 +88,7 @@ def test_without_any_engine_or_torch_the_problem_is_named():
     assert code == 1
     assert "  problem  torch: cannot be used: it cannot be loaded" in said
     assert "Or give --no-crf." in said
-    assert "It cannot be used as it is: 1 problem, " in said
+    assert "stego cannot be used as it is: 1 problem, " in said
 
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch, doctor):
@@ -132,13 +131,13 @@ def test_an_onnx_runtime_without_a_provider_for_the_cpu_is_a_problem(monkeypatch
         (Driver((), (13, 0), "system not yet initialized"), "does not start (system not yet initialized)"),
     ],
 )
-def test_without_a_gpu_the_reason_is_told(monkeypatch, doctor, driver, said):
-    monkeypatch.setattr(doctor_module, "find_driver", lambda: driver)
+def test_without_a_gpu_the_reason_is_given(monkeypatch, doctor, driver, said):
+    monkeypatch.setattr(examine, "find_driver", lambda: driver)
     assert said in doctor("--no-self-test")[1]["machine", "GPUs"]["text"]
 
 
 def test_a_gpu_that_onnx_runtime_cannot_use_is_a_warning(monkeypatch, doctor):
-    monkeypatch.setattr(doctor_module, "find_driver", lambda: DRIVER)
+    monkeypatch.setattr(examine, "find_driver", lambda: DRIVER)
     for providers, status in (
         (["CPUExecutionProvider"], "warning"),
         (["CUDAExecutionProvider", "CPUExecutionProvider"], "ok"),
@@ -176,7 +175,7 @@ def test_a_cache_that_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path, mon
 def test_little_memory_and_a_full_disk_are_warnings(monkeypatch, doctor):
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 5000))
-    monkeypatch.setattr(doctor_module, "memory", lambda: 10**9)
+    monkeypatch.setattr(examine, "memory", lambda: 10**9)
     code, found = doctor("--no-self-test")
     assert code == 0
     assert found["machine", "memory"]["status"] == "warning"
@@ -184,21 +183,17 @@ def test_little_memory_and_a_full_disk_are_warnings(monkeypatch, doctor):
     assert found["disk", "space in the cache"]["status"] == "warning"
 
 
-def result_of(name):
-    return next(test for test in self_test.tests() if test.args[1] == name)()
-
-
 def test_a_model_that_runs_on_the_cpu_beside_a_gpu_is_a_warning(monkeypatch):
     from_bytes = Session.from_bytes
     monkeypatch.setattr(Session, "from_bytes", lambda content, device, name: from_bytes(content, "cpu", name))
     monkeypatch.setattr(self_test, "find_driver", lambda: None)
-    assert result_of("model").status == "ok"
+    assert self_test.run_part("model").status == "ok"
     monkeypatch.setattr(self_test, "find_driver", lambda: DRIVER)
-    assert result_of("model").status == "warning"
-    assert "onnxruntime-gpu[cuda,cudnn]" in result_of("model").remedy
+    assert self_test.run_part("model").status == "warning"
+    assert "onnxruntime-gpu[cuda,cudnn]" in self_test.run_part("model").remedy
 
 
-def unrefined(image, log_probs, *_):
+def unrefined(engine, image, log_probs, *_):
     return log_probs
 
 
@@ -207,22 +202,32 @@ def torn(file, content):
 
 
 def refused(*_):
-    raise ModelError("the model is not to be had", "Get another.")
+    raise ModelError("there is no such model", "Get another.")
 
 
 @pytest.mark.parametrize(
     ("part", "broken", "name", "said"),
     [
-        ("refine", unrefined, "CRF", "wrong: "),
-        ("write_bytes", torn, "mask", "failed: "),
-        ("decode_whole", lambda file: np.zeros((480, 640, 3), np.uint8), "decode", "came out wrong"),
-        ("colour_model", lambda: self_test.transformer_model(56, 112, 4), "model", "wrong on "),
-        ("transformer_model", refused, "speed", "failed: the model is not to be had"),
+        ("stego_cli.crf.Engine.refine", unrefined, "CRF", "wrong: "),
+        ("stego_cli.doctor.self_test.write_bytes", torn, "mask", "failed: "),
+        (
+            "stego_cli.doctor.self_test.decode_whole",
+            lambda file: np.zeros((480, 640, 3), np.uint8),
+            "decode",
+            "was decoded wrongly",
+        ),
+        (
+            "stego_cli.doctor.self_test.colour_model",
+            lambda: self_test.transformer_model(56, 112, 4),
+            "model",
+            "wrong on ",
+        ),
+        ("stego_cli.doctor.self_test.transformer_model", refused, "speed", "failed: there is no such model"),
     ],
 )
 def test_each_part_of_the_self_test_finds_its_own_fault(monkeypatch, part, broken, name, said):
-    monkeypatch.setattr(self_test, part, broken)
-    finding = result_of(name)
+    monkeypatch.setattr(part, broken)
+    finding = self_test.run_part(name)
     assert finding.status == "problem"
     assert said in finding.text
     assert finding.remedy

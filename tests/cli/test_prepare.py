@@ -60,10 +60,10 @@ def test_voc_from_its_archive_says_what_it_made_and_the_second_time_nothing(voc,
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("prepare", "imagenet", "--out", "x"), 2, "no data set"),
+        (("prepare", "imagenet", "--out", "x"), 2, "NAME: must be one of voc2012"),
         (("prepare", "cityscapes", "--out", "x"), 2, "cityscapes-dataset.com"),
         (("prepare", "potsdam3", "--out", "x", "--download"), 2, "ISPRS"),
-        (("prepare", "voc2012", "--out", "x", "--mirror", "http://a"), 2, "--download"),
+        (("prepare", "voc2012", "--out", "x", "--mirror", "http://a"), 2, "Give --download too."),
         (("prepare", "voc2012", "--out", "x", "--source", "nowhere"), 4, "does not exist"),
         (("prepare", "cityscapes", "--out", "x", "--source", "T.tar"), 4, "is not Cityscapes"),
         (("prepare", "voc2012", "--out", "T.tar", "--source", "T.tar"), 2, "something else"),

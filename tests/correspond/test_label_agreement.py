@@ -14,6 +14,7 @@ from stego_cli.errors import NoInputError
 from stego_cli.progress import Quiet
 from stego_cli.settings import DEFAULT_BACKBONE
 from stego_cli.stop import Stop
+from stego_cli.training.context import RunContext
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def data(tmp_path: Path) -> Path:
 def measured(describer: Describer, data: Path, limit: int = 100, seed: int = 0) -> Agreement:
     folders = split_folders(data, "val")
     photos = sorted(folders.photos.glob("*.jpg"))
-    return label_agreement(describer, folders, photos, limit, seed, data, Quiet(), Stop())
+    return label_agreement(describer, folders, photos, limit, seed, RunContext(describer.device, data, Quiet(), Stop()))
 
 
 def test_average_precision_is_that_of_the_sorted_pairs() -> None:

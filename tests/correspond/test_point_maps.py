@@ -12,6 +12,10 @@ from stego_cli.errors import NoInputError, UsageError
 from stego_cli.images.decode import photo_size
 from stego_cli.progress import Quiet
 from stego_cli.settings import DEFAULT_BACKBONE
+from stego_cli.stop import Stop
+from stego_cli.training.context import RunContext
+
+CONTEXT = RunContext(torch.device("cpu"), Path(), Quiet(), Stop())
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def test_a_map_is_the_cosine_with_every_patch() -> None:
 def test_a_point_corresponds_most_with_its_own_patch(describer: Describer, photos_folder: Path) -> None:
     paths = [photos_folder / "wren.jpg", photos_folder / "lake.jpg"]
     points = [(40.0, 30.0), (430.0, 300.0)]
-    found, failed = point_maps(describer, paths, points, Quiet())
+    found, failed = point_maps(describer, paths, points, CONTEXT)
     assert failed == []
     assert [set(maps) for photo in found for maps in photo.maps] == [{"F"}] * 4
     width, height = photo_size(paths[0])
@@ -54,12 +58,12 @@ def test_a_point_corresponds_most_with_its_own_patch(describer: Describer, photo
 def test_what_cannot_be_used_is_said(describer: Describer, photos_folder: Path, tmp_path: Path) -> None:
     cat, broken = photos_folder / "cat.jpg", tmp_path / "broken.jpg"
     broken.touch()
-    found, failed = point_maps(describer, [cat, broken], [(1, 1)], Quiet())
+    found, failed = point_maps(describer, [cat, broken], [(1, 1)], CONTEXT)
     assert len(found) == 1
     assert failed == [(broken, "the file is empty")]
     with pytest.raises(NoInputError, match="the file is empty"):
-        point_maps(describer, [broken, cat], [(1, 1)], Quiet())
+        point_maps(describer, [broken, cat], [(1, 1)], CONTEXT)
     width, height = photo_size(cat)
     for point in ((width, 0), (0, height), (-1, 0), (float("nan"), 0)):
         with pytest.raises(UsageError, match="outside"):
-            point_maps(describer, [cat], [point], Quiet())
+            point_maps(describer, [cat], [point], CONTEXT)

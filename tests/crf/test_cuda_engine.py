@@ -32,13 +32,11 @@ folder, settings = sys.argv[1], CrfSettings(iterations=2)
 cases, results = np.load(folder + "/cases.npz"), {}
 for name in {key.split("/")[0] for key in cases.files}:
     images, log_probs = cases[name + "/images"], cases[name + "/log_probs"]
-    if name == "labels":
-        results[name] = cuda_engine.labels_on_device(torch.tensor(images), torch.tensor(log_probs), settings).numpy()
-        continue
     if name == "split":
-        cuda_engine._SHARE_OF_MEMORY = 0  # each photograph on its own
-    results[name] = cuda_engine.refine(images, log_probs, settings, 1)
-    cuda_engine._SHARE_OF_MEMORY = 0.25
+        tensors = torch.tensor(images), torch.tensor(log_probs)
+        results[name] = cuda_engine.refine_on_device(*tensors, settings, share_of_memory=0).numpy()
+    else:
+        results[name] = cuda_engine.refine(images, log_probs, settings)
 np.savez(folder + "/results.npz", **results)
 """
 
@@ -56,7 +54,6 @@ def cases(scene):
     flat = np.full((16, 20, 3), 200, np.uint8)  # dozens of pixels on one vertex
     sets = {
         "photos": photos,
-        "labels": pair,
         "split": pair,
         "together": pair,
         "flat": [(flat, noise(3, 16, 20))],
@@ -80,6 +77,7 @@ def interpreted(cases, tmp_path_factory):
     return dict(np.load(folder / "results.npz"))
 
 
+@pytest.mark.pydensecrf
 def test_the_kernels_refine_photographs_as_pydensecrf_does(cases, interpreted):
     scenes = zip(*cases["photos"], strict=True)
     expected = np.stack([pydensecrf_engine.refine_one(image, planes, SETTINGS) for image, planes in scenes])
@@ -96,11 +94,6 @@ def test_the_kernels_refine_unusual_input_as_the_torch_engine_does(cases, interp
     expected = torch_engine.refine(*cases[name], SETTINGS)
     assert interpreted[name].shape == expected.shape
     assert np.abs(np.exp(interpreted[name]) - np.exp(expected)).max() < 1e-5
-
-
-def test_labels_are_the_likeliest_classes_as_bytes(interpreted):
-    assert interpreted["labels"].dtype == np.uint8
-    assert np.array_equal(interpreted["labels"], interpreted["together"].argmax(1))
 
 
 def test_a_batch_too_large_for_one_pass_gives_the_same_bytes(interpreted):
@@ -144,9 +137,8 @@ def test_every_kernel_that_the_engine_starts_compiles_for_a_gpu_with_loads_of_si
     try:
         tensors = torch.tensor(image)[None], torch.tensor(log_probs)[None]
         cuda_engine.refine_on_device(*tensors, SETTINGS)
-        cuda_engine.labels_on_device(*tensors, CrfSettings(iterations=1))
     finally:
-        cuda_engine._spatial_filter.cache_clear()  # its sums were never computed
+        cuda_engine.spatial_filter.cache_clear()  # its sums were never computed
     assert {name for name, _ in built.values()} == {"splat", "splat_long", "blur", "update"}
     assert all(assembly["cubin"] for _, assembly in built.values())
     wide = [name for name, assembly in built.values() if re.search(r"ld\.global\S*\.v4\.", assembly["ptx"])]
@@ -161,6 +153,7 @@ def test_without_a_gpu_the_engine_says_so_in_a_sentence(scene, monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.pydensecrf
 def test_on_a_gpu_it_refines_as_pydensecrf_does(scene):
     settings = CrfSettings()
     scenes = [scene(photo, 96, 128, sharpness) for photo in PHOTOS for sharpness in (2, 20)]
@@ -170,8 +163,3 @@ def test_on_a_gpu_it_refines_as_pydensecrf_does(scene):
     assert (refined.argmax(1) == expected.argmax(1)).mean() >= 0.9995
     assert np.abs(np.exp(refined) - np.exp(expected)).max() < 1e-3
     assert np.array_equal(refined, cuda_engine.refine(images, log_probs, settings))
-
-
-def test_more_classes_than_a_byte_holds_are_refused_as_labels():
-    with pytest.raises(ValueError, match="257 classes"):
-        cuda_engine.labels_on_device(torch.zeros(1, 1, 1, 3, dtype=torch.uint8), torch.zeros(1, 257, 1, 1), SETTINGS)

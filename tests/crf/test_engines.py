@@ -15,6 +15,7 @@ SETTINGS = CrfSettings(iterations=3)
 
 
 @pytest.mark.parametrize("engine", ["auto", "cpu", "torch", "pydensecrf"])
+@pytest.mark.pydensecrf
 def test_every_engine_gives_the_same_classes_for_one_photograph_and_for_a_batch(scene, engine):
     image, log_probs = scene("lake", 40, 60, 4)
     alone = refine(image, log_probs, SETTINGS, engine)

@@ -29,6 +29,7 @@ def noise(classes, height, width, seed=1):
 
 @pytest.mark.parametrize("sharpness", [2, 20], ids=["soft", "sharp"])
 @pytest.mark.parametrize("photo", PHOTOS)
+@pytest.mark.pydensecrf
 def test_it_refines_as_pydensecrf_does(scene, photo, sharpness):
     image, log_probs = scene(photo, 136, 172, sharpness)
     expected = pydensecrf_engine.refine_one(image, log_probs, SETTINGS)
@@ -40,6 +41,7 @@ def test_it_refines_as_pydensecrf_does(scene, photo, sharpness):
 
 # One to a few vectors, padded and full rows, and more classes than the registers hold at once.
 @pytest.mark.parametrize("classes", [2, 4, 5, 8, 11, 16, 40, 64, 100, 129, 200, 256])
+@pytest.mark.pydensecrf
 def test_any_number_of_classes_is_refined_as_by_pydensecrf(scene, classes):
     image, log_probs = scene("cat", 44, 52, 8, classes=classes)
     expected = pydensecrf_engine.refine_one(image, log_probs, SETTINGS)
@@ -56,6 +58,7 @@ def test_any_number_of_classes_is_refined_as_by_pydensecrf(scene, classes):
         CrfSettings(2, gaussian_sxy=40, bilateral_sxy=500, bilateral_srgb=200),
     ],
 )
+@pytest.mark.pydensecrf
 def test_other_kernels_agree_too(scene, settings):
     image, log_probs = scene("canyon", 60, 84, 8)
     refined = native_engine.refine(image[None], log_probs[None], settings, 1)[0]
@@ -65,6 +68,7 @@ def test_other_kernels_agree_too(scene, settings):
 # pydensecrf pads pixels to a multiple of four with black ones in the corner, which a black image has there anyway.
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (7, 1), (40, 24), (17, 33)])
 @pytest.mark.parametrize("classes", [2, 27, 256])
+@pytest.mark.pydensecrf
 def test_a_constant_image_of_any_shape_is_refined_as_by_pydensecrf(height, width, classes):
     image = np.zeros((height, width, 3), np.uint8)
     log_probs = noise(classes, height, width)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stego_cli.crf import lattice, pydensecrf_engine, torch_engine
+from stego_cli.crf import pydensecrf_engine, torch_engine
+from stego_cli.crf.lattice import bilateral_features, build_lattice
 from stego_cli.errors import UsageError
 from stego_cli.settings import CrfSettings
 
@@ -16,6 +17,7 @@ SETTINGS = CrfSettings()
 
 @pytest.mark.parametrize("sharpness", [2, 20], ids=["soft", "sharp"])
 @pytest.mark.parametrize("photo", PHOTOS)
+@pytest.mark.pydensecrf
 def test_it_refines_as_pydensecrf_does(scene, photo, sharpness):
     image, log_probs = scene(photo, 96, 128, sharpness)
     refined = torch_engine.refine(image[None], log_probs[None], SETTINGS, 1)[0]
@@ -27,6 +29,7 @@ def test_it_refines_as_pydensecrf_does(scene, photo, sharpness):
     assert (refined.argmax(0) != log_probs.argmax(0)).any()  # it did something
 
 
+@pytest.mark.pydensecrf
 def test_other_kernels_than_the_default_ones_agree_too(scene):
     settings = CrfSettings(3, gaussian_sxy=2.5, gaussian_compat=1.5, bilateral_sxy=20, bilateral_srgb=9)
     image, log_probs = scene("cat", 64, 48, 10)
@@ -38,6 +41,7 @@ def test_other_kernels_than_the_default_ones_agree_too(scene):
 # pydensecrf pads pixels to a multiple of four with black ones in the corner, which a black image has there anyway.
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (7, 1), (40, 24)])
 @pytest.mark.parametrize("classes", [1, 3, 256])
+@pytest.mark.pydensecrf
 def test_a_constant_image_of_any_shape_and_number_of_classes_is_refined_as_by_pydensecrf(height, width, classes):
     image = np.zeros((height, width, 3), np.uint8)
     scores = np.random.default_rng(1).normal(size=(classes, height, width)).astype(np.float32)
@@ -58,8 +62,8 @@ def test_photographs_of_a_batch_do_not_see_each_other(scene):
 
 def bilateral_lattice(scene, *photos):
     images = np.stack([scene(photo, 32, 40, 2)[0] for photo in photos])
-    features = lattice.bilateral_features(torch.tensor(images), SETTINGS.bilateral_sxy, SETTINGS.bilateral_srgb)
-    return lattice.build(features, len(photos))
+    features = bilateral_features(torch.tensor(images), SETTINGS.bilateral_sxy, SETTINGS.bilateral_srgb)
+    return build_lattice(features, len(photos))
 
 
 def test_a_lattice_of_two_photographs_is_the_lattices_of_each_side_by_side(scene):
@@ -78,22 +82,22 @@ def test_the_weights_of_each_pixel_are_barycentric(scene):
 
 
 def test_the_lists_of_pixels_name_every_corner_once_under_its_vertex(scene):
-    grid = bilateral_lattice(scene, "canyon")
-    owners = torch.repeat_interleave(torch.arange(grid.count), torch.diff(grid.first).long())
-    assert torch.equal(grid.vertices.flatten()[grid.entries].long(), owners)
-    assert torch.equal(grid.entries.sort().values.long(), torch.arange(6 * 32 * 40))
-    assert torch.equal(grid.vertices.unique().long(), torch.arange(grid.count))
+    lattice = bilateral_lattice(scene, "canyon")
+    owners = torch.repeat_interleave(torch.arange(lattice.count), torch.diff(lattice.first_entry).long())
+    assert torch.equal(lattice.vertices.flatten()[lattice.entries].long(), owners)
+    assert torch.equal(lattice.entries.sort().values.long(), torch.arange(6 * 32 * 40))
+    assert torch.equal(lattice.vertices.unique().long(), torch.arange(lattice.count))
 
 
 def test_previous_is_where_next_comes_from(scene):
-    grid = bilateral_lattice(scene, "canyon")
+    lattice = bilateral_lattice(scene, "canyon")
     linked = 0
-    for following, previous in grid.neighbours[:, :, : grid.count].long():
-        here = (following < grid.count).nonzero().squeeze(1)
+    for following, previous in lattice.neighbours[:, :, : lattice.count].long():
+        here = (following < lattice.count).nonzero().squeeze(1)
         assert torch.equal(previous[following[here]], here)
-        assert (previous < grid.count).sum() == len(here)
+        assert (previous < lattice.count).sum() == len(here)
         linked += len(here)
-    assert linked > grid.count  # most vertices have neighbours
+    assert linked > lattice.count  # most vertices have neighbours
 
 
 def test_a_kernel_too_narrow_for_the_codes_is_refused_with_a_remedy(scene):

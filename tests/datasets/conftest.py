@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from stego_cli.datasets.example import PrepareSettings
-from stego_cli.datasets.prepare import Prepared, prepare
+from stego_cli.datasets.build import Prepared
 from stego_cli.progress import Progress, Quiet
+from stego_cli.settings import PrepareSettings
 from stego_cli.stop import Stop
+from stego_cli.tasks.prepare import prepare
 
 ARCHIVES = runpy.run_path(str(Path(__file__).parent / "archives.py"))
 
@@ -42,7 +43,7 @@ def make(tmp_path: Path) -> Callable[..., Prepared]:
         name: str, *sources: Path, progress: Progress | None = None, stop: Stop | None = None, **settings: Any
     ) -> Prepared:
         settings.setdefault("out", tmp_path / "out")
-        return prepare(PrepareSettings(name, sources, **settings), progress or Quiet(), stop or Stop())
+        return prepare(PrepareSettings(name, source=sources, **settings), progress or Quiet(), stop or Stop())
 
     return run
 

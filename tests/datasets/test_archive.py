@@ -133,7 +133,7 @@ def test_damage_inside_a_zip_is_noticed_when_it_is_read(official, tmp_path) -> N
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 @pytest.mark.parametrize("common", [{}, {"path": "renamed.png"}])
 def test_a_tar_is_read_as_the_standard_library_reads_it(tmp_path, form, common) -> None:
-    """Plain members are recognised without it, all others by it: after each other in every order."""
+    """Members of every kind after each other: plain, long and foreign names, fractions of a second, folders, links."""
     names = ["a.png", "b/" * 55 + "long.png", "c.png", "d.png", "é.png", "e.png", "f.png", "folder", "g.png", "a.png"]
     with tarfile.open(tmp_path / "a.tar", "w", format=form, pax_headers=common) as tar:
         for index, name in enumerate(names):

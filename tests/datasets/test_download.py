@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from stego_cli.datasets import download as module
-from stego_cli.datasets.download import Download, fetch, here
+from stego_cli.datasets.download import Download, fetch, is_here
 from stego_cli.errors import OutputError, SourceError, Stopped
 from stego_cli.progress import Quiet
 from stego_cli.stop import Stop
@@ -82,7 +82,7 @@ def get(archive, folder, mirrors=(), stop=None, progress=None):
 def test_it_arrives_whole_and_is_not_fetched_twice(server, archive, tmp_path) -> None:
     (file,) = get(archive, tmp_path / "kept")
     assert file.read_bytes() == CONTENT
-    assert here(archive, tmp_path / "kept")
+    assert is_here(archive, tmp_path / "kept")
     assert get(archive, tmp_path / "kept") == [file]
     assert server.requests == [("/zips/set.zip", None)]
     assert [path.name for path in file.parent.iterdir()] == ["set.zip"]

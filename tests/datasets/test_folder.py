@@ -8,8 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from stego_cli.classes import numbered
-from stego_cli.datasets.folder import read_palette
-from stego_cli.datasets.near import alike, fingerprint
+from stego_cli.datasets.near_duplicates import alike, fingerprint
 from stego_cli.errors import NoInputError, SourceError, UsageError
 
 IDS = np.array([[0, 1, 2], [2, 255, 1]], dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
@@ -58,13 +57,6 @@ def test_colours_become_classes_by_the_palette_file(official, make, tmp_path) ->
     assert prepared.about.table.colours[0] == (70, 130, 180)
 
 
-@pytest.mark.parametrize("text", ["", "1 2\n", "300 0 0 x\n", "#12345 x\n", "1 2 3 a\n1 2 3 b\n", "red sky\n"])
-def test_a_palette_file_that_cannot_be_understood_is_refused(tmp_path, text) -> None:
-    (tmp_path / "colours.txt").write_text(text)
-    with pytest.raises(UsageError, match="--palette"):
-        read_palette(tmp_path / "colours.txt")
-
-
 def test_a_folder_for_each_class_lays_masks_over_each_other(official, make, tmp_path) -> None:
     sky, tree = np.zeros((2, 16, 24), dtype=np.uint8)
     sky[:10], tree[8:12] = 255, 1
@@ -82,7 +74,7 @@ def test_a_folder_for_each_class_lays_masks_over_each_other(official, make, tmp_
 def test_labels_elsewhere_may_be_missing_and_classes_named(official, make, tmp_path, notes) -> None:
     official.as_folder({"a.jpg": official.jpeg((24, 16), 1), "b.png": official.png(IDS)}, tmp_path / "photos")
     official.as_folder({"a.png": official.png(IDS)}, tmp_path / "given")
-    settings = {"labels": tmp_path / "given", "table": numbered(3), "val": 0.0}
+    settings = {"labels": tmp_path / "given", "classes": numbered(3), "val": 0.0}
     prepared = make("folder", tmp_path / "photos", progress=notes, **settings)
     assert (prepared.about.splits["train"].photographs, prepared.about.splits["train"].labels) == (2, 1)
     assert "1 of 2 photographs have no label." in notes.said
@@ -97,7 +89,7 @@ def test_broken_ones_are_left_out_and_listed(official, make, tmp_path) -> None:
     files["labels/train/d.png"] = official.png(IDS[:, :20])
     files["labels/train/e.png"] = official.png(IDS + np.uint8(3))
     files["imgs/train/f.jpg"] = b"text"
-    prepared = make("folder", official.as_folder(files, tmp_path / "given"), table=numbered(3))
+    prepared = make("folder", official.as_folder(files, tmp_path / "given"), classes=numbered(3))
     assert [path for path, _ in prepared.failures] == [f"train/{name}" for name in "bcdef"]
     reasons = " ".join(reason for _, reason in prepared.failures)
     for part in ("colour picture", "20 x 16", "class 3"):

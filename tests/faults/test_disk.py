@@ -104,7 +104,13 @@ def on_small_disk(disk, photos, model, how=THREAD, filled="", more=""):
     return result, disk / "masks"
 
 
-@pytest.mark.parametrize("how", [THREAD, PROCESSES], ids=["a thread", "processes and overlays"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(THREAD, id="a thread"),
+        pytest.param(PROCESSES, id="processes and overlays", marks=pytest.mark.pydensecrf),
+    ],
+)
 def test_a_full_disk_ends_the_run_and_the_same_command_goes_on_when_there_is_room(
     tmp_path, tiny_model, run_stego, journal, how
 ):

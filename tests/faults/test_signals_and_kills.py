@@ -16,6 +16,10 @@ from stego_cli.images.atomic import sha256
 # Each photograph takes long enough to be interrupted. One engine refines in threads, the other in worker processes.
 THREADS = ("--res", "364", "--crf-engine", "cpu")
 PROCESSES = ("--res", "210", "--crf-engine", "pydensecrf")
+THREADS_AND_PROCESSES = [
+    pytest.param(THREADS, id="threads"),
+    pytest.param(PROCESSES, id="processes", marks=pytest.mark.pydensecrf),
+]
 
 
 def contents(out):
@@ -43,7 +47,7 @@ def undisturbed(original_many, tmp_path_factory, tiny_model):
     return run
 
 
-@pytest.mark.parametrize("how", [THREADS, PROCESSES], ids=["threads", "processes"])
+@pytest.mark.parametrize("how", THREADS_AND_PROCESSES)
 def test_killed_runs_resume_to_the_same_bytes_and_redo_nothing_finished(
     many, tmp_path, start, journal, undisturbed, how
 ):
@@ -88,7 +92,7 @@ def assert_no_worker_outlives(workers):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("how", [THREADS, PROCESSES], ids=["threads", "processes"])
+@pytest.mark.parametrize("how", THREADS_AND_PROCESSES)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_one_signal_lets_what_has_begun_finish_and_the_same_command_does_the_rest(
     many, tmp_path, start, journal, number, code, how
@@ -112,7 +116,7 @@ def test_one_signal_lets_what_has_begun_finish_and_the_same_command_does_the_res
     assert assert_whole(out, journal) == 24
 
 
-@pytest.mark.parametrize("engine", ["cpu", "pydensecrf"])
+@pytest.mark.parametrize("engine", ["cpu", pytest.param("pydensecrf", marks=pytest.mark.pydensecrf)])
 def test_a_second_ctrl_c_ends_at_once_without_a_traceback(many, tmp_path, start, journal, engine):
     run = start(many, tmp_path / "masks", "--res", "784" if engine == "cpu" else "448", "--crf-engine", engine)
     run.wait_for(1)
@@ -128,6 +132,7 @@ def test_a_second_ctrl_c_ends_at_once_without_a_traceback(many, tmp_path, start,
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.15, 0.4])
+@pytest.mark.pydensecrf
 def test_ctrl_c_while_workers_start_kills_none_of_them(many, tmp_path, start, delay):
     out = tmp_path / "masks"
     run = start(many, out, *PROCESSES)
@@ -141,6 +146,7 @@ def test_ctrl_c_while_workers_start_kills_none_of_them(many, tmp_path, start, de
 
 
 @pytest.mark.parametrize("victims", [1, 2])
+@pytest.mark.pydensecrf
 def test_a_killed_worker_is_noticed_and_its_photographs_are_done(many, tmp_path, start, journal, undisturbed, victims):
     out = tmp_path / "masks"
     run = start(many, out, *PROCESSES)
@@ -156,6 +162,7 @@ def test_a_killed_worker_is_noticed_and_its_photographs_are_done(many, tmp_path,
     assert assert_whole(out, journal) == 24
 
 
+@pytest.mark.pydensecrf
 def test_workers_that_die_again_and_again_give_up_their_photographs_and_the_run_ends(many, tmp_path, start):
     run = start(many, tmp_path / "masks", *PROCESSES, "--workers", "1")
     run.wait_for(1)
@@ -169,6 +176,7 @@ def test_workers_that_die_again_and_again_give_up_their_photographs_and_the_run_
     assert "Traceback" not in said
 
 
+@pytest.mark.pydensecrf
 def test_a_second_run_on_one_output_is_refused_by_name_of_the_first(many, tmp_path, start, segment):
     run = start(many, tmp_path / "masks", *PROCESSES)
     run.wait_for(1)

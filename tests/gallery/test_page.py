@@ -17,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from stego_cli.class_edits import ClassEdit, ClassEdits, dropped, joined, renamed
-from stego_cli.classes_file import read_classes, write_classes_file
+from stego_cli.classes_toml import read_classes, write_classes_file
 from stego_cli.gallery.build import edits_as_json
 from stego_cli.gallery.mask_tree import open_masks
 from stego_cli.progress import Quiet

@@ -83,7 +83,7 @@ def test_a_device_out_of_memory_gets_halves_and_later_batches_are_small_at_once(
     finished, told = run([device], batch=16)
     assert [item.entry.status for item in finished.values()].count("done") == 39
     assert len(told.notes) == 1  # whichever of the batches in flight met it first
-    assert re.fullmatch(r"Batches of \d+ do not fit into memory; going on with smaller ones.", told.notes[0])
+    assert re.fullmatch(r"Batches of \d+ do not fit into memory; continuing with smaller ones.", told.notes[0])
     assert sum(size for size in device.batches if size <= 3) == 40
 
 

@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
+from stego_cli.images.ids import Ids
 from stego_cli.scoring.borders import border_counts, f_score, tolerance
-from stego_cli.scoring.confusion import Ids, changes_across
+from stego_cli.scoring.confusion import changes_across
 
 
 def compared(preds: Ids, labels: Ids, counted: np.ndarray | None = None) -> list[int]:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from stego_cli.scoring.confusion import Counts, Ids, changes_across, count, make_grid
+from stego_cli.images.ids import Ids
+from stego_cli.scoring.confusion import Counts, changes_across, count, make_grid
 
 
 def counted(

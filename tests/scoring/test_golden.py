@@ -10,9 +10,9 @@ from PIL import Image
 from stego_cli.classes import numbered
 from stego_cli.progress import Quiet
 from stego_cli.scoring.result import Score
-from stego_cli.scoring.score import score
-from stego_cli.scoring.settings import ScoreSettings
+from stego_cli.settings import ScoreSettings
 from stego_cli.stop import Stop
+from stego_cli.tasks.score import score
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = json.loads((GOLDEN / "metrics.json").read_text())
@@ -27,7 +27,7 @@ def scored(folder: Path, case: int, mode: str) -> Score:
     settings = ScoreSettings(
         pred=folder / "pred",
         gt=folder / "label",
-        table=numbered(CASES[case]["n_classes"]),
+        classes=numbered(CASES[case]["n_classes"]),
         match="hungarian" if CASES[case]["hungarian"] else "identity",
         mode=mode,
     )

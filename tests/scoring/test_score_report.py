@@ -10,11 +10,13 @@ from PIL import Image
 
 from stego_cli.classes import ClassTable
 from stego_cli.progress import Quiet
+from stego_cli.scoring.comparison import Comparison
+from stego_cli.scoring.confusion import make_grid
 from stego_cli.scoring.matrix import matrix_svg, row_shares
-from stego_cli.scoring.report_pictures import NO_CLASS_COLOUR, UNMATCHED_COLOUR, load_samples
-from stego_cli.scoring.score import score
+from stego_cli.scoring.report_pictures import NO_CLASS_COLOUR, UNMATCHED_COLOUR, draw_extremes
+from stego_cli.scoring.result import Score
+from stego_cli.scoring.score_folders import score_folders
 from stego_cli.scoring.score_report import report_page
-from stego_cli.scoring.settings import ScoreSettings
 from stego_cli.stop import Stop
 
 TABLE = ClassTable(("sky & <sea>", "land"), ((10, 20, 30), (200, 100, 0)))
@@ -45,7 +47,7 @@ def picture(address: str) -> np.ndarray:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> ScoreSettings:
+def comparison(tmp_path: Path) -> Comparison:
     label = np.array([[0] * 8 + [1] * 8 + [255] * 4] * 20, dtype=np.uint8)
     pred = np.array([[1] * 8 + [0] * 6 + [5] * 6] * 20, dtype=np.uint8)
     for name, ids in (("gt", label), ("pred", pred)):
@@ -54,12 +56,17 @@ def settings(tmp_path: Path) -> ScoreSettings:
     Image.fromarray(label).save(tmp_path / "gt" / "lost.png")
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (40, 40), (0, 128, 0)).save(tmp_path / "photos" / "a&b.jpg")
-    return ScoreSettings(pred=tmp_path / "pred", gt=tmp_path / "gt", table=TABLE, extremes=2)
+    grid = make_grid(2, 255, None)
+    return Comparison(tmp_path / "pred", tmp_path / "gt", TABLE, grid, "hungarian", "honest", extremes=2)
 
 
-def test_the_page_holds_all_it_needs_and_escapes_names(settings: ScoreSettings) -> None:
-    result = score(settings, Quiet(), Stop())
-    page = report_page(result, load_samples(result, settings, settings.pred.parent / "photos"))
+def scored(comparison: Comparison) -> Score:
+    return score_folders(comparison, None, Quiet(), Stop())
+
+
+def test_the_page_holds_all_it_needs_and_escapes_names(comparison: Comparison) -> None:
+    result = scored(comparison)
+    page = report_page(result, draw_extremes(result, comparison, comparison.pred.parent / "photos"))
     checked = Checked()
     checked.feed(page)
     assert checked.open == []
@@ -72,20 +79,20 @@ def test_the_page_holds_all_it_needs_and_escapes_names(settings: ScoreSettings) 
     assert not re.search(r"https?://", page)
 
 
-def test_predictions_have_the_colours_of_their_classes(settings: ScoreSettings) -> None:
-    result = score(settings, Quiet(), Stop())
-    (sample,) = load_samples(result, settings, None).best
-    guess, truth = (np.asarray(Image.open(io.BytesIO(each.content)).convert("RGB")) for each in sample.pictures)
+def test_predictions_have_the_colours_of_their_classes(comparison: Comparison) -> None:
+    result = scored(comparison)
+    (shown,) = draw_extremes(result, comparison, None).best
+    guess, truth = (np.asarray(Image.open(io.BytesIO(each.content)).convert("RGB")) for each in shown.pictures)
     assert [tuple(guess[0, x].tolist()) for x in (0, 9, 15)] == [TABLE.colours[0], TABLE.colours[1], UNMATCHED_COLOUR]
     assert [tuple(truth[0, x].tolist()) for x in (0, 9, 19)] == [*TABLE.colours, NO_CLASS_COLOUR]
 
 
-def test_a_photograph_that_is_not_there_is_said(settings: ScoreSettings) -> None:
-    result = score(settings, Quiet(), Stop())
-    page = report_page(result, load_samples(result, settings, settings.pred))
+def test_a_photograph_that_is_not_there_is_said(comparison: Comparison) -> None:
+    result = scored(comparison)
+    page = report_page(result, draw_extremes(result, comparison, comparison.pred))
     assert "photograph" in page
-    (settings.pred / "a&b.png").unlink()
-    assert load_samples(result, settings, settings.pred).best[0].pictures[0].caption == "photograph not found"
+    (comparison.pred / "a&b.png").unlink()
+    assert draw_extremes(result, comparison, comparison.pred).best[0].pictures[0].caption == "photograph not found"
 
 
 def test_rows_of_the_matrix_are_shares() -> None:

@@ -6,10 +6,10 @@ import onnx
 import pytest
 from PIL import Image
 
+from stego_cli.classes import numbered
 from stego_cli.errors import NoInputError, UsageError
 from stego_cli.progress import Quiet
 from stego_cli.scoring.evaluate import Evaluation
-from stego_cli.scoring.settings import parse_classes
 from stego_cli.settings import EvaluateSettings
 from stego_cli.tasks.evaluate import evaluate
 
@@ -43,7 +43,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def run(model: Path, data: Path, **settings: object) -> Evaluation:
-    given = EvaluateSettings(data, model, classes=parse_classes("4"), workers=1, device="cpu", **settings)
+    given = EvaluateSettings(data, model, classes=numbered(4), workers=1, device="cpu", **settings)
     return evaluate(given, Quiet())
 
 

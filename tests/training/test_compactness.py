@@ -18,7 +18,7 @@ def test_codes_in_clusters_are_more_compact_than_codes_everywhere() -> None:
     assert compactness(head, spread, None) == compactness(head, spread, 10)
 
 
-# Measured on CamVid; what the models were worth is in docs/training.md.
+# Measured on CamVid; what the models were worth is in docs/log/training.md.
 DEFAULT = {50: 0.7041, 100: 0.6941, 150: 0.6910, 200: 0.6931, 250: 0.6914}
 DEFAULT_ON_FEW = {50: 0.684, 250: 0.662}  # 53 photographs
 TOO_LONG = {50: 0.7044, 250: 0.7010, 450: 0.7032, 500: 0.6961, 750: 0.6844, 1000: 0.6802, 1500: 0.6700, 2000: 0.6702}

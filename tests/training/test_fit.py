@@ -35,12 +35,12 @@ def caching(photographs: int = 5, side: int = 4, width: int = 8) -> FeatureCache
     )
 
 
-def fitted(scheme: str, steps: int = 3, **settings: object) -> Fit:
+def fitted(scheme: str, steps: int = 3, ranks: Ranks = ALONE, **settings: object) -> Fit:
     cache = caching()
     space = whitening(cache.tokens.float(), 4) if scheme == "auto" else None
     own = {"shifts": (0.3, 0.1, 0.1) if scheme == "paper" else None, "batch": 4, "points": 3}
     wanted = TrainSettings(**{"scheme": scheme, "classes": 3, "code": 6, "steps": steps, **own, **settings})
-    return Fit(cache, nearest_neighbours(cache.pooled, 2), space, wanted, CPU)
+    return Fit(cache, nearest_neighbours(cache.pooled, 2), space, wanted, CPU, ranks)
 
 
 def test_sampling_maps_is_sampling_the_cache() -> None:
@@ -73,7 +73,7 @@ def test_a_derangement_leaves_nothing_in_its_place() -> None:
 def test_a_step_needs_only_the_seed_and_its_number() -> None:
     first, second = fitted("auto"), fitted("auto")
     whole = list(first.run(lambda: False))
-    assert [figures.step for figures in whole] == [1, 2, 3]
+    assert [metrics.step for metrics in whole] == [1, 2, 3]
     assert list(second.run(lambda: second.step == 2)) == whole[:2]
     assert list(second.run(lambda: False)) == whole[2:]
     assert all(torch.equal(a, b) for a, b in zip(first.head.parameters(), second.head.parameters(), strict=True))
@@ -82,18 +82,18 @@ def test_a_step_needs_only_the_seed_and_its_number() -> None:
 def test_the_paper_scheme_trains_centroids_with_fixed_b_at_a_constant_rate() -> None:
     fit = fitted("paper", steps=40)
     before = fit.centroids.detach().clone()
-    figures = list(fit.run(lambda: False))
-    assert all(torch.allclose(torch.tensor(each.b), torch.tensor([0.3, 0.1, 0.1])) for each in figures)
+    metrics = list(fit.run(lambda: False))
+    assert all(torch.allclose(torch.tensor(each.b), torch.tensor([0.3, 0.1, 0.1])) for each in metrics)
     assert [group["lr"] for group in fit.optimiser.param_groups] == [5e-4, 5e-3]
-    assert figures[-1].probe < figures[0].probe - 0.05  # the codes come to lie nearer to their centroids
+    assert metrics[-1].probe < metrics[0].probe - 0.05  # the codes come to lie nearer to their centroids
     assert not torch.equal(before, fit.centroids)
 
 
 def test_auto_has_no_centroids_and_its_rate_decays_to_nothing() -> None:
     fit = fitted("auto", steps=40)
-    figures = list(fit.run(lambda: False))
+    metrics = list(fit.run(lambda: False))
     assert fit.centroids is None
-    assert figures[-1].probe is None
+    assert metrics[-1].probe is None
     assert fit.optimiser.param_groups[0]["lr"] < 5e-6
 
 
@@ -107,13 +107,12 @@ CASES = [("auto", {"batch": 5}), ("paper", {"batch": 5}), ("auto", {"batch": 4, 
 
 
 def stepped(scheme: str, settings: dict[str, object], ranks: Ranks) -> tuple[Fit, dict[str, object]]:
-    fit = fitted(scheme, **settings)
-    fit._ranks = ranks
-    figures = next(fit.run(lambda: False))
+    fit = fitted(scheme, ranks=ranks, **settings)
+    metrics = next(fit.run(lambda: False))
     gradients = [parameter.grad for parameter in fit.head.parameters()]
     if fit.centroids is not None:
         gradients.append(fit.centroids.grad)
-    return fit, {"gradients": gradients, "figures": torch.tensor([figures.loss, *figures.b, *figures.correspondences])}
+    return fit, {"gradients": gradients, "metrics": torch.tensor([metrics.loss, *metrics.b, *metrics.correspondences])}
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +139,7 @@ def test_two_processes_have_the_gradient_of_one_with_the_joined_batch(
     scheme, settings = CASES[case]
     _, alone = stepped(scheme, settings, ALONE)
     for shared in (part[case] for part in of_two):
-        assert torch.allclose(shared["figures"], alone["figures"], atol=1e-6)
+        assert torch.allclose(shared["metrics"], alone["metrics"], atol=1e-6)
         for ours, theirs in zip(shared["gradients"], alone["gradients"], strict=True):
             assert torch.allclose(ours, theirs, atol=1e-7)
     assert max(float(each.abs().max()) for each in alone["gradients"]) > 1e-4

@@ -127,4 +127,4 @@ def test_training_with_labels_changes_nothing_but_the_linear_probe(
         assert weight.shape == (2, 70)
         assert torch.isfinite(weight).all()
         assert torch.isfinite(bias).all()
-        assert probed.facts["linear_accuracy"] > 60
+        assert probed.provenance.linear_accuracy > 60

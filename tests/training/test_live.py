@@ -10,11 +10,12 @@ from stego_cli.model.vit import FrozenViT, build
 from stego_cli.progress import Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
+from stego_cli.training.context import RunContext
+from stego_cli.training.extraction import prepare_features
 from stego_cli.training.features import FeatureCache
-from stego_cli.training.live import LiveFeatures, prepare_features
-from stego_cli.training.ranks import ALONE
-from stego_cli.training.stream import autocast, survey
-from stego_cli.training.views import Cut
+from stego_cli.training.live import LiveFeatures
+from stego_cli.training.stream import autocast
+from stego_cli.training.views import Cut, survey
 
 CPU = torch.device("cpu")
 
@@ -36,7 +37,7 @@ def small_vit() -> FrozenViT:
 def prepared(vit: FrozenViT, paths: list[Path], run: Path, **settings: object) -> tuple[object, str]:
     recorder = Recorder()
     wanted = TrainSettings(res=64, **settings)
-    return prepare_features(vit, paths, wanted, run, CPU, recorder, Stop(), ALONE), recorder.said
+    return prepare_features(vit, paths, wanted, RunContext(CPU, run, recorder, Stop())), recorder.said
 
 
 def test_beyond_the_limit_features_are_computed_for_each_step_and_are_the_same(
@@ -49,7 +50,7 @@ def test_beyond_the_limit_features_are_computed_for_each_step_and_are_the_same(
     assert isinstance(kept, FeatureCache)
     assert isinstance(live, LiveFeatures)
     assert "Features of 4 photographs take 0 MB, kept in memory" in said_kept
-    assert "more than --max-cache 0 GB" in said_live
+    assert "more than the 0 GB allowed" in said_live
     assert live.paths == kept.paths
     assert torch.allclose(live.pooled, kept.pooled, atol=1e-3)
     assert len(live.random_tokens(10, torch.Generator())) == 10

@@ -59,5 +59,5 @@ def test_every_preset_is_pinned_and_auto_is_the_default() -> None:
 def test_what_is_given_goes_before_the_preset() -> None:
     settings = preset_settings("paper-potsdam-vits8", backbone="focus-vits14", classes=None, steps=3)
     assert (settings.backbone, settings.classes, settings.steps) == ("focus-vits14", 3, 3)
-    with pytest.raises(UsageError, match="--preset is 'paper'"):
+    with pytest.raises(UsageError, match=r"preset: must be one of auto, .*, got 'paper'"):
         preset_settings("paper")

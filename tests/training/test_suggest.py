@@ -13,9 +13,9 @@ def test_as_many_classes_are_suggested_as_there_are() -> None:
     for there in (5, 8):
         found, curve = suggest_classes(blobs(there), 3, 12, torch.Generator().manual_seed(0))
         assert found == there
-        assert [each.classes for each in curve] == list(range(3, 13))
-        assert curve[there - 3].stability > 0.9
-        assert curve[-1].cosine > curve[0].cosine
+        assert [each["classes"] for each in curve] == list(range(3, 13))
+        assert curve[there - 3]["stability"] > 0.9
+        assert curve[-1]["cosine"] > curve[0]["cosine"]
 
 
 def test_the_same_generator_state_gives_the_same_curve() -> None:
@@ -26,8 +26,8 @@ def test_the_same_generator_state_gives_the_same_curve() -> None:
 def test_few_and_equal_points_have_an_answer() -> None:
     for points in (torch.ones(1, 4), torch.ones(50, 4), torch.rand(3, 4)):
         found, curve = suggest_classes(points, 4, 20, torch.Generator().manual_seed(0))
-        assert found in [each.classes for each in curve]
-        assert all(0 <= each.stability <= 1 for each in curve)
+        assert found in [each["classes"] for each in curve]
+        assert all(0 <= each["stability"] <= 1 for each in curve)
 
 
 def test_agreement_does_not_depend_on_the_names_of_classes() -> None:

@@ -16,7 +16,8 @@ from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
 from stego_cli.training.cluster_codes import most_classes
 from stego_cli.training.presets import preset_settings
-from stego_cli.training.train import LOCK_FILE, train
+from stego_cli.training.run_folder import LOCK_FILE, RunOptions
+from stego_cli.training.train import train
 
 QUICK = {"res": 112, "steps": 12, "restarts": 2}
 
@@ -55,12 +56,12 @@ def test_few_photographs_train_and_say_what_was_adapted(
     quick(paths[:count], tmp_path / "run", recorder)
     checkpoint = load_checkpoint(tmp_path / "run")
     assert 4 <= len(checkpoint.centroids) <= most_classes(count)
-    curve = checkpoint.facts["class_curve"]
+    curve = checkpoint.provenance.class_curve
     assert [each["classes"] for each in curve] == list(range(4, most_classes(count) + 1))
     assert all(0 <= each["stability"] <= 1 for each in curve)
     assert checkpoint.settings.batch == count
     assert any("classes for" in text for text in recorder.said)
-    assert any("nearest neighbours" in text for text in recorder.said)
+    assert any("nearest neighbour" in text for text in recorder.said)
     assert len(metrics(tmp_path / "run")) == QUICK["steps"]
     assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
     assert np.isfinite(checkpoint.centroids.numpy()).all()
@@ -88,7 +89,7 @@ def test_thirty_one_photographs_partly_grey_and_alike_train_with_labels_partly_m
     Image.fromarray(np.full((60, 80), 2, np.uint8)).save(tmp_path / "labels" / "03.png")
     folders = Folders(tmp_path / "photos", tmp_path / "labels")
     settings = TrainSettings(res=56, steps=4, restarts=1)
-    checkpoint = train(files, tmp_path / "run", settings, Quiet(), Stop(), folders)
+    checkpoint = train(files, tmp_path / "run", settings, Quiet(), Stop(), folders).checkpoint
     assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
     assert np.isfinite(checkpoint.centroids.numpy()).all()
     assert checkpoint.linear is not None
@@ -100,7 +101,7 @@ def test_the_block_is_found_among_those_of_the_second_half(
     recorder = Recorder()
     quick(paths[:4], tmp_path / "run", recorder, block="auto", steps=1, classes=4)
     checkpoint = load_checkpoint(tmp_path / "run")
-    dimensions = {each["block"]: each["dimensions"] for each in checkpoint.facts["blocks"]}
+    dimensions = {each["block"]: each["dimensions"] for each in checkpoint.provenance.blocks}
     assert sorted(dimensions) == list(range(6, 12))
     assert dimensions[checkpoint.block] == max(dimensions.values())
     assert dimensions[11] < dimensions[9]  # the last block of this backbone was tuned for another task
@@ -112,8 +113,8 @@ def test_the_papers_recipe_trains_on_crops_and_keeps_its_own_centroids(
     paths: list[Path], tmp_path: Path, real_weights: Path
 ) -> None:
     settings = preset_settings("paper-cocostuff27-vits8", backbone="focus-vits14", res=56, steps=4, classes=5)
-    checkpoint = train(paths[:2], tmp_path / "run", settings, Quiet(), Stop())
-    assert checkpoint.facts["photographs"] == 2
+    checkpoint = train(paths[:2], tmp_path / "run", settings, Quiet(), Stop()).checkpoint
+    assert checkpoint.provenance.photographs == 2
     assert checkpoint.settings.batch == 10  # five crops of each
     assert checkpoint.centroids.shape == (5, 70)
     assert list(checkpoint.shares) == sorted(checkpoint.shares, reverse=True)
@@ -155,16 +156,16 @@ def test_a_stopped_run_is_whole_and_resumes_to_the_same_bytes(
     with pytest.raises(Stopped) as caught:
         train(paths[:4], run, settings, Impatient(), stop)
     assert caught.value.exit_code == 130
-    assert "--resume" in str(caught.value.remedy)
-    assert load_checkpoint(run).facts["steps_done"] == 5
+    assert "resume=True" in str(caught.value)
+    assert load_checkpoint(run).provenance.steps_done == 5
 
     with pytest.raises(UsageError, match="unfinished"):
         train(paths[:4], run, settings, Quiet(), Stop())
     with pytest.raises(UsageError, match="other photographs"):
-        train(paths[1:5], run, settings, Quiet(), Stop(), resume=True)
+        train(paths[1:5], run, settings, Quiet(), Stop(), options=RunOptions(resume=True))
     with pytest.raises(UsageError, match="other steps"):
-        train(paths[:4], run, TrainSettings(**{**QUICK, "steps": 20}), Quiet(), Stop(), resume=True)
-    train(paths[:4], run, settings, Quiet(), Stop(), resume=True)
+        train(paths[:4], run, TrainSettings(**{**QUICK, "steps": 20}), Quiet(), Stop(), options=RunOptions(resume=True))
+    train(paths[:4], run, settings, Quiet(), Stop(), options=RunOptions(resume=True))
     for file in ("model.safetensors", "config.json", "metrics.jsonl"):
         assert (run / file).read_bytes() == (tmp_path / "undisturbed" / file).read_bytes(), file
     assert not (run / "resume.safetensors").exists()
@@ -176,7 +177,9 @@ def test_a_finished_run_is_not_replaced_unasked(paths: list[Path], tmp_path: Pat
     with pytest.raises(UsageError, match="holds a run already"):
         quick(paths[:2], tmp_path / "run", seed=1)
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
-    train(paths[:2], tmp_path / "run", TrainSettings(**QUICK, seed=1), Quiet(), Stop(), overwrite=True)
+    train(
+        paths[:2], tmp_path / "run", TrainSettings(**QUICK, seed=1), Quiet(), Stop(), options=RunOptions(overwrite=True)
+    )
     assert (tmp_path / "run" / "model.safetensors").read_bytes() != before
 
 
@@ -197,7 +200,7 @@ def test_collapsed_codes_are_reported(tmp_path: Path, paths: list[Path], real_we
     ("field", "value"), [("classes", 1), ("classes", 257), ("res", 8), ("steps", -1), ("token", "value")]
 )
 def test_settings_without_meaning_are_refused(field: str, value: object) -> None:
-    with pytest.raises(UsageError, match="--" + field):
+    with pytest.raises(UsageError, match=field):
         TrainSettings(**{field: value})
 
 
@@ -222,7 +225,7 @@ def test_what_cannot_work_leaves_the_run_that_is_there(paths: list[Path], tmp_pa
     before = {path.name: path.read_bytes() for path in run.glob("[!.]*.*") if path.is_file()}
     for wrong in ({"block": 99}, {"backbone": "typo"}, {"device": "cuda:99"}):
         with pytest.raises(UsageError):
-            train(paths[:2], run, TrainSettings(**QUICK, **wrong), Quiet(), Stop(), overwrite=True)
+            train(paths[:2], run, TrainSettings(**QUICK, **wrong), Quiet(), Stop(), options=RunOptions(overwrite=True))
     assert {path.name: path.read_bytes() for path in run.glob("[!.]*.*") if path.is_file()} == before
     assert (run / "discover-birds").is_dir()
 

@@ -75,6 +75,7 @@ class Interrupting(Quiet):
 
 def in_one_process(folder: Path, ports: list[str]) -> None:
     """Train, be stopped, resume; each time the processes meet at another port, so that none comes to a meeting past."""
+    from stego_cli.training.run_folder import RunOptions
     from stego_cli.training.train import train
 
     rank = os.environ["RANK"]
@@ -94,7 +95,7 @@ def in_one_process(folder: Path, ports: list[str]) -> None:
     done = json.loads((run / "config.json").read_text())["steps_done"]
     (folder / f"{rank}.json").write_text(json.dumps([code, done, (run / "resume.safetensors").exists()]))
     os.environ["MASTER_PORT"] = ports[2]
-    train(paths, run, settings, Quiet(), Stop(), resume=True)
+    train(paths, run, settings, Quiet(), Stop(), options=RunOptions(resume=True))
 
 
 if __name__ == "__main__":  # one of the two processes

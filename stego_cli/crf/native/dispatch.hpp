@@ -1,7 +1,7 @@
-// From a row's layout to the code compiled for it. Included by each kernels_*.cpp, which names the result.
+// Selects the code that was compiled for a row's layout. Included by each loops_*.cpp, which names the table of loops.
 #pragma once
-#include "filter.hpp"
-#include "mean_field.hpp"
+#include "filter_loops.hpp"
+#include "update_loops.hpp"
 
 namespace stego {
 namespace {
@@ -26,47 +26,48 @@ template <class Act> STEGO_INLINE void for_layout(const Layout& layout, Act act)
     }
 }
 
-void splat(const Splat& map, const Layout& layout, const float* pixels, float* vertices, int from, int to) {
-    if (layout.lanes == 1) return splat_rows<Single>(map, pixels, vertices, 1, from, to);
+void splat(const Splat& lists, const Layout& layout, const float* pixel_rows, float* vertex_rows, int from, int to) {
+    if (layout.lanes == 1) return splat_rows<Scalar>(lists, pixel_rows, vertex_rows, 1, from, to);
     for_layout(layout, [&]<int LANES, int VECTORS>() {
         for (int k = 0; k < layout.stride(); k += LANES * VECTORS) {
-            splat_rows<Row<LANES, VECTORS>>(map, pixels + k, vertices + k, layout.stride(), from, to);
+            splat_rows<RowBlock<LANES, VECTORS>>(lists, pixel_rows + k, vertex_rows + k, layout.stride(), from, to);
         }
     });
 }
 
-void blur(const Sweep& sweep, const Layout& layout, float* vertices, int from, int to) {
-    if (layout.lanes == 1) return blur_rows<Single, Single>(sweep, vertices, 1, from, to);
+void blur(const Sweep& sweep, const Layout& layout, float* vertex_rows, int from, int to) {
+    if (layout.lanes == 1) return blur_rows<Scalar, Scalar>(sweep, vertex_rows, 1, from, to);
     for_layout(layout, [&]<int LANES, int VECTORS>() {
         for (int k = 0; k < layout.stride(); k += LANES * VECTORS) {
-            blur_rows<Row<LANES, VECTORS>, Row<LANES, 1>>(sweep, vertices + k, layout.stride(), from, to);
+            blur_rows<RowBlock<LANES, VECTORS>, RowBlock<LANES, 1>>(sweep, vertex_rows + k, layout.stride(), from, to);
         }
     });
 }
 
-void update(const Update& update, const Layout& layout) {
-    if (layout.lanes == 1) return update_single(update, layout);
+void update_pixels(const PixelUpdate& update, const Layout& layout) {
+    if (layout.lanes == 1) return update_scalars(update, layout);
     for_layout(layout, [&]<int LANES, int VECTORS>() {
         layout.blocks == 1 ? update_rows<LANES, VECTORS, 1>(update, layout)
                            : update_rows<LANES, VECTORS, 0>(update, layout);
     });
 }
 
-void begin(const Layout& layout, const float* planes, float* unary, float* pixels, const Shape& shape, int panel) {
+void load_panel(const Layout& layout, const float* planes, float* unary, float* pixel_rows, const Shape& shape,
+                int panel) {
     for_layout(layout, [&]<int LANES, int VECTORS>() {
-        layout.blocks == 1 ? begin_rows<LANES, VECTORS, 1>(layout, planes, unary, pixels, shape, panel)
-                           : begin_rows<LANES, VECTORS, 0>(layout, planes, unary, pixels, shape, panel);
+        layout.blocks == 1 ? load_lines<LANES, VECTORS, 1>(layout, planes, unary, pixel_rows, shape, panel)
+                           : load_lines<LANES, VECTORS, 0>(layout, planes, unary, pixel_rows, shape, panel);
     });
 }
 
-void finish(const Layout& layout, const float* pixels, float* planes, const Shape& shape, int panel) {
-    finish_rows(layout, pixels, planes, shape, panel);
+void store_panel(const Layout& layout, const float* pixel_rows, float* planes, const Shape& shape, int panel) {
+    store_lines(layout, pixel_rows, planes, shape, panel);
 }
 
 }  // namespace
 }  // namespace stego
 
-#define STEGO_KERNELS(NAME, TITLE, SIMPLICES)                                                        \
-    namespace stego {                                                                                \
-    extern const Kernels NAME = {TITLE, STEGO_LANES, SIMPLICES, splat, blur, update, begin, finish}; \
+#define STEGO_LOOPS(NAME, TITLE, SIMPLICES)                                                                         \
+    namespace stego {                                                                                               \
+    extern const Loops NAME = {TITLE, STEGO_LANES, SIMPLICES, splat, blur, update_pixels, load_panel, store_panel}; \
     }

@@ -1,4 +1,4 @@
-// The Python module stego_cli.crf._native: checks its arguments, lets go of the interpreter, refines.
+// The Python module stego_cli.crf._native: checks the arguments, releases the GIL and refines.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "field.hpp"
+#include "mean_field.hpp"
 
 namespace {
 
-using stego::Kernels;
+using stego::Loops;
 
 #ifdef STEGO_X86
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -22,7 +22,7 @@ bool has(int leaf, int word, int bit) {
     __cpuidex(words, leaf, 0);
     return words[word] >> bit & 1;
 }
-// The system must save the wider registers too, which XGETBV tells.
+// Whether the operating system saves the wider registers, as XGETBV reports it.
 bool saves(unsigned long long states) { return has(1, 2, 27) && (_xgetbv(0) & states) == states; }
 bool has_avx2() { return saves(0x6) && has(7, 1, 5) && has(1, 2, 12); }
 bool has_avx512() { return saves(0xe6) && has(7, 1, 16) && has(7, 1, 17) && has(7, 1, 30) && has(7, 1, 31); }
@@ -35,9 +35,9 @@ bool has_avx512() {
 #endif
 #endif
 
-// The instruction sets that this processor has, the best first.
-std::vector<const Kernels*> usable() {
-    std::vector<const Kernels*> sets;
+// The loops that this processor can run, the fastest first.
+std::vector<const Loops*> usable() {
+    std::vector<const Loops*> sets;
 #ifdef STEGO_X86
     if (has_avx2() && has_avx512()) sets.push_back(&stego::AVX512);
     if (has_avx2()) sets.push_back(&stego::AVX2);
@@ -46,7 +46,7 @@ std::vector<const Kernels*> usable() {
     return sets;
 }
 
-// A view of an object's memory that is given back at the end.
+// A view of an object's memory, released at the end of the scope.
 struct View {
     Py_buffer buffer{};
     bool held = false;
@@ -72,10 +72,10 @@ bool read_kernels(PyObject* list, std::vector<stego::Kernel>& kernels) {
         PyObject* item = PySequence_GetItem(list, i);
         if (item == nullptr) return false;
         stego::Kernel kernel{};
-        const bool read = PyArg_ParseTuple(item, "fff", &kernel.space, &kernel.colour, &kernel.compatibility) != 0;
+        const bool read = PyArg_ParseTuple(item, "fff", &kernel.sxy, &kernel.srgb, &kernel.compat) != 0;
         Py_DECREF(item);
         if (!read) return false;
-        if (!(kernel.space > 0) || !(kernel.colour >= 0)) {
+        if (!(kernel.sxy > 0) || !(kernel.srgb >= 0)) {
             PyErr_SetString(PyExc_ValueError, "deviations must be positive");
             return false;
         }
@@ -88,8 +88,8 @@ PyObject* refine(PyObject*, PyObject* arguments) {
     PyObject *images, *log_probs, *out, *list;
     int count, classes, height, width, iterations, threads;
     const char* instructions;
-    if (!PyArg_ParseTuple(arguments, "OOO(iiii)Oiis", &images, &log_probs, &out, &count, &classes, &height, &width, &list,
-                          &iterations, &threads, &instructions)) {
+    if (!PyArg_ParseTuple(arguments, "OOO(iiii)Oiis", &images, &log_probs, &out, &count, &classes, &height, &width,
+                          &list, &iterations, &threads, &instructions)) {
         return nullptr;
     }
     if (count < 0 || classes < 1 || classes > stego::MOST_CLASSES || height < 1 || width < 1 || iterations < 0 ||
@@ -97,11 +97,11 @@ PyObject* refine(PyObject*, PyObject* arguments) {
         PyErr_SetString(PyExc_ValueError, "a size is out of range (1 to 256 classes, at most 100 megapixels)");
         return nullptr;
     }
-    const Kernels* kernels = nullptr;
-    for (const Kernels* set : usable()) {
-        if (kernels == nullptr && (*instructions == 0 || std::strcmp(instructions, set->name) == 0)) kernels = set;
+    const Loops* loops = nullptr;
+    for (const Loops* set : usable()) {
+        if (loops == nullptr && (*instructions == 0 || std::strcmp(instructions, set->name) == 0)) loops = set;
     }
-    if (kernels == nullptr) {
+    if (loops == nullptr) {
         PyErr_Format(PyExc_ValueError, "this processor has no %s", instructions);
         return nullptr;
     }
@@ -115,8 +115,8 @@ PyObject* refine(PyObject*, PyObject* arguments) {
         !refined.take(out, count * values * 4, true)) {
         return nullptr;
     }
-    bool memory = true;
-    std::string trouble;
+    bool enough_memory = true;
+    std::string message;
     Py_BEGIN_ALLOW_THREADS
     try {
         for (int i = 0; i < count; i++) {
@@ -125,23 +125,23 @@ PyObject* refine(PyObject*, PyObject* arguments) {
             request.out = static_cast<float*>(refined.buffer.buf) + i * values;
             photographs.push_back(request);
         }
-        stego::refine_all(*kernels, photographs, threads);
+        stego::refine_all(*loops, photographs, threads);
     } catch (const std::bad_alloc&) {
-        memory = false;
+        enough_memory = false;
     } catch (const std::exception& error) {
-        trouble = error.what();
+        message = error.what();
     }
     Py_END_ALLOW_THREADS
-    if (!memory) return PyErr_NoMemory();
-    if (!trouble.empty()) {
-        PyErr_SetString(PyExc_ValueError, trouble.c_str());
+    if (!enough_memory) return PyErr_NoMemory();
+    if (!message.empty()) {
+        PyErr_SetString(PyExc_ValueError, message.c_str());
         return nullptr;
     }
     Py_RETURN_NONE;
 }
 
 PyObject* instruction_sets(PyObject*, PyObject*) {
-    const std::vector<const Kernels*> sets = usable();
+    const std::vector<const Loops*> sets = usable();
     PyObject* names = PyTuple_New(static_cast<Py_ssize_t>(sets.size()));
     for (std::size_t i = 0; names != nullptr && i < sets.size(); i++) {
         PyObject* name = PyUnicode_FromString(sets[i]->name);
@@ -154,7 +154,7 @@ PyMethodDef methods[] = {
     {"refine", refine, METH_VARARGS,
      "refine(images, log_probs, out, (count, classes, height, width), kernels, iterations, threads, instructions)\n\n"
      "Contiguous buffers: images uint8 (count, height, width, 3); log_probs and out float32 (count, classes, height,\n"
-     "width). kernels: (deviation in pixels, in 8-bit steps or 0, compatibility) each. instructions: one of\n"
+     "width). kernels: (deviation in pixels, in 8-bit steps or 0, compat) each. instructions: one of\n"
      "instruction_sets(), or empty for the best."},
     {"instruction_sets", instruction_sets, METH_NOARGS, "Names of the usable instruction sets, the best first."},
     {nullptr, nullptr, 0, nullptr},

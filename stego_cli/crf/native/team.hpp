@@ -1,4 +1,4 @@
-// Threads that work on one photograph together, for as long as that takes.
+// Threads that divide the loops of one call between them.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -17,14 +17,14 @@ class Team {
     using Work = std::function<void(std::int64_t from, std::int64_t to)>;
 
     explicit Team(int size) {
-        for (int i = 1; i < size; i++) threads_.emplace_back([this] { stand_by(); });
+        for (int i = 1; i < size; i++) threads_.emplace_back([this] { wait_for_work(); });
     }
     Team(const Team&) = delete;
     Team& operator=(const Team&) = delete;
     ~Team() {
         {
             std::lock_guard<std::mutex> hold(mutex_);
-            leave_ = true;
+            stopping_ = true;
         }
         wake_.notify_all();
         for (auto& thread : threads_) thread.join();
@@ -32,8 +32,8 @@ class Team {
 
     int size() const { return static_cast<int>(threads_.size()) + 1; }
 
-    // Calls work(from, to) until 0..count is covered, `grain` at a time, on whichever thread is free. What it throws is
-    // thrown on, once all threads have ended their part.
+    // Calls work(from, to) for all of 0..count, `grain` items at a time, on whichever thread is free. Rethrows an
+    // exception of `work` when all threads have finished.
     void each(std::int64_t count, std::int64_t grain, const Work& work) {
         if (threads_.empty() || count <= grain) {
             if (count > 0) work(0, count);
@@ -49,13 +49,13 @@ class Team {
             round_++;
         }
         wake_.notify_all();
-        take();
+        run_chunks();
         await(done_, [this] { return busy_ == 0; });
         if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     }
 
   private:
-    void take() {
+    void run_chunks() {
         for (;;) {
             const std::int64_t from = next_.fetch_add(grain_);
             if (from >= count_) return;
@@ -68,12 +68,12 @@ class Team {
         }
     }
 
-    void stand_by() {
+    void wait_for_work() {
         for (std::uint64_t seen = 0;;) {
-            await(wake_, [&] { return leave_ || round_ != seen; });
-            if (leave_) return;
-            seen = round_;  // there is no other before this thread is done
-            take();
+            await(wake_, [&] { return stopping_ || round_ != seen; });
+            if (stopping_) return;
+            seen = round_;  // the next round begins only when this thread has finished
+            run_chunks();
             if (--busy_ == 0) {
                 std::lock_guard<std::mutex> hold(mutex_);
                 done_.notify_one();
@@ -81,17 +81,17 @@ class Team {
         }
     }
 
-    // A photograph has some sixty rounds, and a processor that has gone to sleep takes a tenth of a millisecond to wake.
-    template <class Ready> void await(std::condition_variable& call, Ready ready) {
+    // Spins before it sleeps: a photograph has about sixty rounds, and waking a sleeping core takes 0.1 ms.
+    template <class Condition> void await(std::condition_variable& signal, Condition fulfilled) {
         for (int i = 0; i < SPINS; i++) {
-            if (ready()) return;
-            rest();
+            if (fulfilled()) return;
+            pause();
         }
         std::unique_lock<std::mutex> hold(mutex_);
-        call.wait(hold, ready);
+        signal.wait(hold, fulfilled);
     }
 
-    static void rest() {
+    static void pause() {
 #if defined(STEGO_X86) && (defined(__GNUC__) || defined(__clang__))
         __builtin_ia32_pause();
 #else
@@ -109,7 +109,7 @@ class Team {
     std::atomic<std::int64_t> next_{0};
     std::atomic<std::uint64_t> round_{0};
     std::atomic<int> busy_{0};
-    std::atomic<bool> leave_{false};
+    std::atomic<bool> stopping_{false};
 };
 
 }  // namespace stego

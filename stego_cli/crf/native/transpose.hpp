@@ -1,6 +1,6 @@
-// From planes of classes to rows of classes.
+// Transposition, from planes to rows.
 #pragma once
-#include "rows.hpp"
+#include "vectors.hpp"
 
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
@@ -11,7 +11,7 @@
 namespace stego {
 namespace {
 
-// Four rows of four. Left to themselves, compilers make scattered stores of it, which take several times as long.
+// A block of 4 x 4. Compilers turn the plain loop into scattered stores, which take several times as long.
 STEGO_INLINE void transpose_four(const float* from, std::size_t from_stride, float* to, std::size_t to_stride) {
 #if defined(STEGO_SHUFFLE)
     typedef Vector<4>::type V;
@@ -30,7 +30,7 @@ STEGO_INLINE void transpose_four(const float* from, std::size_t from_stride, flo
 #endif
 }
 
-// `count` rows of `length` to `length` rows of `count`.
+// A matrix of `count` x `length` to one of `length` x `count`.
 STEGO_INLINE void transpose(const float* from, std::size_t from_stride, int count, int length, float* to,
                             std::size_t to_stride) {
     int i = 0;

@@ -86,7 +86,7 @@ const Edits = (() => {
     .replace(/[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
       (letter) => "\\u" + letter.charCodeAt(0).toString(16).padStart(4, "0")) + '"';
 
-  // The text of classes.toml, the same as stego_cli/classes_file.py writes.
+  // The text of classes.toml, the same as stego_cli/classes_toml.py writes.
   function toml(edits) {
     const lines = ["format = 1", `classes = ${edits.found}  # found; their numbers are 0 to ${edits.found - 1}`];
     if (edits.drop.length) lines.push(`drop = [${edits.drop.join(", ")}]  # these become void, 255`);

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.classes import VOID
-from stego_cli.classes_file import hexadecimal, parse_colour
+from stego_cli.classes_toml import hexadecimal, parse_colour
 from stego_cli.errors import PhotoError, UsageError
 from stego_cli.gallery.formats.common import (
     ClassRow,

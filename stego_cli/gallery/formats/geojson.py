@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from stego_cli.classes_file import hexadecimal, parse_colour
+from stego_cli.classes_toml import hexadecimal, parse_colour
 from stego_cli.errors import PhotoError, UsageError
 from stego_cli.gallery.formats.common import (
     ClassRow,

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import quoteattr
 
-from stego_cli.classes_file import hexadecimal
+from stego_cli.classes_toml import hexadecimal
 from stego_cli.errors import PhotoError, UsageError
 from stego_cli.gallery.formats.common import (
     ClassRow,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stego_cli.classes_file import hexadecimal, parse_colour
+from stego_cli.classes_toml import hexadecimal, parse_colour
 from stego_cli.errors import PhotoError, UsageError
 from stego_cli.gallery.formats.common import (
     ClassRow,

@@ -28,7 +28,7 @@ from stego_cli.images.masks import encode_mask
 from stego_cli.palette import Colour
 
 _VOID_COLOUR: Colour = (224, 224, 192)  # as in the data set itself
-_BACKGROUND = "background"
+_BACKGROUND, _VOID = "background", "ignored"  # as CVAT and datumaro name them
 _MASKS = "SegmentationClass"
 _LINE = re.compile(r"(.*?):(\d+),(\d+),(\d+):.*")
 
@@ -55,6 +55,7 @@ def write(
             place_photo(photo, out, f"JPEGImages/{photo.stem}{Path(photo.path).suffix}")
     rows = [f"{_BACKGROUND}:0,0,0::"]
     rows += [f"{row.name}:{','.join(map(str, row.colour))}::" for row in distinct(classes)]
+    rows.append(f"{_VOID}:{','.join(map(str, _VOID_COLOUR))}::")  # a colour that is not listed is refused by them
     write_file(out, "labelmap.txt", ("# label:color_rgb:parts:actions\n" + "\n".join(rows) + "\n").encode())
     write_file(out, "ImageSets/Segmentation/default.txt", "".join(f"{stem}\n" for stem in stems).encode())
 
@@ -73,7 +74,7 @@ def read(source: Path) -> Imported:
     found = [(row[1], (int(row[2]), int(row[3]), int(row[4]))) for row in rows if row]
     classes = [
         ClassRow(name, colour, index)
-        for index, (name, colour) in enumerate(each for each in found if each[0] != _BACKGROUND)
+        for index, (name, colour) in enumerate(each for each in found if each[0] not in (_BACKGROUND, _VOID))
     ]
     if not classes:
         raise UsageError(f"{source / 'labelmap.txt'} lists no classes.")
@@ -90,7 +91,7 @@ def read(source: Path) -> Imported:
 
 def distinct(classes: Sequence[ClassRow]) -> list[ClassRow]:
     """Return the classes with names that a line can hold, and no name or colour twice, the background's included."""
-    taken, names = {(0, 0, 0), _VOID_COLOUR}, {_BACKGROUND}
+    taken, names = {(0, 0, 0), _VOID_COLOUR}, {_BACKGROUND, _VOID}
     rows = []
     for row in classes:
         code = _code(row.colour)

@@ -1,4 +1,4 @@
-"""What the CUDA driver offers to this process, asked without loading torch or any CUDA library."""
+"""What the CUDA driver offers to this process, without loading torch or any CUDA library."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Driver:
     Attributes:
         gpus: in the driver's order; CUDA_VISIBLE_DEVICES hides GPUs here as it does from CUDA itself.
         version: the CUDA version that it supports, such as (12, 8).
-        trouble: its own words where it does not start, else empty.
+        trouble: its message if it does not start, else empty.
     """
 
     gpus: tuple[Gpu, ...]

@@ -2,12 +2,12 @@
 
 (Two exceptions: photographs so large that the network sees them in tiles, and those smaller than an eighth of that.)
 
-Bytes go up from page-locked memory; ONNX Runtime reads and writes memory that torch owns; the check for finite values,
-the CRF, enlarging and the choice of the class are torch and Triton; class indices come down as bytes.
+Bytes are copied up from page-locked memory. ONNX Runtime reads and writes memory that torch owns. The check for finite
+values, the CRF, enlarging and the choice of the class are torch and Triton. Class indices are copied down as bytes.
 
 Two threads may each have a batch in flight on one pipeline: while the host prepares one, the GPU works on the other.
-Each call has a torch stream to itself. ONNX Runtime keeps its own streams (given one of ours it would run both batches
-on that), so the call waits for its stream before the network, and the network's run returns when it has ended.
+Each call has a torch stream of its own. ONNX Runtime uses streams of its own (given one of ours it would run both
+batches on it), so the call waits for its stream before the network, and the network's run returns when it has ended.
 
 The only module of this room that imports torch; import it when a session runs on a GPU.
 """
@@ -66,7 +66,9 @@ class DevicePipeline:
         self._crf = crf if crf and crf.iterations and self._classes > 1 else None
         self._device = torch.device("cpu") if session.gpu is None else torch.device("cuda", session.gpu)
         self._one_crf = _CRF[self._device]
-        self._idle: list[torch.cuda.Stream] = []  # kept, because torch keeps memory for each stream it has seen
+        self._idle: list[
+            torch.cuda.Stream
+        ] = []  # reused, because torch keeps memory for each stream that was ever used
 
     def labels(self, images: Rgb, sizes: list[tuple[int, int]]) -> list[Labels | PhotoError]:
         """Return each photograph's class indices at its own size. Several threads may call it at the same time.
@@ -79,8 +81,8 @@ class DevicePipeline:
             uint8 (H_i, W_i) each, or why a photograph has none.
 
         Raises:
-            Exception: whatever torch or ONNX Runtime raise; `is_out_of_memory` knows those that fewer photographs may
-                avoid. Nothing of the failed call is left in the GPU's memory then.
+            Exception: whatever torch or ONNX Runtime raise. Where `is_out_of_memory` is true of it, fewer photographs
+                may fit, and nothing of the failed call is left in the GPU's memory.
         """
         with self._stream():
             try:
@@ -89,7 +91,7 @@ class DevicePipeline:
                 if is_out_of_memory(error):
                     traceback.clear_frames(error.__traceback__)  # the error would keep the call's tensors alive
                     if self._device.type == "cuda":
-                        torch.cuda.empty_cache()  # what torch holds back ONNX Runtime cannot have
+                        torch.cuda.empty_cache()  # memory that torch caches is not available to ONNX Runtime
                 raise
 
     @torch.inference_mode()

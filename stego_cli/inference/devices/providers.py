@@ -27,8 +27,8 @@ _INSTALL = {
     "tensorrt": "`pip install tensorrt` brings TensorRT's libraries, for the version that ONNX Runtime asks for",
 }
 _LIBRARIES = ("nvidia-cublas", "nvidia-cuda-runtime", "nvidia-cudnn", "nvidia-curand", "tensorrt-cu", "tensorrt")
-# Tells what the system's loader says to one of ONNX Runtime's own libraries. In a process of its own: once loaded ahead
-# of ONNX Runtime they cannot be used.
+# Prints the loader's error for one of ONNX Runtime's own libraries. It runs in a process of its own, since a library
+# that is loaded before ONNX Runtime loads it cannot be used.
 _PROBE = """
 import ctypes, sys
 from pathlib import Path
@@ -71,7 +71,7 @@ def parse_devices(device: str) -> list[str]:
 
 
 def choose(device: str) -> tuple[str, str]:
-    """Return the one device a session shall run on, and why; for "auto" the first GPU if one can be used.
+    """Return the one device that a session runs on, and why; for "auto" the first GPU if one can be used.
 
     Raises:
         UsageError: it cannot be used, with what is missing, or it is several.
@@ -103,8 +103,8 @@ def options(device: str, half: bool, cache: Path) -> list[Any]:
     kind, _, number = device.partition(":")
     if kind == "cpu":
         return [CPU]
-    # Full float32 (TF32 would round factors to 11 bits) and one fixed choice of algorithms: results that do not change
-    # from run to run. Memory grows by what is asked for, not in doublings: torch takes its own from the same GPU.
+    # Full float32 (TF32 would round factors to 11 bits) and one fixed choice of algorithms, so that results are the
+    # same in every run. Memory grows by what is requested, not by doubling: torch uses the same GPU.
     cuda = {
         "device_id": number,
         "use_tf32": "0",
@@ -131,7 +131,7 @@ def preload() -> None:
     import onnxruntime as ort
 
     if hasattr(ort, "preload_dlls"):
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it misses; see missing_library
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what is missing; see missing_library
             ort.preload_dlls()
     spec = importlib.util.find_spec("tensorrt_libs")
     for folder in spec.submodule_search_locations or () if spec else ():
@@ -142,7 +142,7 @@ def preload() -> None:
 
 
 def missing_library(kind: str) -> tuple[str, str] | None:
-    """Return which library keeps ONNX Runtime from CUDA or TensorRT, in the loader's own words, and a remedy.
+    """Return which library ONNX Runtime lacks for CUDA or TensorRT, as the loader reports it, and a remedy.
 
     None if all of them load. Starts a process, for half a second.
     """
@@ -161,7 +161,7 @@ def missing_library(kind: str) -> tuple[str, str] | None:
 
 
 def _missing(kind: str, number: int) -> tuple[str, str] | None:
-    """Return why a GPU cannot be used, with a remedy, as far as can be told before a model is loaded."""
+    """Return why a GPU cannot be used, with a remedy, as far as can be found out before a model is loaded."""
     import onnxruntime as ort
 
     if PROVIDERS[kind] not in ort.get_available_providers():
@@ -174,7 +174,7 @@ def _missing(kind: str, number: int) -> tuple[str, str] | None:
     count, visible = len(driver.gpus), os.environ.get("CUDA_VISIBLE_DEVICES")
     hidden = "" if visible is None else f" (CUDA_VISIBLE_DEVICES is {visible!r})"
     if driver.trouble:
-        return f"the NVIDIA driver says: {driver.trouble}{hidden}", "Check `nvidia-smi`"
+        return f"the NVIDIA driver reports: {driver.trouble}{hidden}", "Check `nvidia-smi`"
     if count == 0:
         return f"no GPU is visible{hidden}", "Check `nvidia-smi`"
     if number >= count:

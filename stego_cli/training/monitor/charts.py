@@ -1,7 +1,6 @@
-"""Line charts as SVG for the report: drawn in the colours of the page's scheme, narrow enough for a telephone.
+"""Line charts as SVG for the report, in the colours of the page's light or dark scheme.
 
-Text is drawn at the size it is read at on a telephone, so a chart's own width is small; wider screens show two beside
-each other.
+The charts are drawn small, so that text has a readable size on a telephone; wider screens show several side by side.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 _WIDTH, _HEIGHT = 360.0, 200.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 8.0, 32.0
-_MOST_POINTS = 400  # of a line; more cannot be told apart
+_MOST_POINTS = 400  # of a line; more would not be visible
 
 STYLE = """
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(320px,100%),1fr));gap:20px}
@@ -42,12 +41,12 @@ class Line:
 def line_chart(title: str, across: str, lines: Sequence[Line]) -> str:
     """Return a chart as HTML: title, legend if there are several lines, and an SVG.
 
-    Points that are not finite are left out; with more than 400 a line shows means of as many neighbours as it takes.
+    Points that are not finite are left out. A line of more than 400 points is reduced to means of neighbouring ones.
 
     Args:
-        title: what the vertical axis is.
-        across: what the horizontal axis is.
-        lines: drawn one over another in this order.
+        title: of the chart, and of the vertical axis.
+        across: title of the horizontal axis.
+        lines: drawn in this order, later ones on top.
     """
     lines = [_thinned(line) for line in lines]
     legend = "".join(f'<span><i style="background:{line.hue}"></i>{escape(line.name)}</span>' for line in lines)
@@ -95,7 +94,7 @@ def _thinned(line: Line) -> Line:
 
 
 def _span(values: NDArray[np.float64], margin: float) -> tuple[float, float]:
-    """Return the ends of an axis, `margin` of the range beyond the values, and apart even if all values are equal."""
+    """Return the ends of an axis: the range of the values extended by `margin` of it, and never empty."""
     low, high = float(values.min()), float(values.max())
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
         margin, high = 0.0, high + max(abs(high), 1e-3)
@@ -104,7 +103,7 @@ def _span(values: NDArray[np.float64], margin: float) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """Return about five round values between the ends, and their texts."""
+    """Return about five round values between the ends of an axis, and their labels."""
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)

@@ -1,6 +1,6 @@
 """A few of the training photographs beside their masks, for the report and TensorBoard.
 
-Masks come from the cached features, so that no backbone runs again, and without the CRF.
+The masks are made from the cached features, so that the backbone need not run again, and without the CRF.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from stego_cli.training.features import Features
 
 @dataclass(frozen=True)
 class SamplePhoto:
-    """A photograph as it is shown.
+    """A photograph, or a crop of one, to show.
 
     Attributes:
-        path: where it lies.
+        path: the photograph's file.
         pixels: uint8 (H, W, 3), RGB.
-        features: float32 (h, w, C), as training saw them.
+        features: float32 (h, w, C), those that the head is trained on.
     """
 
     path: Path
@@ -39,40 +39,40 @@ class SamplePhoto:
     features: Tensor
 
     def jpeg(self) -> bytes:
-        """Return the pixels as a file."""
+        """Return the pixels as a JPEG file."""
         stream = io.BytesIO()
         Image.fromarray(self.pixels).save(stream, "JPEG", quality=82)
         return stream.getvalue()
 
 
-def sample_photos(cache: Features, count: int, side: int) -> list[SamplePhoto]:
-    """Return up to `count` photographs, evenly spread over the cache's order; those that have gone are left out.
+def sample_photos(features: Features, count: int, side: int) -> list[SamplePhoto]:
+    """Return up to `count` views, evenly spread; those whose photograph no longer exists are left out.
 
     Args:
-        cache: of all photographs.
+        features: of all views.
         count: at least 1.
-        side: shorter side of their pixels.
+        side: shorter side of the whole photograph at the size shown, pixels.
     """
-    chosen = np.unique(np.linspace(0, len(cache) - 1, min(count, len(cache))).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(features) - 1, min(count, len(features))).round().astype(int))
     samples = []
     for index in chosen.tolist():
         try:
-            pixels = _shown(decode(cache.paths[index], side, 1).pixels, cache.shares[index].tolist())
+            pixels = _part(decode(features.paths[index], side, 1).pixels, features.shares[index].tolist())
         except PhotoError:
             continue
-        samples.append(SamplePhoto(cache.paths[index], pixels, cache.grid(index)))
+        samples.append(SamplePhoto(features.paths[index], pixels, features.grid(index)))
     return samples
 
 
-def _shown(pixels: Rgb, share: list[float]) -> Rgb:
-    """Return the part of a photograph that a view shows."""
+def _part(pixels: Rgb, share: list[float]) -> Rgb:
+    """Return the part of a photograph that a view shows; `share` is left, top, right, bottom, 0 to 1."""
     left, top, right, bottom = share
     height, width = pixels.shape[:2]
     return pixels[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
 
 
 def codes_of(head: Head, features: Tensor) -> Tensor:
-    """Return the codes of features (..., C), unit length, float32 (..., D) on the CPU, wherever the head is."""
+    """Return the codes of features (..., C), of unit length: float32 (..., D) on the CPU."""
     with torch.no_grad():
         return F.normalize(head(features.to(next(head.parameters()).device)), dim=-1).cpu()
 
@@ -81,8 +81,8 @@ def predict(sample: SamplePhoto, head: Head, centroids: Tensor) -> NDArray[np.ui
     """Return the cluster of every pixel, uint8 (H, W): the code upsampled bilinearly, then the cluster probe.
 
     Args:
-        sample: of C features a patch.
-        head: C features to D.
+        sample: the photograph and its features.
+        head: features to codes.
         centroids: (K, D), on the CPU.
     """
     with torch.no_grad():

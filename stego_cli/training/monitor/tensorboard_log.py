@@ -17,28 +17,31 @@ from stego_cli.scoring.matching import assign
 from stego_cli.settings import TrainSettings
 from stego_cli.text import shown
 from stego_cli.training.features import Features
-from stego_cli.training.fit import TERMS, StepFigures
 from stego_cli.training.kmeans import cosine_kmeans
+from stego_cli.training.monitor.histograms import Histograms, bin_centres, bin_edges
 from stego_cli.training.monitor.sample_photos import SamplePhoto, codes_of, coloured, predict, sample_photos
-from stego_cli.training.monitor.watch import BINS, Histograms
+from stego_cli.training.pairs import TERMS
+from stego_cli.training.step_metrics import StepMetrics
 
-_PHOTOS, _SIDE = 4, 140  # how many, and their shorter side in pixels: masks are made while training waits
-_PREDICTIONS = 5  # times in a run, besides the end
-_CLUSTERED = 4000  # features that predictions during the run are clustered by
+_PHOTOS, _SIDE = 4, 140  # number of photographs, and their shorter side in pixels: training waits for their masks
+_PREDICTIONS = 5  # times that masks are written during a run, besides the end
+_CLUSTERED = 4000  # patches that k-means during the run uses
 
 
 def require_tensorboard() -> None:
-    """Refuse before the work what could not be done in it.
+    """Check before the work that the package is installed.
 
     Raises:
-        UsageError: the package is not installed.
+        UsageError: it is not.
     """
     if importlib.util.find_spec("tensorboard") is None:
-        raise UsageError("--tensorboard needs a package that is missing.", "pip install 'stego-cli[tensorboard]'")
+        raise UsageError(
+            "needs a package that is missing.", "pip install 'stego-cli[tensorboard]'", field="tensorboard"
+        )
 
 
 def event_files(run: Path) -> list[Path]:
-    """Return what is written of a run so far."""
+    """Return the event files in a run folder."""
     return sorted((run / "tensorboard").glob("events.out.tfevents.*"))
 
 
@@ -47,27 +50,26 @@ class TensorBoard:
 
     name = "The log for TensorBoard"
 
-    def __init__(self, cache: Features, settings: TrainSettings, run: Path) -> None:
-        self._cache, self._settings, self._run = cache, settings, run
+    def __init__(self, features: Features, settings: TrainSettings, folder: Path) -> None:
+        self._features, self._settings, self._folder = features, settings, folder
         self._every = max(1, settings.steps // _PREDICTIONS)
         self._writer: Any = None  # torch's writer has no types
 
-    def step(self, figures: StepFigures, head: Head) -> None:
+    def step(self, metrics: StepMetrics, head: Head) -> None:
         """Write scalars, and at some steps predictions."""
         if self._writer is None:
-            self._open(figures.step)
-        self._writer.add_scalar("loss", figures.loss, figures.step)
-        self._writer.add_scalar("rank", figures.rank, figures.step)
+            self._open(metrics.step)
+        self._writer.add_scalar("loss", metrics.loss, metrics.step)
+        self._writer.add_scalar("rank", metrics.rank, metrics.step)
         for kind in ("terms", "correspondences", "b"):
-            for term, value in zip(TERMS, getattr(figures, kind), strict=True):
-                self._writer.add_scalar(f"{kind}/{term}", value, figures.step)
-        if figures.step % self._every == 0 and figures.step < self._settings.steps:
-            self._show_clusters(figures.step, head)
+            for term, value in zip(TERMS, getattr(metrics, kind), strict=True):
+                self._writer.add_scalar(f"{kind}/{term}", value, metrics.step)
+        if metrics.step % self._every == 0 and metrics.step < self._settings.steps:
+            self._show_clusters(metrics.step, head)
 
     def histograms(self, step: int, counts: Histograms) -> None:
         """Write F and S of the three terms."""
-        edges = np.linspace(-1, 1, BINS + 1)
-        centres = (edges[:-1] + edges[1:]) / 2
+        edges, centres = bin_edges(), bin_centres()
         for (kind, term), count in counts.items():
             values = count.numpy().astype(float)
             total = float(values.sum())
@@ -86,34 +88,34 @@ class TensorBoard:
 
     def finish(self, checkpoint: Checkpoint) -> None:
         """Write the finished masks, and close."""
-        steps = int(checkpoint.facts["steps_done"])
+        steps = checkpoint.provenance.steps_done or 0
         if self._writer is None:
             self._open(steps)
-        codes = codes_of(checkpoint.head, self._features)
+        codes = codes_of(checkpoint.head, self._tokens)
         self._show(steps, checkpoint.head, checkpoint.centroids, codes)
         self._writer.close()
 
     def _open(self, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        # Steps after the state that a run resumes from were logged once already: the reader drops them.
-        self._writer = SummaryWriter(str(self._run / "tensorboard"), purge_step=step)
-        self._photos = sample_photos(self._cache, _PHOTOS, _SIDE)
+        # The steps after the saved state were logged before the interruption: the reader drops those events.
+        self._writer = SummaryWriter(str(self._folder / "tensorboard"), purge_step=step)
+        self._photos = sample_photos(self._features, _PHOTOS, _SIDE)
         generator = torch.Generator().manual_seed(self._settings.seed)
-        self._features = self._cache.random_tokens(_CLUSTERED, generator)
-        self._classes: Tensor | None = None  # of these features, when they were last clustered
+        self._tokens = self._features.random_tokens(_CLUSTERED, generator)
+        self._classes: Tensor | None = None  # of these tokens, when they were last clustered
         for index, photo in enumerate(self._photos):
             self._writer.add_image(_tag(index, photo, "photograph"), photo.pixels, step, dataformats="HWC")
 
     def _show_clusters(self, step: int, head: Head) -> None:
-        """Cluster the codes as they are now: quick and from few, since the end does it properly."""
+        """Cluster the present codes: quickly and with few patches; the final classes are found at the end."""
         assert self._settings.classes is not None  # resolved
         generator = torch.Generator().manual_seed(self._settings.seed)
-        codes = codes_of(head, self._features)
+        codes = codes_of(head, self._tokens)
         self._show(step, head, cosine_kmeans(codes, self._settings.classes, 1, generator, iterations=20), codes)
 
     def _show(self, step: int, head: Head, centroids: Tensor, codes: Tensor) -> None:
-        """Write the masks; a cluster keeps the colour of that of the last time with which it shares most features."""
+        """Write the masks. Each cluster has the colour of the earlier cluster with which it shares most patches."""
         count = len(centroids)
         classes = (codes @ centroids.T).argmax(1)
         order = torch.arange(count)

@@ -1,4 +1,4 @@
-"""RUN/report.html: what training did, on one page that needs no other file and no network."""
+"""RUN/report.html: a summary of the training run, on one page that needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,18 +15,20 @@ from stego_cli.images.atomic import write_bytes
 from stego_cli.images.masks import encode_mask
 from stego_cli.model.checkpoint import METRICS_FILE, Checkpoint
 from stego_cli.model.head import Head
+from stego_cli.model.provenance import MetricsLine
 from stego_cli.page import Picture, cards, page, picture_row
 from stego_cli.palette import palette
 from stego_cli.text import shown
 from stego_cli.training.features import Features
-from stego_cli.training.fit import COLLAPSED_COSINE, COLLAPSED_RANK, TERMS, StepFigures
 from stego_cli.training.monitor import charts
 from stego_cli.training.monitor.charts import Line, line_chart
+from stego_cli.training.monitor.histograms import BINS, Histograms, bin_centres
 from stego_cli.training.monitor.sample_photos import SamplePhoto, predict, sample_photos
-from stego_cli.training.monitor.watch import BINS, Histograms
+from stego_cli.training.pairs import TERMS
+from stego_cli.training.step_metrics import COLLAPSED_COSINE, COLLAPSED_RANK, StepMetrics
 
 REPORT_FILE = "report.html"
-_PHOTOS, _SIDE = 6, 224  # how many, and their shorter side in pixels
+_PHOTOS, _SIDE = 6, 224  # number of photographs, and their shorter side in pixels
 _HUES = dict(zip(TERMS, ("#d9534f", "#e0a100", "#3d8fd1"), strict=True))
 _STYLE = """
 .photos{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(300px,100%),1fr));gap:4px 24px}
@@ -41,33 +42,31 @@ class Report:
 
     name = "The report"
 
-    def __init__(self, cache: Features, run: Path) -> None:
-        self._cache, self._run = cache, run
+    def __init__(self, features: Features, folder: Path) -> None:
+        self._features, self._folder = features, folder
         self._counts: Histograms = {}
 
-    def step(self, figures: StepFigures, head: Head) -> None:
-        """Do nothing: metrics.jsonl holds the figures, those of a resumed run too."""
+    def step(self, metrics: StepMetrics, head: Head) -> None:
+        """Do nothing: metrics.jsonl has them, also those from before an interruption."""
 
     def histograms(self, step: int, counts: Histograms) -> None:
-        """Keep the newest."""
+        """Keep the newest histograms."""
         self._counts = counts
 
     def finish(self, checkpoint: Checkpoint) -> None:
         """Write the page."""
-        steps = [json.loads(line) for line in (self._run / METRICS_FILE).read_text().splitlines()]
-        html = report_page(checkpoint, steps, self._counts, sample_photos(self._cache, _PHOTOS, _SIDE))
-        write_bytes(self._run / REPORT_FILE, html.encode())
+        steps = [json.loads(line) for line in (self._folder / METRICS_FILE).read_text().splitlines()]
+        html = report_page(checkpoint, steps, self._counts, sample_photos(self._features, _PHOTOS, _SIDE))
+        write_bytes(self._folder / REPORT_FILE, html.encode())
 
 
-def report_page(
-    checkpoint: Checkpoint, steps: list[dict[str, Any]], counts: Histograms, photos: list[SamplePhoto]
-) -> str:
+def report_page(checkpoint: Checkpoint, steps: list[MetricsLine], counts: Histograms, photos: list[SamplePhoto]) -> str:
     """Return the page as HTML text.
 
     Args:
-        checkpoint: what training made.
+        checkpoint: the result of training.
         steps: the lines of metrics.jsonl.
-        counts: how F and S were distributed at the end; empty if nobody counted.
+        counts: the distributions of F and S at the end; empty if there are none.
         photos: shown beside their masks.
     """
     return page(
@@ -75,9 +74,9 @@ def report_page(
         charts.STYLE + _STYLE,
         [
             "<h1>Training run</h1>",
-            f'<p class="quiet">{_what(checkpoint)}</p>',
+            f'<p class="quiet">{_about(checkpoint)}</p>',
             _cards(checkpoint, steps),
-            _verdict(steps),
+            f'<p class="quiet">{verdict(steps)}</p>',
             _photographs(checkpoint, photos),
             _curves(steps),
             _distributions(counts),
@@ -87,8 +86,8 @@ def report_page(
     )
 
 
-def _what(checkpoint: Checkpoint) -> str:
-    photographs = checkpoint.facts.get("photographs", 0)
+def _about(checkpoint: Checkpoint) -> str:
+    photographs = checkpoint.provenance.photographs or 0
     labels = "labels for the linear probe alone" if checkpoint.linear is not None else "no labels"
     return (
         f"{photographs:,} photograph{'' if photographs == 1 else 's'}, {labels}; backbone "
@@ -96,45 +95,43 @@ def _what(checkpoint: Checkpoint) -> str:
     )
 
 
-def _cards(checkpoint: Checkpoint, steps: list[dict[str, Any]]) -> str:
+def _cards(checkpoint: Checkpoint, steps: list[MetricsLine]) -> str:
     wanted = checkpoint.settings.steps
-    figures = [
+    values = [
         ("classes", f"{len(checkpoint.centroids)}"),
         ("steps", f"{len(steps):,}" + (f" of {wanted:,}" if len(steps) < wanted else "")),
     ]
     if steps:
         last = steps[-1]
-        figures += [
+        values += [
             ("loss, last step", f"{last['loss']:+.3f}"),
             *((f"S {term}", f"{round(last['correspondences'][term], 2) + 0.0:.2f}") for term in reversed(TERMS)),
             ("effective rank of the codes", f"{last['rank']:.1f}"),
         ]
-    if "linear_accuracy" in checkpoint.facts:
-        figures.append(("linear probe, on its own points", f"{checkpoint.facts['linear_accuracy']:.1f}&nbsp;%"))
-    return cards(figures)
+    if (accuracy := checkpoint.provenance.linear_accuracy) is not None:
+        values.append(("linear probe, on its own points", f"{accuracy:.1f}&nbsp;%"))
+    return cards(values)
 
 
-def _verdict(steps: list[dict[str, Any]]) -> str:
-    """Say what the last figures mean."""
+def verdict(steps: list[MetricsLine]) -> str:
+    """Return a sentence on what the metrics of the last step mean."""
     if not steps:
-        return '<p class="quiet">No step was done: the classes are those of a head that was never trained.</p>'
+        return "No step was done: the classes are those of a head that was never trained."
     last = steps[-1]
     negative, inter, intra = (last["correspondences"][term] for term in TERMS)
     if negative > COLLAPSED_COSINE or last["rank"] < COLLAPSED_RANK:
-        text = "The codes have collapsed: unrelated photographs correspond as much as a photograph with itself."
-    elif intra > inter > negative:
-        text = "As it should be: codes correspond most within a photograph, less with a neighbour, least with others."
-    else:
-        text = "Unusual: codes should correspond most within a photograph, less with a neighbour, least with others."
-    return f'<p class="quiet">{text}</p>'
+        return "The codes have collapsed: unrelated photographs correspond as much as a photograph with itself."
+    if intra > inter > negative:
+        return "As it should be: codes correspond most within a photograph, less with a neighbour, least with others."
+    return "Unusual: codes should correspond most within a photograph, less with a neighbour, least with others."
 
 
-def _curves(steps: list[dict[str, Any]]) -> str:
+def _curves(steps: list[MetricsLine]) -> str:
     if not steps:
         return ""
     at = np.array([line["step"] for line in steps], dtype=np.float64)
 
-    def line(name: str, hue: str, value: Callable[[dict[str, Any]], float]) -> Line:
+    def line(name: str, hue: str, value: Callable[[MetricsLine], float]) -> Line:
         return Line(name, hue, at, np.array([value(each) for each in steps], dtype=np.float64))
 
     def of_terms(kind: str) -> list[Line]:
@@ -157,8 +154,7 @@ def _curves(steps: list[dict[str, Any]]) -> str:
 def _distributions(counts: Histograms) -> str:
     if not counts:
         return ""
-    edges = np.linspace(-1, 1, BINS + 1)
-    centres = (edges[:-1] + edges[1:]) / 2
+    centres = bin_centres()
     drawn = []
     for kind, title in (("F", "Features, F (centred)"), ("S", "Codes, S")):
         lines = [
@@ -205,12 +201,12 @@ def _classes(checkpoint: Checkpoint) -> str:
 
 
 def _settings(checkpoint: Checkpoint) -> str:
-    facts = {
+    plain = {
         key: value
-        for key, value in checkpoint.facts.items()
+        for key, value in checkpoint.provenance.as_config().items()
         if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
     }
-    everything = {**asdict(checkpoint.settings), **facts}
+    everything = {**asdict(checkpoint.settings), **plain}
     rows = [
         f"<tr><td>{escape(key)}</td><td>{escape(shown(_text(value)))}</td></tr>" for key, value in everything.items()
     ]

@@ -67,7 +67,7 @@ def test_auto_takes_the_first_gpu_or_says_why_not(driver):
         ({"gpus": 0}, "7", r"no GPU is visible \(CUDA_VISIBLE_DEVICES is '7'\)"),
         ({"gpus": 1}, None, "only GPU 0 is visible"),
         ({"gpus": 3}, "1,2,3", r"only GPUs 0 to 2 are visible \(CUDA_VISIBLE_DEVICES is '1,2,3'\)"),
-        ({"code": 802}, None, "the NVIDIA driver says: system not yet initialized"),
+        ({"code": 802}, None, "the NVIDIA driver reports: system not yet initialized"),
         ({"gpus": 8, "version": 11040}, None, r"driver supports CUDA 11\.4, ONNX Runtime \S+ is built for CUDA \d"),
     ],
 )

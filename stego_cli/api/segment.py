@@ -1,0 +1,96 @@
+"""`stego_cli.segment`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from stego_cli.api.reporting import PathName, Reporting, reporter
+from stego_cli.settings import Probe, SegmentSettings
+from stego_cli.tasks import segment as task
+
+
+def segment(
+    photos: PathName,
+    *,
+    out: PathName,
+    model: PathName | None = None,
+    classes: int | None = None,
+    probe: Probe = "cluster",
+    res: int | None = None,
+    crf: bool = True,
+    overlay: bool = False,
+    keep_probabilities: bool = False,
+    also: Sequence[str] = (),
+    min_free: float = 0.0,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    since: str | None = None,
+    device: str = "auto",
+    crf_engine: str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    workers: int | None = None,
+    shard: str | None = None,
+    progress: Reporting = None,
+) -> task.SegmentResult:
+    """Write a mask for every photograph in a folder, as `stego segment` does.
+
+    Masks are palette PNGs, pixel value = class, at out/x/a.png for photos/x/a.jpg, each at its photograph's own size.
+    The same call again does only what is missing or has changed.
+
+    Args:
+        photos: a folder of photographs, a data set, or one photograph.
+        out: folder for the masks.
+        model: file that `export_onnx` wrote; None: one that was discovered for `out` before, else ./stego.onnx, else
+            classes are discovered in these photographs and the model is kept in out/.stego.
+        classes: number of classes to discover, 2 to 256; None: as many as recur.
+        probe: whose classes: "cluster", or "linear" if labels trained one.
+        res: shorter side at which the model works, pixels, at least 16; None: the model's own.
+        crf: sharpen masks along edges with a dense CRF.
+        overlay: also write x.overlay.jpg beside each mask.
+        keep_probabilities: also write x.probs.npz beside each mask: log-probabilities in 8 bits.
+        also: names of further outputs to write beside each mask.
+        min_free: gigabytes of disk space; the run ends when less is free.
+        overwrite: make all masks again, and a discovered model.
+        retry_failed: only photographs that failed before.
+        since: only photographs changed since a date ("2026-11-01") or a time back ("12h", "7d").
+        device: "auto", "cpu", "cuda", "cuda:N", "cuda:0,1" or "tensorrt:N".
+        crf_engine: "auto" or a name in stego_cli.crf.ENGINES; engines give equal masks.
+        batch_size: photographs of one shape that a GPU gets at once.
+        workers: photographs worked on at the same time; None: one a core.
+        shard: "I/N": part I of N; all parts may run at the same time into one `out`.
+        progress: what the call reports to; None: the console or notebook; False: nothing.
+
+    Returns:
+        The model file, names and colours of the classes, and a summary: counts, failures, seconds, pixels by class.
+        Photographs that failed are in `summary.failed` with a reason; they raise nothing.
+
+    Raises:
+        UsageError: settings make no sense, or `out` holds masks of a different model or other settings.
+        NoInputError: there is no photograph.
+        ModelError: the model cannot be used.
+        OutputError: a mask cannot be written, or less than `min_free` is free.
+    """
+    settings = SegmentSettings(
+        photos=Path(photos),
+        out=Path(out),
+        model=None if model is None else Path(model),
+        classes=classes,
+        probe=probe,
+        res=res,
+        crf=crf,
+        overlay=overlay,
+        keep_probabilities=keep_probabilities,
+        also=tuple(also),
+        min_free=min_free,
+        overwrite=overwrite,
+        retry_failed=retry_failed,
+        since=since,
+        device=device,
+        crf_engine=crf_engine,
+        batch_size=batch_size,
+        workers=workers,
+        shard=shard,
+    )
+    return task.segment(settings, reporter(progress))

@@ -1,0 +1,93 @@
+"""`stego_cli.train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stego_cli.api.reporting import PathName, Reporting, reporter
+from stego_cli.settings import Crops, Token, TrainSettings
+from stego_cli.tasks import train as task
+from stego_cli.training.presets import preset_settings
+
+_DEFAULT = TrainSettings()
+
+
+def train(
+    photos: PathName,
+    *,
+    out: PathName,
+    tensorboard: bool = False,
+    labels: PathName | None = None,
+    backbone: str | None = None,
+    block: int | str | None = None,
+    token: Token | None = None,
+    classes: int | None = None,
+    preset: str = "auto",
+    res: int | None = None,
+    crops: Crops | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    cache_memory_mb: int = _DEFAULT.cache_memory_mb,
+    max_cache_gb: float = _DEFAULT.max_cache_gb,
+    progress: Reporting = None,
+) -> task.TrainResult:
+    """Train a head and a cluster probe on photographs, without labels, as `stego train` does.
+
+    Args:
+        photos: a folder of photographs, one photograph, or a data set with imgs/train.
+        out: folder for the run: model.safetensors, config.json, metrics.jsonl and report.html.
+        tensorboard: also write out/tensorboard during the run.
+        labels: folder of labels (x/a.png for x/a.jpg) to train a linear probe on; None: the data set's, if it has any.
+        backbone: a name in stego_cli.model.backbones.BACKBONES, or "timm:NAME"; None: the preset's.
+        block: 0-based block whose features are used; "auto": chosen on the photographs; None: the backbone's own.
+        token: "feat" (normed tokens) or "key" (attention keys); None: the preset's.
+        classes: number of classes, 2 to 256; None: the data set's, else the largest number whose classes are stable.
+        preset: "auto" or the name of a published run, a key of stego_cli.training.presets.PRESETS.
+        res: shorter side at which photographs are used, pixels; None: the preset's.
+        crops: "none", or "five": each photograph as five crops; None: the preset's.
+        steps: updates of the head; None: the preset's.
+        seed: the same seed on the same machine gives the same bytes.
+        resume: continue an interrupted run.
+        overwrite: replace the run that is in `out`.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        cache_memory_mb: larger features go to a memory-mapped file in `out`.
+        max_cache_gb: larger features are not kept but computed again at every step.
+        progress: what the call reports to; None: the console or notebook; False: nothing.
+
+    Returns:
+        The run folder, its checkpoint, and the photographs that could not be used, each with a reason.
+
+    Raises:
+        UsageError: settings make no sense, or `out` holds a run that may not be replaced.
+        NoInputError: there is no photograph, or none can be decoded.
+        WeightsError: the backbone's weights cannot be fetched.
+        OutputError: `out` cannot be written, or another run is writing to it.
+    """
+    settings = preset_settings(
+        preset,
+        backbone=backbone,
+        block=block,
+        token=token,
+        res=res,
+        crops=crops,
+        classes=classes,
+        steps=steps,
+        seed=seed,
+        device=device,
+        cache_memory_mb=cache_memory_mb,
+        max_cache_gb=max_cache_gb,
+    )
+    asked = task.TrainTask(
+        photos=Path(photos),
+        out=Path(out),
+        training=settings,
+        prefer_data_classes=classes is None,
+        labels=None if labels is None else Path(labels),
+        resume=resume,
+        overwrite=overwrite,
+        tensorboard=tensorboard,
+    )
+    return task.train(asked, reporter(progress))

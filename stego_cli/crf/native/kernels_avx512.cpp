@@ -1,4 +1,0 @@
-// Compiled with AVX-512; called only where the processor has it.
-#define STEGO_LANES 16
-#include "dispatch.hpp"
-STEGO_KERNELS(AVX512, "avx512", simplices_avx2)

@@ -1,0 +1,66 @@
+"""Measure masks against labels: from the folders to metrics, JSON and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stego_cli.classes import VOID
+from stego_cli.datasets.layout import labels_of_data, scored_folders
+from stego_cli.images.atomic import require_writable_files, write_bytes
+from stego_cli.progress import Progress
+from stego_cli.scoring.comparison import Comparison
+from stego_cli.scoring.confusion import UNKNOWN_CLASSES, make_grid
+from stego_cli.scoring.report_pictures import draw_extremes
+from stego_cli.scoring.result import Score, as_json
+from stego_cli.scoring.score_folders import score_folders
+from stego_cli.scoring.score_report import report_page
+from stego_cli.settings import ScoreSettings
+from stego_cli.stop import Stop
+
+_EXTREMES = 4  # best and worst photographs in a report, each
+
+
+def score(settings: ScoreSettings, progress: Progress, stop: Stop) -> Score:
+    """Score a folder of masks against a folder of labels, or against a data set.
+
+    Raises:
+        NoInputError: a folder is missing, or no mask has a label.
+        UsageError: the data set's dataset.json is broken.
+        OutputError: the JSON file or the report cannot be written.
+        Stopped: a signal came.
+    """
+    require_writable_files(settings.json_file, settings.report)
+    comparison, photos = resolve(settings)
+    result = score_folders(comparison, settings.workers, progress, stop)
+    if settings.json_file is not None:
+        write_bytes(settings.json_file, as_json(result).encode())
+    if settings.report is not None:
+        page = report_page(result, draw_extremes(result, comparison, photos))
+        write_bytes(settings.report, page.encode())
+    return result
+
+
+def resolve(settings: ScoreSettings) -> tuple[Comparison, Path | None]:
+    """Return what is compared, and the folder of the photographs, None if it is unknown.
+
+    Labels of a prepared data set have its classes, its void value and its photographs, unless the settings have others.
+    With a remapping label values change, so the data set's classes do not apply.
+    """
+    pred, gt = scored_folders(settings.pred, settings.gt)
+    about, beside = labels_of_data(gt)
+    table = settings.classes or (about.table if about and settings.remap is None else None)
+    ignore = settings.ignore
+    if ignore == "auto":
+        ignore = table.void if table else VOID
+    comparison = Comparison(
+        pred=pred,
+        gt=gt,
+        table=table,
+        grid=make_grid(len(table.names) if table else UNKNOWN_CLASSES, ignore, settings.remap),
+        match=settings.match,
+        mode=settings.mode,
+        strict=settings.strict,
+        boundary=settings.boundary,
+        extremes=0 if settings.report is None else _EXTREMES,
+    )
+    return comparison, settings.photos or beside

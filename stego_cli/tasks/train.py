@@ -1,0 +1,102 @@
+"""Photographs to a run folder with a trained head and its probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stego_cli.datasets.layout import training_folders
+from stego_cli.images.discover import find_photos
+from stego_cli.progress import Progress
+from stego_cli.settings import TrainSettings
+from stego_cli.stop import NEVER, Stop
+from stego_cli.text import shown
+
+if TYPE_CHECKING:
+    from stego_cli.model.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class TrainTask:
+    """Which photographs a model is trained on, how, and into which folder.
+
+    Attributes:
+        photos: a folder of photographs, one photograph, or a data set with imgs/train.
+        out: the run folder.
+        training: how the head and the cluster probe are trained. If its `classes` is None, the data set's number of
+            classes is taken, and without one the number is found on the photographs.
+        prefer_data_classes: take the data set's number of classes even if `training` has one, such as a preset's.
+        labels: a folder of labels (x/a.png for x/a.jpg) to train a linear probe on; None: the data set's labels/train,
+            if it has one.
+        resume: continue an interrupted run.
+        overwrite: replace the run that is in `out`.
+        tensorboard: write `out`/tensorboard during the run.
+    """
+
+    photos: Path
+    out: Path
+    training: TrainSettings = field(default_factory=TrainSettings)
+    prefer_data_classes: bool = False
+    labels: Path | None = None
+    resume: bool = False
+    overwrite: bool = False
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished run.
+
+    Attributes:
+        out: the run folder.
+        checkpoint: its content.
+        failed: photographs that could not be decoded and folders that could not be listed, each with the reason.
+        is_first_process: whether this is the only process or, of those that torchrun started, the one of rank 0.
+    """
+
+    out: Path
+    checkpoint: Checkpoint
+    failed: list[tuple[Path, str]]
+    is_first_process: bool
+
+
+def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResult:
+    """Train a head and a cluster probe on photographs and, where there are labels, a linear probe.
+
+    Args:
+        task: see TrainTask.
+        progress: receives stages, notes, warnings and the metrics of each step.
+        stop: on a signal the run ends between two steps, with a whole checkpoint and a state to resume from.
+
+    Raises:
+        UsageError: settings make no sense, or `out` holds a run that may not be replaced.
+        NoInputError: there is no photograph, or none can be decoded.
+        WeightsError: the backbone's weights cannot be fetched.
+        OutputError: `out` cannot be written, or another run is writing to it.
+        Stopped: a signal arrived.
+    """
+    folders = training_folders(task.photos, task.labels)
+    settings = task.training
+    known = len(folders.table.names) if folders.table is not None else 0
+    if known > 1 and (settings.classes is None or task.prefer_data_classes):
+        settings = replace(settings, classes=known)
+    found = find_photos(task.photos if task.photos.is_file() else folders.photos, exclude=task.out)
+    for folder, reason in found.unreadable:
+        progress.warn(f"The folder {shown(folder)} cannot be read: {reason}.")
+
+    from stego_cli.training.ranks import is_first_process
+    from stego_cli.training.run_folder import RunOptions
+    from stego_cli.training.train import train as train_on
+
+    trained = train_on(
+        [found.root / photo.path for photo in found.photos],
+        task.out,
+        settings,
+        progress,
+        stop,
+        labels=folders if folders.labels else None,
+        options=RunOptions(task.resume, task.overwrite, task.tensorboard),
+    )
+    unreadable = [(found.root / folder, reason) for folder, reason in found.unreadable]
+    return TrainResult(task.out, trained.checkpoint, [*unreadable, *trained.failed], is_first_process())

@@ -1,0 +1,31 @@
+"""What every stage of a training run needs besides its data: where it computes and writes, and whom it reports to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from stego_cli.progress import Progress
+from stego_cli.stop import Stop
+from stego_cli.training.ranks import ALONE, Ranks
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The surroundings of a run, the same from its first stage to its last.
+
+    Attributes:
+        device: where the backbone and the head compute.
+        folder: the run folder; outside training, a folder for scratch files.
+        progress: receives stages, notes, warnings and events.
+        stop: checked between two pieces of work.
+        ranks: the processes that share the work.
+    """
+
+    device: torch.device
+    folder: Path
+    progress: Progress
+    stop: Stop
+    ranks: Ranks = ALONE
