@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 # A container's quota and period of CPU time in microseconds: in one file, or in two of cgroup v1.
@@ -24,10 +25,14 @@ def calm_threads() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def cores() -> int:
-    """Return the number of cores this process may use, by its affinity and a container's quota."""
+def cores(quotas: Sequence[Sequence[Path]] = _CGROUP_CPU) -> int:
+    """Return the number of cores this process may use, by its affinity and a container's quota.
+
+    Args:
+        quotas: groups of files that may hold one.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for files in _CGROUP_CPU:
+    for files in quotas:
         with contextlib.suppress(OSError, ValueError):  # "max" is not a number
             quota, period = (int(value) for file in files for value in file.read_text().split())
             if quota > 0:  # -1 in v1: no limit
@@ -35,13 +40,17 @@ def cores() -> int:
     return max(1, available)
 
 
-def memory() -> int | None:
-    """Return the bytes of memory this process may use, the machine's or a container's limit; None: unknown."""
+def memory(limits: Sequence[Path] = _CGROUP_MEMORY) -> int | None:
+    """Return the bytes of memory this process may use, the machine's or a container's limit; None: unknown.
+
+    Args:
+        limits: files that may hold one.
+    """
     try:
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         return None
-    for limit in _CGROUP_MEMORY:
+    for limit in limits:
         with contextlib.suppress(OSError, ValueError):  # "max" is not a number
             whole = min(whole, int(limit.read_text()))
     return whole

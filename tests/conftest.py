@@ -26,12 +26,23 @@ calm_threads()  # as the command does, before anything imports torch
 RunStego = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+FETCHING = {"real_weights", "published_onnx"}
+# Fixtures that start the command in a process of its own: more than a second each.
+IN_PROCESSES = {"run_stego", "start", "segment_after", "as_ordinary_user"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before a choice by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests that need pydensecrf where it is not installed."""
-    if importlib.util.find_spec("pydensecrf") is None:
-        for item in items:
-            if item.get_closest_marker("pydensecrf"):
-                item.add_marker(pytest.mark.skip(reason="pydensecrf is not installed"))
+    """Mark what needs the weights, what is fast, and what is skipped because pydensecrf is not installed."""
+    no_pydensecrf = importlib.util.find_spec("pydensecrf") is None
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & FETCHING:
+            item.add_marker("weights")
+        if not fixtures & IN_PROCESSES and not any(map(item.get_closest_marker, ("weights", "slow", "site"))):
+            item.add_marker("fast")
+        if no_pydensecrf and item.get_closest_marker("pydensecrf"):
+            item.add_marker(pytest.mark.skip(reason="pydensecrf is not installed"))
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,7 @@ _ROWS = (
     Engine("pydensecrf", "pydensecrf_engine", False, "`pip install 'stego-cli[pydensecrf]'` on Python 3.11 or 3.12."),
 )
 ENGINES = {row.name: row for row in _ROWS}
-_AUTO, _AUTO_ON_GPU = ("cpu", "torch"), ("cuda", "cpu", "torch")  # what "auto" tries, the fastest first
+AUTO, AUTO_ON_GPU = ("cpu", "torch"), ("cuda", "cpu", "torch")  # what "auto" tries, the fastest first
 CHOICES = ("auto", *ENGINES)
 
 
@@ -110,7 +110,7 @@ def resolve_engine(name: str, on_gpu: bool = False, note: Callable[[str], None] 
         UsageError: there is no such engine, or it cannot be used here.
     """
     if name == "auto":
-        return _fastest(_AUTO_ON_GPU if on_gpu else _AUTO, note)
+        return _fastest(AUTO_ON_GPU if on_gpu else AUTO, note)
     if name not in ENGINES:
         raise UsageError(
             f"there is no CRF engine {name!r}.", f"Choose one of {', '.join(CHOICES)}.", field="crf_engine"

@@ -31,6 +31,10 @@ class Entry:
     error: str | None = None
     pixels: dict[int, int] | None = None  # class to number of pixels
 
+    def line(self) -> str:
+        """Return the entry as a line of a journal, without its end."""
+        return json.dumps({key: value for key, value in asdict(self).items() if value not in (None, -1)})
+
 
 class Journal:
     """An append-only journal, opened for one run; a context manager.
@@ -56,9 +60,8 @@ class Journal:
         Raises:
             OutputError: the disk is full.
         """
-        fields = {key: value for key, value in asdict(entry).items() if value not in (None, -1)}
         try:
-            self._stream.write(json.dumps(fields) + "\n")
+            self._stream.write(entry.line() + "\n")
             self._stream.flush()
         except OSError as error:
             raise OutputError(f"{self._file} cannot be written: {error.strerror or error}.") from error
@@ -72,9 +75,12 @@ class Journal:
             self._stream.close()
 
 
-def read_entries(files: Sequence[Path]) -> dict[str, Entry]:
-    """Return the last entry of every path in journals, of which later ones win; those that do not exist hold none."""
-    return {path: entry for file in files if file.exists() for path, entry in _read(file)}
+def read_entries(files: Sequence[Path], size: int | None = None) -> dict[str, Entry]:
+    """Return the last entry of every path in journals, of which later ones win; those that do not exist hold none.
+
+    With `size`, only lines that begin within the first `size` bytes of each count.
+    """
+    return {path: entry for file in files if file.exists() for path, entry in _read(file, size)}
 
 
 def is_done(entry: Entry | None, photo: Photo, root: Path, masks: Path) -> bool:
@@ -90,9 +96,13 @@ def is_done(entry: Entry | None, photo: Photo, root: Path, masks: Path) -> bool:
         return False
 
 
-def _read(file: Path) -> Iterator[tuple[str, Entry]]:
+def _read(file: Path, size: int | None) -> Iterator[tuple[str, Entry]]:
     with file.open("rb") as stream:
+        read = 0
         for line in stream:
+            if size is not None and read >= size:
+                return
+            read += len(line)
             try:
                 fields = json.loads(line)
                 if "pixels" in fields:

@@ -11,6 +11,7 @@ from stego_cli.palette import Colour
 from stego_cli.settings import Probe
 
 FORMAT = 1
+FORMAT_WITH_VALUES = 2  # of files whose classes are not 0, 1, 2 ... in masks, which a version that reads 1 cannot use
 METADATA_KEY = "stego"
 INPUT = "image"  # uint8 (B, H, W, 3), RGB
 CLUSTER_OUTPUT = "cluster_log_probs"  # float32 (B, K, H, W)
@@ -55,6 +56,8 @@ class ModelInfo:
         precision: "fp32", "fp16" or "int8".
         linear_class_names: names of the linear probe's classes; empty without one.
         linear_palette: their colours.
+        mask_values: value of each class's pixels in a mask, 255 for void; empty: the classes' own numbers.
+        classes_file: text of the classes file that the model was edited with; empty: the classes are as found.
     """
 
     classes: int
@@ -67,6 +70,8 @@ class ModelInfo:
     precision: str
     linear_class_names: tuple[str, ...] = ()
     linear_palette: tuple[Colour, ...] = ()
+    mask_values: tuple[int, ...] = ()
+    classes_file: str = ""
 
     def names(self, probe: Probe) -> tuple[str, ...]:
         """Return the names of a probe's classes, in the order of their ids."""
@@ -126,7 +131,7 @@ def parse_metadata(text: str | None, name: str) -> ModelInfo:
         raise ModelError(f"{name} is an ONNX file, but not one that `stego export-onnx` wrote.")
     try:
         about = json.loads(text)
-        if about["format"] != FORMAT:
+        if about["format"] not in (FORMAT, FORMAT_WITH_VALUES):
             raise ModelError(
                 f"{name} has model format {about['format']}; this version reads {FORMAT}.", "Export it again."
             )
@@ -141,11 +146,14 @@ def parse_metadata(text: str | None, name: str) -> ModelInfo:
             precision=str(about["precision"]),
             linear_class_names=tuple(map(str, about.get("linear_class_names", ()))),
             linear_palette=tuple(_colours(about.get("linear_palette", ()))),
+            mask_values=tuple(map(int, about.get("mask_values", ()))),
+            classes_file=str(about.get("classes_file", "")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{name} has damaged metadata ({error!r}).", "Export it again.") from error
     consistent = len(info.class_names) == len(info.palette) == info.classes and 1 <= info.classes <= 256
     consistent &= len(info.linear_class_names) == len(info.linear_palette) <= 256
+    consistent &= len(info.mask_values) in (0, info.classes) and all(0 <= value <= 255 for value in info.mask_values)
     if not (consistent and info.patch > 0 and info.res > 0):
         raise ModelError(f"{name} has metadata that contradicts itself.", "Export it again.")
     return info

@@ -67,7 +67,8 @@ class OutputPlan:
     Attributes:
         root: input folder; `out`: output folder; `scratch`: folder for temporary files.
         refiner: None: no CRF.
-        colours: of the classes.
+        colours: of the values in the masks.
+        values: uint8 (K,), the value of each class in the masks; None: its own number.
         also: names of rows of OUTPUTS that are written beside the mask.
     """
 
@@ -76,6 +77,7 @@ class OutputPlan:
     scratch: Path
     refiner: Refiner | None
     colours: list[Colour]
+    values: NDArray[np.uint8] | None = None
     also: tuple[str, ...] = ()
 
 
@@ -135,17 +137,18 @@ OUTPUTS = {
     "probabilities": Output(".probs.npz", _probabilities, needs_log_probs=True),
 }
 
+BESIDE = tuple(name for name in OUTPUTS if name != MASK)  # those that are written on request
+
 
 def require_outputs(names: tuple[str, ...]) -> None:
-    """Refuse names that are no rows of OUTPUTS.
+    """Refuse names that are not in BESIDE.
 
     Raises:
         UsageError: there is one.
     """
-    choices = [name for name in OUTPUTS if name != MASK]
     for name in names:
-        if name not in choices:
-            raise UsageError(f"there is no output {name!r}; there are {', '.join(choices)}", field="also")
+        if name not in BESIDE:
+            raise UsageError(f"must be of {', '.join(BESIDE)}, got {name!r}", field="also")
 
 
 def place(mask: str, output: str) -> str:
@@ -205,6 +208,8 @@ def write_outputs(
         OutputError: it cannot be written.
         PhotoError: the photograph could not be read again for one of its outputs.
     """
+    if plan.values is not None:
+        labels = plan.values[labels]
     result = Segmented(plan.root / photo.path, labels, plan.colours, log_probs)
     content = b""
     for name in (*plan.also, MASK):  # the mask last: what the journal calls done has all that belongs to it

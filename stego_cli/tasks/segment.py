@@ -15,6 +15,7 @@ from stego_cli.images.discover import Found, find_photos
 from stego_cli.images.journal import Entry
 from stego_cli.inference.devices.providers import parse_devices
 from stego_cli.inference.loaded import LoadedModel, load_model
+from stego_cli.inference.mask_classes import classes_of_run
 from stego_cli.inference.output_folder import MadeBy, OutputFolder
 from stego_cli.inference.outputs import OutputPlan, require_outputs
 from stego_cli.inference.pipeline import Pipeline
@@ -75,8 +76,7 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
         found = selection.of(found)
         model = load_model(file, settings, progress)
         _note_passed_over(found, progress)
-        summary = _write_masks(found, folder, model, settings, progress, stop)
-    return SegmentResult(settings.out, file, model.names, model.colours, summary)
+        return _write_masks(found, folder, model, settings, progress, stop)
 
 
 def find_work(settings: SegmentSettings, progress: Progress) -> tuple[Selection, Found]:
@@ -134,12 +134,21 @@ def _note_passed_over(found: Found, progress: Progress) -> None:
 
 def _write_masks(
     found: Found, folder: OutputFolder, model: LoadedModel, settings: SegmentSettings, progress: Progress, stop: Stop
-) -> Summary:
+) -> SegmentResult:
     started = time.perf_counter()
     summary = Summary(len(found.photos), failed=[(shown(path), reason) for path, reason in found.unreadable])
-    plan = OutputPlan(found.root, folder.root, folder.scratch, model.recipe.refiner, model.colours, settings.outputs)
     made_by = MadeBy(photographs_of(settings.photos)[0], sha256(model.file), model.recipe)
     with folder.open_journal(made_by, settings.overwrite) as journal:
+        classes = classes_of_run(folder.root, model.sessions[0].info, model.recipe.probe, settings.overwrite)
+        plan = OutputPlan(
+            found.root,
+            folder.root,
+            folder.scratch,
+            model.recipe.refiner,
+            classes.colours,
+            classes.values,
+            settings.outputs,
+        )
         todo = still_to_do(found, folder.root, journal.entries, settings.outputs, settings.retry_failed, summary)
         if summary.kept:
             progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
@@ -161,7 +170,7 @@ def _write_masks(
             f"Stopped: {summary.done + summary.kept} of {summary.photographs} masks are in {shown(folder.root)}.",
             "The same command does the rest.",
         )
-    return summary
+    return SegmentResult(settings.out, model.file, classes.names, classes.colours, summary)
 
 
 def _report(entry: Entry, progress: Progress) -> None:

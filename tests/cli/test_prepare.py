@@ -15,6 +15,7 @@ import export
 from stego_cli import settings
 from stego_cli.classes import TABLES
 from stego_cli.training import linear_probe
+from stego_cli.training.linear_probe import fit_linear_probe
 from tests.support import archives
 
 
@@ -137,7 +138,7 @@ def test_evaluated_without_a_model_one_is_trained_with_the_data_sets_classes(
     stego("prepare", "voc2012", "--source", "T.tar", "--out", "voc")
     quick = functools.partial(settings.TrainSettings, steps=1, res=56, restarts=1)
     monkeypatch.setattr(settings, "TrainSettings", quick)
-    monkeypatch.setattr(linear_probe, "_STEPS", 3)
+    monkeypatch.setattr(linear_probe, "fit_linear_probe", functools.partial(fit_linear_probe, steps=3))
     # The export has its own tests and takes most of the time.
     monkeypatch.setattr(export, "export_onnx", lambda run, target, how, ui: shutil.copy(flip_model, target))
     ended = stego("evaluate", "voc", "--no-crf", "--json", "evaluation.json")

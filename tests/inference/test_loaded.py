@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stego_cli.crf import ENGINES
+from stego_cli.crf.engines import AUTO, AUTO_ON_GPU
 from stego_cli.errors import UsageError
 from stego_cli.inference import loaded
 from stego_cli.inference.loaded import labellers, load_model
@@ -50,9 +51,7 @@ def test_a_run_on_the_cpu_has_its_resolution_engine_and_shares_of_the_cores_deci
 
 def test_auto_takes_no_engine_that_holds_the_gil():
     """`load_model` counts on it: it gives the session its threads before the engine is chosen."""
-    from stego_cli.crf import engines
-
-    assert all(ENGINES[name].releases_gil for name in (*engines._AUTO, *engines._AUTO_ON_GPU))
+    assert all(ENGINES[name].releases_gil for name in (*AUTO, *AUTO_ON_GPU))
 
 
 def test_a_model_without_a_linear_probe_is_refused_where_that_is_asked_for(tiny_model, tmp_path):
