@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stego_cli.commands.options import INPUT, MACHINE, MEASURING, OUTPUT, ClassesOption, JsonFileOption
+from stego_cli.commands.options import INPUT, MACHINE, MEASURING, OUTPUT, ClassesOption, JsonFileOption, ReplaceOption
 from stego_cli.settings import Match, ScoreMode
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def command(
     photos: Annotated[
         Path | None, typer.Option(metavar="PHOTOS", help="Photographs to show in the report.", rich_help_panel=OUTPUT)
     ] = None,
+    overwrite: ReplaceOption = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -115,6 +116,7 @@ def command(
         report=report,
         photos=photos,
         workers=workers,
+        overwrite=overwrite,
     )
     ui = Ui()
     with Stop() as stop:

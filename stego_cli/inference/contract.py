@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
@@ -12,6 +13,8 @@ from stego_cli.settings import Probe
 
 FORMAT = 1
 METADATA_KEY = "stego"
+PRODUCER = "stego-cli"  # which a model file names near its beginning
+OURS = re.compile(b".{1,16}" + PRODUCER.encode(), re.DOTALL)
 INPUT = "image"  # uint8 (B, H, W, 3), RGB
 CLUSTER_OUTPUT = "cluster_log_probs"  # float32 (B, K, H, W)
 LINEAR_OUTPUT = "linear_log_probs"  # float32 (B, C, H, W), when labels trained one

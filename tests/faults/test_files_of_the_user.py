@@ -207,3 +207,68 @@ def test_the_list_of_places_may_be_damaged(photos, masks, segment):
     assert segment(photos, masks, "--overlay").returncode == 0
     lines = (masks / ".stego/places.jsonl").read_bytes().splitlines()
     assert json.loads(lines[-1])["begun"] == ["overlay"]
+
+
+MINE = {"text": b"Dear diary", "picture": b"\xff\xd8\xff\xe0 a photograph", "json": b'{"mine": [1, 2, 3]}'}
+
+
+@pytest.fixture
+def scored(tmp_path, stego):
+    """`scored(*words)`: a score of two small masks."""
+    for folder in ("pred", "gt"):
+        draw(tmp_path / folder / "a.png")
+    return lambda *words: stego("score", "--pred", "pred", "--gt", "gt", "--workers", "1", *words)
+
+
+@pytest.mark.parametrize("mine", MINE)
+@pytest.mark.parametrize("flag", ["--json", "--report"])
+def test_a_result_given_by_name_replaces_only_results(tmp_path, scored, flag, mine):
+    file = tmp_path / "mine"
+    file.write_bytes(MINE[mine])
+    refused = scored(flag, file)
+    assert refused.returncode == 2
+    assert f"{file} is there, and is not one that this tool wrote" in refused.stderr
+    assert "--overwrite" in refused.stderr
+    assert file.read_bytes() == MINE[mine]
+    assert scored(flag, file, "--overwrite").returncode == 0
+    assert scored(flag, file).returncode == 0  # ours now
+    file.write_bytes(b"")  # made by mktemp
+    assert scored(flag, file).returncode == 0
+
+
+@pytest.mark.parametrize("flag", ["--json", "--report"])
+def test_a_device_is_not_replaced_by_a_file(tmp_path, scored, flag):
+    (tmp_path / "null").symlink_to("/dev/null")
+    refused = scored(flag, tmp_path / "null")
+    assert refused.returncode == 6
+    assert "not a regular file" in refused.stderr
+
+
+@pytest.mark.parametrize("mine", MINE)
+def test_evaluate_correspond_and_export_replace_only_what_they_wrote(tmp_path, stego, photos, mine):
+    file = tmp_path / "mine"
+    file.write_bytes(MINE[mine])
+    (tmp_path / "ds/imgs/val").mkdir(parents=True)
+    (tmp_path / "ds/labels/val").mkdir(parents=True)
+    cat = photos / "cat.jpg"
+    for words in (
+        ("evaluate", "ds", "--json", file),
+        ("correspond", cat, "--at", "5,5", "--out", "new.png", "--json", file),
+        ("correspond", cat, "--at", "5,5", "--out", file),
+        ("export-onnx", "run", "--out", file),
+    ):
+        refused = stego(*words)
+        assert refused.returncode == 2, refused.stderr
+        assert "is not one that this tool wrote" in refused.stderr
+        assert "--overwrite" in refused.stderr
+        assert file.read_bytes() == MINE[mine]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "metrics.jsonl", "config.json", "report.html"])
+def test_train_does_not_replace_files_of_another_kind(tmp_path, stego, photos, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_bytes(b'{"mine": 1}')
+    refused = stego("train", photos, "--out", "run")
+    assert refused.returncode == 2, refused.stderr
+    assert "--overwrite" in refused.stderr
+    assert (tmp_path / "run" / name).read_bytes() == b'{"mine": 1}'
