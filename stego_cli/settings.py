@@ -178,6 +178,7 @@ class ScoreSettings:
     report: Path | None = None  # an HTML page with pictures
     photos: Path | None = None  # photographs to show in the report; None: those of the data set
     workers: int | None = None  # processes; None: one a core
+    overwrite: bool = False  # files of the names of the JSON and the report are replaced, whoever wrote them
 
     def __post_init__(self) -> None:
         check_choice("match", self.match, Match)
