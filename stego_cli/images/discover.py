@@ -18,13 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stego_cli.errors import NoInputError, UsageError
+from stego_cli.images.readers.table import RAW_SUFFIXES, SUFFIXES
 
-# What Pillow decodes everywhere. Names that say "photograph" but need another decoder are listed, then refused by
-# name when they are opened, so that they are never silently passed over.
-DECODED = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"}
-)
-UNDECODED = frozenset({".heic", ".heif", ".avif", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf"})
+DECODED = SUFFIXES
+UNDECODED = RAW_SUFFIXES
 
 STATE = ".stego"  # the folder in an output folder by which it is known as one
 
