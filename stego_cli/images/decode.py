@@ -94,17 +94,26 @@ def open_photo(path: Path) -> Image.Image:
 
 
 def photo_size(path: Path) -> tuple[int, int]:
-    """Return width and height as a viewer shows them, from the header alone.
+    """Return width and height as a viewer shows them, from the header where that has the orientation.
 
     Raises:
         PhotoError: the file cannot be opened.
     """
     try:
-        with open_any(path) as picture:
+        return _size(path, bare=False)
+    except PhotoError as error:
+        try:
+            return _size(path, bare=True)
+        except PhotoError:
+            raise error from None
+
+
+def _size(path: Path, bare: bool) -> tuple[int, int]:
+    with open_any(path, bare) as picture, quiet():
+        try:
             return picture.viewed_size
-    except PhotoError:
-        with open_any(path, bare=True) as picture:
-            return picture.viewed_size
+        except Exception as error:  # a PNG is decoded for its EXIF
+            raise PhotoError(reason_of(error)) from error
 
 
 @dataclass(frozen=True)
@@ -196,12 +205,12 @@ def _attempt(source: Source, reading: Reading, work: tuple[int, int] | None, bar
 
 def _pixels(picture: Picture, reading: Reading, work: tuple[int, int] | None) -> tuple[Image.Image, Mask | None]:
     """Return the picture as a viewer shows it, and where it has no value."""
-    turn = _UPRIGHT.get(picture.orientation)
     image, bands = picture.image, picture.bands
     if bands is not None:
         limits = range_for(bands, reading)
         if image is None or reading.bands or not is_whole(bands.info, limits):
             rgb, nodata = to_8_bits(bands, reading, limits)
+            turn = _UPRIGHT.get(picture.orientation)
             if turn is not None:
                 rgb = rgb.transpose(turn)
                 nodata = None if nodata is None else np.asarray(Image.fromarray(nodata).transpose(turn))
@@ -213,6 +222,7 @@ def _pixels(picture: Picture, reading: Reading, work: tuple[int, int] | None) ->
         width, height = work_size(*image.size, *work)
         image.draft(None, (2 * width, 2 * height))
     image.load()
+    turn = _UPRIGHT.get(picture.orientation)
     if turn is not None and image.format != "TIFF":  # Pillow turns TIFFs as it loads them
         image = image.transpose(turn)
     return _of_bands(image, reading.bands) if reading.bands else to_rgb(image), None

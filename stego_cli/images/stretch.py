@@ -2,8 +2,9 @@
 
 So the same number is the same grey in every picture. The range comes from a sample, spread evenly over the files:
 
-- The ends are the 0.1 and 99.9 % quantiles; where those lie far outside the 1 and 99 % quantiles (twice as far from the
-  median), they belong to outliers, and the latter are taken with a tenth of their distance from the median added.
+- The ends are the 0.1 and 99.9 % quantiles, or the lowest and highest number where those lie at most a quarter farther
+  from the median. If the former lie more than twice as far from it as the 1 and 99 % quantiles they belong to
+  outliers, and the ends are the latter, a tenth farther.
 - A lower end of less than a fifth of the upper one is 0: dark is dark in photographs.
 - An upper end near the highest number of 8, 10, 12, 14 or 16 bits (or near 1, of floating-point numbers) is that one,
   unless there are larger ones. Numbers that use half of 16 bits use them all.
@@ -124,16 +125,23 @@ def range_of(values: NDArray[np.float64], kind: str, reading: Reading) -> tuple[
     if percent is not None:
         low, high = map(float, np.quantile(values, [percent / 100, 1 - percent / 100]))
         return (low, high) if low < high else _around(low, kind)
-    lowest, low, median, high, highest = map(float, np.quantile(values, [0.001, 0.01, 0.5, 0.99, 0.999]))
-    above, below = high - median, median - low
-    upper = highest if highest - median <= 2 * above else high + 0.1 * above
-    lower = lowest if median - lowest <= 2 * below else low - 0.1 * below
+    quantiles = map(float, np.quantile(values, [0, 0.001, 0.01, 0.5, 0.99, 0.999, 1]))
+    minimum, lowest, low, median, high, highest, maximum = quantiles
+    upper = median + _reach(maximum - median, highest - median, high - median)
+    lower = median - _reach(median - minimum, median - lowest, median - low)
     if lower >= upper:
         return _around(upper, kind)
-    upper = _top(upper, float(values.max()), kind)
-    if 0 <= lower < _DARK * upper or lower < 0 <= values.min():
+    upper = _top(upper, maximum, kind)
+    if lower < _DARK * upper and minimum >= 0:
         lower = 0.0
     return lower, upper
+
+
+def _reach(farthest: float, far: float, most: float) -> float:
+    """Return how far from the median the numbers reach, from how far all, 99.9 % and 99 % of them do."""
+    if far > 2 * most:
+        return 1.1 * most
+    return farthest if farthest <= 1.25 * far else far
 
 
 def _top(upper: float, largest: float, kind: str) -> float:

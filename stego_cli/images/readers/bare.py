@@ -19,7 +19,13 @@ _MOST_EXIF = 1 << 20  # bytes; what is larger is not searched for the orientatio
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return a picture's EXIF orientation, 1 to 8; 1 where its EXIF cannot be read."""
+    """Return a picture's EXIF orientation, 1 to 8; 1 where its EXIF cannot be read.
+
+    Raises:
+        Exception: of Pillow's, if a PNG whose EXIF may lie behind its pixels cannot be decoded.
+    """
+    if image.format == "PNG" and "exif" not in image.info:
+        image.load()  # here and not in `getexif`, so that no picture that is half decoded passes for a whole one
     try:
         orientation = image.getexif().get(_ORIENTATION)
     except Exception:  # whatever damaged EXIF leads Pillow into

@@ -29,21 +29,7 @@ def open_source(source: Source) -> BinaryIO:
     Raises:
         PhotoError: it is not a regular file, or cannot be opened.
     """
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    try:
-        if not stat.S_ISREG(source.stat().st_mode):
-            raise PhotoError("not a regular file")
-        descriptor = os.open(source, _READ)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # it was replaced in between
-                raise PhotoError("not a regular file")
-            return os.fdopen(descriptor, "rb")
-        except BaseException:
-            os.close(descriptor)
-            raise
-    except OSError as error:
-        raise PhotoError(reason_of(error)) from error
+    return io.BytesIO(source) if isinstance(source, bytes) else os.fdopen(_opened(source), "rb")
 
 
 def head_of(source: Source) -> bytes:
@@ -54,11 +40,27 @@ def head_of(source: Source) -> bytes:
     """
     if isinstance(source, bytes):
         return source[:HEAD]
-    with open_source(source) as stream:
-        try:
-            return stream.read(HEAD)
-        except OSError as error:
-            raise PhotoError(reason_of(error)) from error
+    descriptor = _opened(source)
+    try:
+        return os.read(descriptor, HEAD)
+    except OSError as error:
+        raise PhotoError(reason_of(error)) from error
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    """Open a regular file and nothing else: opening a device may have effects."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise PhotoError("not a regular file")
+        descriptor = os.open(path, _READ)
+    except OSError as error:
+        raise PhotoError(reason_of(error)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # it was replaced in between
+        os.close(descriptor)
+        raise PhotoError("not a regular file")
+    return descriptor
 
 
 def content_of(source: Source) -> bytes:

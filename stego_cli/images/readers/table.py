@@ -161,8 +161,11 @@ def open_picture(source: Source) -> Image.Image:
     """
     try:
         picture = open_any(source)
-    except PhotoError:
-        picture = open_any(source, bare=True)
+    except PhotoError as error:
+        try:
+            picture = open_any(source, bare=True)
+        except PhotoError:
+            raise error from None
     image, bands = picture.image, picture.bands
     if picture.stream is not None:
         picture.stream.close()
