@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from stego_cli.images import decode
-from stego_cli.images.decode import open_photo
+from stego_cli.images.readers.table import open_any
 
 
 @pytest.fixture
@@ -109,14 +109,14 @@ def test_where_nothing_can_be_read_the_reason_is_told(tmp_path, as_ordinary_user
 def test_a_file_that_grows_while_it_is_read_is_reported(photos, segment, photos_folder, monkeypatch):
     (photos / "growing.jpg").write_bytes((photos_folder / "lake.jpg").read_bytes())
 
-    def open_and_grow(path):
-        image = open_photo(path)
+    def open_and_grow(path, bare):
+        picture = open_any(path, bare)
         if path.name == "growing.jpg":
             with path.open("ab") as stream:
                 stream.write(b"more")
-        return image
+        return picture
 
-    monkeypatch.setattr(decode, "open_photo", open_and_grow)
+    monkeypatch.setattr(decode, "open_any", open_and_grow)
     assert_only_good_is_done(segment(photos, "masks"), photos, "growing.jpg", "it changed while it was read")
 
 

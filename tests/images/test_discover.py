@@ -87,7 +87,7 @@ def test_a_mask_never_has_the_name_of_a_folder_of_masks(tmp_path):
 
 def test_no_photograph_at_all_is_an_error_that_tells_what_was_looked_for(tmp_path):
     tree(tmp_path, "notes.txt")
-    with pytest.raises(NoInputError, match="1 other files") as error:
+    with pytest.raises(NoInputError, match="1 not named like a picture") as error:
         find_photos(tmp_path)
     assert ".jpg" in error.value.remedy
     with pytest.raises(NoInputError, match="does not exist"):

@@ -59,5 +59,5 @@ def test_a_lock_that_cannot_be_made_is_an_output_error(tmp_path):
 
 def test_a_holder_whose_name_is_unreadable_is_refused_all_the_same(file, holder):
     file.write_bytes(b"\xff")
-    with pytest.raises(OutputError, match="not said its name"), hold(file):
+    with pytest.raises(OutputError, match="name cannot be read"), hold(file):
         pass
