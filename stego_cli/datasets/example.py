@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +10,13 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from stego_cli.classes import VOID, ClassTable
 from stego_cli.errors import PhotoError, UsageError
-from stego_cli.images.decode import MAX_PIXELS, to_rgb
+from stego_cli.images.decode import decode_whole
 from stego_cli.images.ids import ids_of
+from stego_cli.images.readers.table import open_picture as open_picture
 from stego_cli.palette import Colour
 
 Labels = NDArray[np.uint8]  # (H, W), classes, 255 for void
@@ -119,38 +118,13 @@ class Plan:
     strict: bool = True
 
 
-def open_picture(content: bytes) -> Image.Image:
-    """Open a picture in memory, lazily, refusing what is none or too large.
-
-    Raises:
-        PhotoError: with a reason that fits on a line.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content))
-    except Image.DecompressionBombError as error:
-        raise PhotoError(f"more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
-    except UnidentifiedImageError as error:
-        raise PhotoError("the file is empty" if not content else "not a picture that Pillow can decode") from error
-    except Exception as error:  # Pillow's readers raise whatever a damaged header leads them into
-        raise PhotoError(str(error) or type(error).__name__) from error
-    if image.width * image.height > MAX_PIXELS:
-        raise PhotoError(f"more than {MAX_PIXELS / 1e6:.0f} million pixels ({image.width} x {image.height})")
-    return image
-
-
 def rgb_of(content: bytes) -> Image.Image:
     """Decode a photograph in memory, RGB, as a viewer shows it.
 
     Raises:
         PhotoError: it cannot be decoded whole.
     """
-    image = open_picture(content)
-    try:
-        return to_rgb(ImageOps.exif_transpose(image))
-    except Exception as error:
-        raise PhotoError(str(error) or type(error).__name__) from error
+    return decode_whole(content)
 
 
 def ids_in(content: bytes, mapping: NDArray[np.uint8] | None = None) -> Labels:
