@@ -17,6 +17,7 @@ import importlib
 import json
 import os
 import random
+import re
 import resource
 import runpy
 import select
@@ -34,13 +35,13 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).parents[1]
-SECONDS, MEGABYTES = 10.0, 400  # a worker's limits for one input: time, and what it may hold beyond its start
+SECONDS, MEGABYTES, A_PIXEL = 40.0, 200, 16  # for one input: time, and memory: as much, and bytes a pixel beside it
 ADDRESS_SPACE = 6 << 30  # bytes of a worker: more than the largest picture that is read takes
 READERS = {"photos": "__main__:read_photo", "labels": "stego_cli.images.ids:read_ids"}
 
 
 def read_photo(path: Path) -> None:
-    """Read a photograph as a run does; every third also as far as it goes."""
+    """Read a photograph as a run does; every third one as far as it goes."""
     from stego_cli.images.decode import decode, photo_size
     from stego_cli.settings import Reading
 
@@ -51,7 +52,29 @@ def read_photo(path: Path) -> None:
 
 # Mutations: each takes a picture and a generator of random numbers, and returns another.
 
-NUMBERS = (0, 1, 2, 3, 7, 8, 16, 127, 128, 255, 256, 4096, 32767, 32768, 65535, 65536, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
+LIBTIFF = re.compile(r"^[\w.]+: .*\n", re.MULTILINE)  # its own messages, which Pillow lets it print
+NUMBERS = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    16,
+    127,
+    128,
+    255,
+    256,
+    4096,
+    32767,
+    32768,
+    65535,
+    65536,
+    2**24,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+)
 Mutation = Callable[[bytes, random.Random], bytes]
 
 
@@ -157,7 +180,7 @@ def tiff_tags(content: bytes, rng: random.Random) -> bytes:
     try:
         (at,) = struct.unpack_from(f"{order}{offset}", content, 8 if big else 4)
         (count,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", content, at)
-    except struct.error:
+    except (struct.error, OverflowError):
         return flipped(content, rng)
     out, at = bytearray(content), at + (8 if big else 2)
     for _ in range(rng.choice((1, 1, 2, 3))):
@@ -167,7 +190,7 @@ def tiff_tags(content: bytes, rng: random.Random) -> bytes:
         field, where = rng.choice((("H", 0), ("H", 2), (offset, 4), (offset, 4 + size), ("H", 4 + size)))
         try:
             struct.pack_into(f"{order}{field}", out, place + where, value % (1 << 8 * struct.calcsize(f"={field}")))
-        except struct.error:
+        except (struct.error, OverflowError):
             break
     return bytes(out)
 
@@ -232,7 +255,9 @@ def riff_chunks(content: bytes, rng: random.Random) -> bytes:
 def words(content: bytes, rng: random.Random) -> bytes:
     """Change a number of a header that is text."""
     head, rest = content[:40].split() or [b""], content[40:]
-    head[rng.randrange(len(head))] = rng.choice((b"0", b"-1", b"99999", b"65536", b"#", b"1e9", b"", str(2**40).encode()))
+    head[rng.randrange(len(head))] = rng.choice(
+        (b"0", b"-1", b"99999", b"65536", b"#", b"1e9", b"", str(2**40).encode())
+    )
     return b" ".join(head) + rest
 
 
@@ -287,12 +312,14 @@ class Findings:
 class Worker:
     """A process that reads one file after the other."""
 
-    def __init__(self, reader: str) -> None:
+    def __init__(self, reader: str, errors: Path) -> None:
         command = [sys.executable, __file__, "--work", reader]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-        )
+        self._errors, self._told = errors, 0  # a pipe that nobody reads would block the process
+        with errors.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment
+            )
         self._answer(60)
 
     def read(self, path: Path) -> dict[str, str | float]:
@@ -313,16 +340,32 @@ class Worker:
         line = stdout.readline()
         if not line:
             code = self._process.wait()
-            stderr = self._process.stderr
-            said = stderr.read().decode(errors="replace")[-2000:] if stderr else ""
-            return {"outcome": "crash", "reason": f"exit code {code}\n{said}"}
+            return {"outcome": "crash", "reason": f"exit code {code}\n{self.said()}"}
         answer: dict[str, str | float] = json.loads(line)
         return answer
+
+    def said(self) -> str:
+        """Return what came on standard error since the last call."""
+        said = self._errors.read_bytes()[self._told :]
+        self._told += len(said)
+        return said.decode(errors="replace")[-2000:]
 
     def end(self) -> None:
         """End the process."""
         self._process.kill()
         self._process.communicate()
+
+
+def pixels_of(path: Path) -> int:
+    """Return how many pixels a picture's header claims; 0 if it is refused."""
+    from stego_cli.errors import PhotoError
+    from stego_cli.images.readers.table import open_any
+
+    try:
+        with open_any(path) as picture:
+            return picture.size[0] * picture.size[1]
+    except PhotoError:
+        return 0
 
 
 def work(reader: str) -> None:
@@ -344,9 +387,13 @@ def work(reader: str) -> None:
             reason = error.message
         except Exception:
             outcome, reason = "traceback", traceback.format_exc()
+        pixels = pixels_of(Path(line.rstrip("\n")))
         peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) / 1024
         seconds = time.perf_counter() - clock
-        print(json.dumps({"outcome": outcome, "reason": reason, "peak": peak, "seconds": seconds}), flush=True)
+        print(
+            json.dumps({"outcome": outcome, "reason": reason, "peak": peak, "pixels": pixels, "seconds": seconds}),
+            flush=True,
+        )
 
 
 def fuzz(inputs: int, seed: int = 0, reader: str = "photos", keep: Path | None = None) -> Findings:
@@ -361,8 +408,8 @@ def fuzz(inputs: int, seed: int = 0, reader: str = "photos", keep: Path | None =
     pictures = runpy.run_path(str(ROOT / "tests/support/pictures.py"))["samples"]()
     names, others = list(pictures), list(pictures.values())
     findings, started = Findings(), time.perf_counter()
-    worker = Worker(reader)
     with tempfile.TemporaryDirectory() as folder:
+        worker, most = Worker(reader, Path(folder, "errors")), 0.0
         for index in range(inputs):
             rng = random.Random(f"{seed} {index}")
             name = names[index % len(names)]
@@ -371,9 +418,12 @@ def fuzz(inputs: int, seed: int = 0, reader: str = "photos", keep: Path | None =
             path.write_bytes(content)
             answer = worker.read(path)
             outcome, peak = str(answer["outcome"]), float(answer.get("peak", 0))
-            if peak > MEGABYTES:
+            most = max(most, MEGABYTES + A_PIXEL * float(answer.get("pixels", 0)) / 1e6)  # a worker's peak stays
+            if peak > most:
                 outcome = "memory" if outcome in ("read", "refused") else outcome
                 answer["reason"] = f"{peak:.0f} MB; {answer['reason']}"
+            if outcome in ("read", "refused") and (said := LIBTIFF.sub("", worker.said())):
+                outcome, answer["reason"] = "printed", said
             findings.outcomes[outcome] += 1
             findings.peak = max(findings.peak, peak)
             findings.slowest = max(findings.slowest, float(answer.get("seconds", 0)))
@@ -384,8 +434,8 @@ def fuzz(inputs: int, seed: int = 0, reader: str = "photos", keep: Path | None =
                     (keep / findings.kept[-1][0]).write_bytes(content)
                     (keep / f"{findings.kept[-1][0]}.txt").write_text(findings.kept[-1][1])
                 worker.end()
-                worker = Worker(reader)
-    worker.end()
+                worker, most = Worker(reader, Path(folder, "errors")), 0.0
+        worker.end()
     findings.seconds = time.perf_counter() - started
     return findings
 

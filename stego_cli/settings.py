@@ -35,7 +35,9 @@ class Reading:
     """How pictures become RGB of 8 bits; grey and RGB of 8 bits are that already, and taken as they are."""
 
     bands: tuple[int, ...] = ()  # one (grey) or three (red, green, blue), from 1; (): the first three, or the only one
-    stretch: str = "auto"  # of numbers of more than 8 bits: "auto", "none", "LOW,HIGH", or "PERCENT" cut off at each end
+    stretch: str = (
+        "auto"  # of numbers of more than 8 bits: "auto", "none", "LOW,HIGH", or "PERCENT" cut off at each end
+    )
     accept_truncated: bool = False  # take what is there of a file that is cut short
     ranges: tuple[tuple[str, float, float], ...] = ()  # as decided for a run: kind of numbers, black, white
 
@@ -95,7 +97,7 @@ class Reading:
                 bool(fields["accept_truncated"]),
                 tuple((str(kind), float(low), float(high)) for kind, low, high in fields["ranges"]),
             )
-        except (KeyError, TypeError, OverflowError, UsageError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, UsageError) as error:
             raise ValueError("not settings of reading pictures") from error
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stego_cli.errors import PhotoError
-from stego_cli.images.readers.bands import Bands, BandsInfo, Block, Numbers
+from stego_cli.images.readers.bands import Bands, BandsInfo, Numbers
 from stego_cli.images.readers.table import READERS, open_any
 from stego_cli.settings import Reading
 
@@ -37,7 +37,7 @@ _DARK = 0.2  # of the upper end: a lower one below it is 0
 _FILLS = (-9999.0, -99999.0, -32768.0, -2147483648.0)
 _HUGE = 9e36  # 3.4e38, 1e38 and 9.97e36 are fill values; nothing that is measured is so large
 _FILES, _PICTURES = 64, 16  # that are looked at: of each suffix, and of each kind of numbers
-_BLOCKS, _VALUES = 16, 4096  # of a picture, and pixels of a block, about
+_BLOCKS, _VALUES = 16, 4096  # that are looked at: of a picture, and pixels of a block, about
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ def decide(files: Sequence[Path], reading: Reading) -> Decision:
                 if bands.info.count - (bands.info.alpha is not None) > 3:
                     counts.add(bands.info.count)
                 kind = bands.info.kind
-                if kind != "uint8" and reading.limits is None and len(values[kind]) < _PICTURES:
-                    values[kind].append(sample_of(bands, reading))
+                if kind != "uint8" and reading.limits is None and len(values.get(kind, ())) < _PICTURES:
+                    sample = sample_of(bands, reading)
+                    values[kind].append(sample)
         except Exception:  # whatever is wrong with it is reported when it is read for the run
             continue
     ranges = tuple((kind, *range_of(np.concatenate(parts), kind, reading)) for kind, parts in sorted(values.items()))
@@ -103,9 +104,9 @@ def sample_of(bands: Bands, reading: Reading) -> NDArray[np.float64]:
     parts = []
     for block in bands.blocks(chosen_bands(bands.info, reading), some=_BLOCKS, truncated=reading.accept_truncated):
         if not block.missing:
-            pixels = block.numbers[~_empty(block, bands.info)]
-            step = len(pixels) // _VALUES | 1  # odd, so as not to keep to the same columns
-            parts.append(pixels[::step].ravel().astype(np.float64))
+            pixels = block.numbers.reshape(-1, block.numbers.shape[2])
+            pixels = pixels[:: len(pixels) // _VALUES | 1]  # odd, so as not to keep to the same columns
+            parts.append(pixels[~_empty(pixels, bands.info)].ravel().astype(np.float64))
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -234,7 +235,7 @@ def to_8_bits(bands: Bands, reading: Reading, limits: tuple[float, float]) -> tu
             nodata[place] = True
             continue
         colours = block.numbers[..., : len(chosen)]
-        empty = _empty(replace(block, numbers=colours), info)
+        empty = _empty(colours, info)
         grey = table[colours] if table is not None else _scaled(colours, limits, empty)
         if info.inverted:
             grey = 255 - grey
@@ -249,18 +250,17 @@ def to_8_bits(bands: Bands, reading: Reading, limits: tuple[float, float]) -> tu
     return image, nodata if nodata.any() else None
 
 
-def _empty(block: Block, info: BandsInfo) -> Mask:
-    """Return where a block of the bands that are shown has no value, (h, w)."""
-    numbers = block.numbers
-    empty: Mask = np.zeros(numbers.shape[:2], np.bool_)
-    if info.nodata is not None and np.isfinite(info.nodata):
-        empty |= (numbers == _as(numbers, info.nodata)).all(2)
-    if info.kind == "float":
-        with np.errstate(invalid="ignore"):
-            empty |= ~(np.abs(numbers) < _HUGE).all(2)
-    if info.kind == "float" or info.kind.startswith("int"):
-        for fill in _FILLS:
-            empty |= (numbers == fill).any(2)
+def _empty(numbers: Numbers, info: BandsInfo) -> Mask:
+    """Return where pixels (..., B) of the bands that are shown have no value."""
+    empty: Mask = np.zeros(numbers.shape[:-1], np.bool_)
+    with np.errstate(invalid="ignore", over="ignore"):  # of NaN, and of fill values beyond 16 bits
+        if info.nodata is not None and np.isfinite(info.nodata):
+            empty |= (numbers == _as(numbers, info.nodata)).all(-1)
+        if info.kind == "float":
+            empty |= ~(np.abs(numbers) < _HUGE).all(-1)
+        if info.kind == "float" or info.kind.startswith("int"):
+            for fill in _FILLS:
+                empty |= (numbers == fill).any(-1)
     return empty
 
 
@@ -288,6 +288,8 @@ def _scaled(numbers: Numbers, limits: tuple[float, float], empty: Mask) -> NDArr
 def _over_white(grey: NDArray[np.uint8], alpha: Numbers, info: BandsInfo) -> NDArray[np.uint8]:
     """Lay colours over white by their alpha, which is opaque at its type's highest number, or at 1."""
     opaque = 1.0 if info.kind == "float" else float(np.iinfo(info.kind).max)
+    if (alpha == opaque).all():
+        return grey
     share = np.clip(np.nan_to_num(alpha.astype(np.float64) / opaque), 0, 1)
     colours = grey if info.premultiplied else grey * share
     return np.clip(colours + 255 * (1 - share) + 0.5, 0, 255).astype(np.uint8)

@@ -59,6 +59,7 @@ def exif(orientation: int) -> bytes:
 
 
 _CODES = {"stored": 1, "lzw": 5, "deflate": 8, "packbits": 32773, "zstd": 50000, "lzma": 34925}
+_PREDICTED = ("lzw", "deflate", "zstd", "lzma")
 _PILLOWS = {"lzw": "tiff_lzw", "packbits": "packbits", "zstd": "zstd", "lzma": "lzma"}
 
 
@@ -100,7 +101,9 @@ def tiff(
                 block = group[top : top + high, left : left + wide]
                 if tile:
                     block = np.pad(block, ((0, high - block.shape[0]), (0, wide - block.shape[1]), (0, 0)))
-                blocks.append(_compressed(_predicted(block, predictor), compression))
+                blocks.append(
+                    _compressed(_predicted(block, predictor if compression in _PREDICTED else 1), compression)
+                )
     kind = {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
     values: dict[int, tuple[int, Sequence[int] | bytes]] = {
         256: (4, [width]),
@@ -153,7 +156,7 @@ def _file(
 def _packed(kind: int, content: Sequence[int] | bytes, order: str) -> bytes:
     if isinstance(content, bytes):
         return content
-    return struct.pack(f"{order}{len(content)}{ {3: 'H', 4: 'I'}[kind]}", *content)
+    return struct.pack(f"{order}{len(content)}{ {3: 'H', 4: 'I'}[kind] }", *content)
 
 
 def _predicted(block: Array, predictor: int) -> bytes:
@@ -245,7 +248,7 @@ def samples() -> dict[str, bytes]:
 
 def _palette(pixels: Array, plugin: str) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(pixels).quantize(256).save(stream, plugin)
+    Image.fromarray(pixels).quantize(256).save(stream, plugin, interlace=False)
     return stream.getvalue()
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 Numbers = NDArray[Any]
 
-_BLOCK = 1 << 24  # bytes of a block, about
+_BLOCK = 1 << 22  # bytes of a block, about
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,17 @@ class ImageBands:
 
     def blocks(self, bands: Sequence[int], some: int = 0, truncated: bool = False) -> Iterator[Block]:
         """See `Bands`."""
-        self._image.load()
-        yield from array_blocks(np.asarray(self._image)[..., None], bands)
+        for top, rows in row_blocks(self._image):
+            yield Block(top, 0, rows[..., None])
 
 
-def array_blocks(numbers: Numbers, bands: Sequence[int]) -> Iterator[Block]:
-    """Yield an array (H, W, B) in blocks of whole rows."""
-    rows = max(1, _BLOCK // max(1, numbers[:1].nbytes))
-    for top in range(0, len(numbers), rows):
-        yield Block(top, 0, numbers[top : top + rows][..., list(bands)])
+def row_blocks(image: Image.Image) -> Iterator[tuple[int, Numbers]]:
+    """Yield a picture as arrays of whole rows, (h, W) or (h, W, C), each with its first row.
+
+    An array of the whole would be a second copy of it.
+    """
+    image.load()
+    width, height = image.size
+    rows = max(1, _BLOCK // (8 * width))
+    for top in range(0, height, rows):
+        yield top, np.asarray(image.crop((0, top, width, min(top + rows, height))))

@@ -7,7 +7,7 @@ import io
 
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers.picture import Picture
-from stego_cli.images.readers.source import Source, quiet, reason_of, require_content_size, require_size
+from stego_cli.images.readers.source import Source, reason_of, require_content_size, require_size
 
 
 def missing() -> str | None:
@@ -27,8 +27,7 @@ def read(source: Source, bare: bool) -> Picture:
 
     require_content_size(source)
     try:
-        with quiet():
-            image = HeifImageFile(io.BytesIO(source) if isinstance(source, bytes) else source)  # type: ignore[no-untyped-call]  # the library has no types
+        image = HeifImageFile(io.BytesIO(source) if isinstance(source, bytes) else source)  # type: ignore[no-untyped-call]  # the library has no types
     except Exception as error:  # libheif's errors come in many kinds
         raise PhotoError(f"a broken HEIC file: {reason_of(error)}") from error
     try:

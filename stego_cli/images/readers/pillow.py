@@ -6,11 +6,10 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from stego_cli.errors import PhotoError
-from stego_cli.images.readers.bands import Bands, BandsInfo, Block, ImageBands
+from stego_cli.images.readers.bands import Bands, BandsInfo, Block, ImageBands, row_blocks
 from stego_cli.images.readers.bare import bare_jpeg, bare_png, bare_webp
 from stego_cli.images.readers.picture import Picture
 from stego_cli.images.readers.source import (
@@ -27,9 +26,10 @@ from stego_cli.images.readers.source import (
 _BARE: dict[str, Callable[[bytes], tuple[bytes, int]]] = {"PNG": bare_png, "JPEG": bare_jpeg, "WEBP": bare_webp}
 _READ_WHOLE = frozenset({"WEBP", "AVIF"})  # by Pillow, when they are opened
 _MOST_SCANS = 200  # of a progressive JPEG; cameras and programs write about ten, and each costs a pass over all pixels
-_ROWS = 256
 _CHANNELS = {2: 3, 4: 2, 6: 4}  # of a PNG, by its header's colour type: RGB, grey with alpha, RGBA
-_LOW_BYTES = {2: "RGB;16L", 6: "RGBA;16L"}  # little-endian modes take the second byte of each pair for the high one
+# By the same: how to decode the low bytes. Little-endian modes take the second byte of each pair for the high one; grey
+# with alpha is decoded as four bytes.
+_LOW_BYTES = {2: "RGB;16L", 4: "RGBA", 6: "RGBA;16L"}
 
 
 def open_image(source: Source, plugin: str) -> Image.Image:
@@ -38,15 +38,15 @@ def open_image(source: Source, plugin: str) -> Image.Image:
     Raises:
         PhotoError: it is broken, too large, or has no pixels.
     """
-    with quiet():
-        try:
+    try:
+        with quiet():
             image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=(plugin,))
-        except Image.DecompressionBombError as error:
-            raise PhotoError(f"more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
-        except UnidentifiedImageError as error:
-            raise PhotoError(f"a broken {plugin} file") from error
-        except Exception as error:  # Pillow's readers raise whatever a damaged header leads them into
-            raise PhotoError(reason_of(error)) from error
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"a broken {plugin} file") from error
+    except Exception as error:  # Pillow's readers raise whatever a damaged header leads them into
+        raise PhotoError(reason_of(error)) from error
     try:
         require_size(*image.size)
     except PhotoError:
@@ -68,16 +68,9 @@ def reader(plugin: str) -> Callable[[Source, bool], Picture]:
             require_content_size(source)
         image = open_image(source, plugin)
         try:
-            with quiet():
-                if plugin == "JPEG" and image.info.get("progressive"):
-                    _limit_scans(content_of(source))
-                return Picture(
-                    size=image.size,
-                    known_orientation=orientation,
-                    frames=_frames(source, image),
-                    image=image,
-                    bands=_bands(source, image),
-                )
+            if plugin == "JPEG" and image.info.get("progressive"):
+                _limit_scans(content_of(source))
+            return Picture(image.size, orientation, _frames(source, image), image, _bands(source, image))
         except BaseException:
             image.close()
             raise
@@ -124,18 +117,18 @@ class PngBands:
 
     def blocks(self, bands: Sequence[int], some: int = 0, truncated: bool = False) -> Iterator[Block]:
         """See `Bands`."""
-        if self._colours == 4:  # grey and alpha of 16 bits are as many bytes as four channels of 8
-            pairs = self._decoded("RGBA")
-            high, low = pairs[..., 0::2], pairs[..., 1::2]
-        else:
-            high, low = self._decoded(None), self._decoded(_LOW_BYTES[self._colours])
-        for top in range(0, self.info.height, _ROWS):
-            rows = slice(top, top + _ROWS)
-            numbers = high[rows][..., list(bands)].astype(np.uint16) << 8 | low[rows][..., list(bands)]
-            yield Block(top, 0, numbers)
+        chosen = list(bands)
+        with self._opened(_LOW_BYTES[self._colours]) as low:
+            if self._colours == 4:  # grey and alpha of 16 bits, as four channels of 8
+                for top, pairs in row_blocks(low):
+                    yield Block(top, 0, np.ascontiguousarray(pairs).view(">u2")[..., chosen])
+                return
+            with self._opened(None) as high:
+                for (top, upper), (_, lower) in zip(row_blocks(high), row_blocks(low), strict=True):
+                    yield Block(top, 0, upper[..., chosen].astype(np.uint16) << 8 | lower[..., chosen])
 
-    def _decoded(self, raw_mode: str | None) -> NDArray[np.uint8]:
-        with open_image(self._source, "PNG") as image:
-            if raw_mode is not None:
-                image.tile = [tile._replace(args=raw_mode) for tile in image.tile]  # type: ignore[attr-defined]
-            return np.asarray(image)
+    def _opened(self, raw_mode: str | None) -> Image.Image:
+        image = open_image(self._source, "PNG")
+        if raw_mode is not None:
+            image.tile = [tile._replace(args=raw_mode) for tile in image.tile]  # type: ignore[attr-defined]
+        return image

@@ -17,7 +17,7 @@ from stego_cli.images.readers.source import Source, open_source, require_size
 _SPACE = rb"(?:\s|#[^\r\n]*[\r\n])"
 _HEADER = re.compile(rb"P([56])" + 3 * (_SPACE + rb"+(\d{1,10})") + rb"\s")
 _MOST_HEADER = 65_536  # bytes, comments included
-_ROWS = 256
+_BLOCK = 1 << 22  # bytes of a block, about
 
 _read_by_pillow = pillow.reader("PPM")
 
@@ -57,15 +57,19 @@ class PnmBands:
         dtype = np.dtype(">u2" if self._highest > 255 else "u1")
         info, row = self.info, self.info.width * self.info.count * dtype.itemsize
         table = np.rint(np.arange(self._highest + 1) / self._highest * 255).astype(np.uint8)
+        step = max(1, _BLOCK // row)
         self._stream.seek(self._start)
-        for top in range(0, info.height, _ROWS):
-            rows = min(_ROWS, info.height - top)
-            content = self._stream.read(rows * row)
-            missing = len(content) < rows * row
-            if missing and not truncated:
-                raise PhotoError("the file is cut short")
-            stored = np.frombuffer(content.ljust(rows * row, b"\0"), dtype).reshape(rows, info.width, info.count)
+        for top in range(0, info.height, step):
+            content = self._stream.read(min(step, info.height - top) * row)
+            rows = len(content) // row
+            stored = np.frombuffer(content[: rows * row], dtype).reshape(rows, info.width, info.count)
             numbers = stored[..., list(bands)].astype(dtype.newbyteorder("="))
             if info.kind == "uint8":
                 numbers = table[np.minimum(numbers, self._highest)]
-            yield Block(top, 0, numbers, missing)
+            if rows:
+                yield Block(top, 0, numbers)
+            if rows < min(step, info.height - top):
+                if not truncated:
+                    raise PhotoError("the file is cut short")
+                yield Block(top + rows, 0, np.zeros((info.height - top - rows, info.width, len(bands))), missing=True)
+                return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import stat
 import threading
@@ -18,6 +19,7 @@ Source = Path | bytes  # a file, or the content of one
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit, 540 MB of RGB: a larger header is refused before memory is taken
 _MOST_CONTENT = 1 << 30  # bytes of a file that is read into memory as a whole
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its errors on standard error
 HEAD = 64  # bytes that are enough to recognise every format of the table
 # A named pipe without a writer would block the open; these flags do not exist on Windows, where there are none.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

@@ -15,7 +15,7 @@ from PIL import Image, features
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers import heif, pillow, pnm, tiff
 from stego_cli.images.readers.picture import Picture
-from stego_cli.images.readers.source import Source, head_of, reason_of
+from stego_cli.images.readers.source import Source, head_of, quiet, reason_of
 
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
@@ -142,7 +142,8 @@ def open_any(source: Source, bare: bool = False) -> Picture:
         PhotoError: it cannot be read, with a reason that fits on a line.
     """
     try:
-        return reader_of(head_of(source)).read(source, bare)
+        with quiet():
+            return reader_of(head_of(source)).read(source, bare)
     except PhotoError as error:
         if isinstance(source, Path) and source.suffix.lower() in RAW_SUFFIXES:
             raise PhotoError(_RAW) from error
@@ -170,5 +171,5 @@ def open_picture(source: Source) -> Image.Image:
     if picture.stream is not None:
         picture.stream.close()
     if image is None:
-        raise PhotoError(f"a picture of {bands.info.count} bands ({bands.info.kind})" if bands else "not a picture")
+        raise PhotoError(f"a picture of bands ({bands.info.count}, {bands.info.kind})" if bands else "not a picture")
     return image

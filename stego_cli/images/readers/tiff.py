@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import BinaryIO
 
 from PIL import Image
@@ -60,18 +61,15 @@ def _ways(source: Source, stream: BinaryIO, page: Directory, bare: bool) -> tupl
     """
     image = None
     if not bare:
-        try:
+        with contextlib.suppress(PhotoError):  # the reason is found below
             image = open_image(source, "TIFF")
-        except PhotoError as error:
-            refusal = error
     if image is not None and nodata_of(stream, page) is None and _has_8_bits(stream, page):
         return image, None
     try:
         return image, TiffBands(stream, layout_of(stream, page))
-    except PhotoError as error:
+    except PhotoError:
         if image is None:
-            # What the tags say is the better reason, except where they could not be read as Pillow does.
-            raise error if bare or "not read" in error.message else refusal from error
+            raise
         if image.mode.startswith("I;16") or image.mode in _DEEP_KINDS:
             return image, ImageBands(image, _DEEP_KINDS.get(image.mode, "uint16"))
         return image, None

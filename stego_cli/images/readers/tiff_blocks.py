@@ -20,9 +20,9 @@ from stego_cli.errors import PhotoError
 from stego_cli.images.readers import tiff_tags as tags
 from stego_cli.images.readers.bands import Block, Numbers
 from stego_cli.images.readers.source import quiet
-from stego_cli.images.readers.tiff_layout import DEFLATE, STORED, Layout
+from stego_cli.images.readers.tiff_layout import DEFLATE, PACKBITS, STORED, Layout
 
-_BLOCK = 1 << 24  # bytes that a long strip is read by, where it can be read by parts
+_BLOCK = 1 << 22  # bytes that a long strip is read by, where it can be read by parts
 _MOST_BLOCK = 1 << 28  # bytes of a block that has to be decoded at once
 
 
@@ -35,44 +35,41 @@ class TiffBands:
 
     def blocks(self, bands: Sequence[int], some: int = 0, truncated: bool = False) -> Iterator[Block]:
         """See `Bands`."""
-        layout = self._layout
-        count = layout.across * layout.down
+        count = self._layout.across * self._layout.down
         step = max(1, count // some) if some else 1
         for index in range(step // 2, count, step):
-            if layout.planes == 1:
-                yield from self._together(index, bands, truncated)
-            else:
-                yield self._apart(index, bands, truncated)
+            top, left, width, height = self._place(index)
+            at = top
+            try:
+                for numbers in self._together(index, bands) if self._layout.planes == 1 else self._apart(index, bands):
+                    part = numbers[: top + height - at, :width]
+                    yield Block(at, left, part)
+                    at += len(part)
+            except _Short as error:
+                if not truncated:
+                    raise PhotoError(str(error)) from error
+                yield Block(at, left, np.zeros((top + height - at, width, len(bands)), np.uint8), missing=True)
 
-    def _together(self, index: int, bands: Sequence[int], truncated: bool) -> Iterator[Block]:
-        top, left, width, height = self._place(index)
-        at = top
-        try:
-            for part in self._parts(index, self.info.count):
-                rows = part[: top + height - at, :width]
-                yield Block(at, left, rows[..., list(bands)])
-                at += len(rows)
-        except _Short as error:
-            if not truncated:
-                raise PhotoError(str(error)) from error
-            yield Block(at, left, np.zeros((top + height - at, width, len(bands)), np.uint8), missing=True)
+    def _together(self, index: int, bands: Sequence[int]) -> Iterator[Numbers]:
+        for part in self._parts(index, self.info.count):
+            yield part[..., list(bands)]
 
-    def _apart(self, index: int, bands: Sequence[int], truncated: bool) -> Block:
-        top, left, width, height = self._place(index)
-        count = self._layout.across * self._layout.down
-        numbers = np.empty((height, width, len(bands)), self._layout.dtype.newbyteorder("="))
-        try:
-            for place, band in enumerate(bands):
-                at = 0
-                for part in self._parts(band * count + index, 1):
-                    rows = part[: height - at, :width, 0]
-                    numbers[at : at + len(rows), :, place] = rows
-                    at += len(rows)
-        except _Short as error:
-            if not truncated:
-                raise PhotoError(str(error)) from error
-            return Block(top, left, numbers, missing=True)
-        return Block(top, left, numbers)
+    def _apart(self, index: int, bands: Sequence[int]) -> Iterator[Numbers]:
+        """Yield a block of bands that are stored apart; as many rows as all of them have."""
+        count, planes = self._layout.across * self._layout.down, list[Numbers]()
+        short = None
+        for band in bands:
+            parts: list[Numbers] = []
+            try:
+                parts += self._parts(band * count + index, 1)
+            except _Short as error:
+                short = error
+            planes.append(np.concatenate(parts) if parts else np.zeros((0, self._layout.block[0], 1), np.uint8))
+        rows = min(map(len, planes))
+        if rows:
+            yield np.concatenate([plane[:rows] for plane in planes], 2)
+        if short is not None:
+            raise short
 
     def _place(self, index: int) -> tuple[int, int, int, int]:
         """Return a block's first row and column, and the width and height of what lies inside the picture."""
@@ -136,10 +133,8 @@ def _stored(stream: BinaryIO, offset: int, row: int, height: int) -> Iterator[by
     for rows in _steps(row, height):
         stream.seek(offset)
         content = stream.read(rows * row)
-        if len(content) < rows * row:
-            raise _Short("the file is cut short")
         offset += len(content)
-        yield content
+        yield from _whole_rows(content, row, rows)
 
 
 def _inflated(content: bytes, row: int, height: int) -> Iterator[bytes]:
@@ -153,9 +148,22 @@ def _inflated(content: bytes, row: int, height: int) -> Iterator[bytes]:
                 raise PhotoError(f"broken TIFF: {error}") from error
             content = decoder.unconsumed_tail
             if not more:
-                raise _Short("the file is cut short")
+                break
             got += more
-        yield got
+        yield from _whole_rows(got, row, rows)
+
+
+def _whole_rows(content: bytes, row: int, rows: int) -> Iterator[bytes]:
+    """Yield the rows that are there.
+
+    Raises:
+        _Short: they are fewer than `rows`.
+    """
+    whole = len(content) // row
+    if whole:
+        yield content[: whole * row]
+    if whole < rows:
+        raise _Short("the file is cut short")
 
 
 def _by_libtiff(content: bytes, compression: int, row: int, height: int) -> Iterator[bytes]:
@@ -187,12 +195,13 @@ def _by_libtiff(content: bytes, compression: int, row: int, height: int) -> Iter
 def _numbers(content: bytes, width: int, samples: int, layout: Layout) -> Numbers:
     """Return the numbers of rows, (rows, width, samples) in the machine's byte order, with the predictor undone."""
     native = layout.dtype.newbyteorder("=")
-    if layout.predictor == 3 and native.kind == "f":
+    predictor = 1 if layout.compression in (STORED, PACKBITS) else layout.predictor  # as libtiff has it
+    if predictor == 3 and native.kind == "f":
         return _float_differences_undone(np.frombuffer(content, np.uint8), width, samples, native)
     numbers = np.frombuffer(content, layout.dtype).reshape(-1, width, samples).astype(native, copy=False)
-    if layout.predictor == 1:
+    if predictor == 1:
         return numbers
-    if layout.predictor != 2:
+    if predictor != 2:
         raise PhotoError(f"a TIFF with predictor {layout.predictor}, which is not read")
     whole = numbers.view(f"u{native.itemsize}")  # differences of the bits, modulo their number
     return np.cumsum(whole, axis=1, dtype=whole.dtype).view(native)

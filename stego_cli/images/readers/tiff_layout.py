@@ -13,7 +13,8 @@ from stego_cli.images.readers.bands import BandsInfo, kind_of
 from stego_cli.images.readers.source import require_size
 from stego_cli.images.readers.tiff_tags import Directory
 
-STORED, DEFLATE, BY_LIBTIFF = 1, (8, 32946), (5, 32773, 34925, 50000)  # the last: LZW, PackBits, LZMA, Zstandard
+STORED, DEFLATE, PACKBITS = 1, (8, 32946), 32773
+BY_LIBTIFF = (5, PACKBITS, 34925, 50000)  # beside it LZW, LZMA and Zstandard
 _COMPRESSIONS = {2: "CCITT", 3: "CCITT", 4: "CCITT", 6: "JPEG", 7: "JPEG", 34712: "JPEG 2000", 34887: "LERC"}
 _TYPES = {1: "u", 2: "i", 3: "f", 4: "u"}  # of SampleFormat
 _MOST_BYTES = 1 << 32  # of the whole picture, all bands
