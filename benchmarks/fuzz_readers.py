@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).parents[1]
-SECONDS, MEGABYTES, A_PIXEL = 40.0, 200, 16  # for one input: time, and memory: as much, and bytes a pixel beside it
+SECONDS, MEGABYTES, A_PIXEL = 40.0, 400, 16  # for one input: time, and memory: as much, and bytes a pixel beside it
 ADDRESS_SPACE = 6 << 30  # bytes of a worker: more than the largest picture that is read takes
 READERS = {"photos": "__main__:read_photo", "labels": "stego_cli.images.ids:read_ids"}
 
@@ -314,7 +314,8 @@ class Worker:
 
     def __init__(self, reader: str, errors: Path) -> None:
         command = [sys.executable, __file__, "--work", reader]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
         self._errors, self._told = errors, 0  # a pipe that nobody reads would block the process
         with errors.open("wb") as stderr:
             self._process = subprocess.Popen(
@@ -368,6 +369,12 @@ def pixels_of(path: Path) -> int:
         return 0
 
 
+def most_memory() -> float:
+    """Return the megabytes that this process has held at most; `getrusage` would count what its parent held."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def work(reader: str) -> None:
     """Read the files whose paths come on standard input; a line of JSON for each."""
     module, function = READERS.get(reader, reader).split(":")
@@ -375,7 +382,7 @@ def work(reader: str) -> None:
     from stego_cli.errors import PhotoError
 
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = most_memory()
     print(json.dumps({"outcome": "ready"}), flush=True)
     for line in sys.stdin:
         clock, reason = time.perf_counter(), ""
@@ -388,7 +395,7 @@ def work(reader: str) -> None:
         except Exception:
             outcome, reason = "traceback", traceback.format_exc()
         pixels = pixels_of(Path(line.rstrip("\n")))
-        peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) / 1024
+        peak = most_memory() - start
         seconds = time.perf_counter() - clock
         print(
             json.dumps({"outcome": outcome, "reason": reason, "peak": peak, "pixels": pixels, "seconds": seconds}),

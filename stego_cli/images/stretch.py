@@ -256,11 +256,15 @@ def _empty(numbers: Numbers, info: BandsInfo) -> Mask:
     with np.errstate(invalid="ignore", over="ignore"):  # of NaN, and of fill values beyond 16 bits
         if info.nodata is not None and np.isfinite(info.nodata):
             empty |= (numbers == _as(numbers, info.nodata)).all(-1)
+        if info.kind.startswith("uint") or not numbers.size:
+            return empty
+        lowest, highest = numbers.min(), numbers.max()
+        if lowest > max(_FILLS) and highest < _HUGE:  # as nearly always; with NaN it is not
+            return empty
         if info.kind == "float":
             empty |= ~(np.abs(numbers) < _HUGE).all(-1)
-        if info.kind == "float" or info.kind.startswith("int"):
-            for fill in _FILLS:
-                empty |= (numbers == fill).any(-1)
+        for fill in _FILLS:
+            empty |= (numbers == fill).any(-1)
     return empty
 
 
@@ -280,9 +284,14 @@ def _table(info: BandsInfo, limits: tuple[float, float]) -> NDArray[np.uint8] | 
 
 def _scaled(numbers: Numbers, limits: tuple[float, float], empty: Mask) -> NDArray[np.uint8]:
     low, high = limits
-    values = numbers.astype(np.float64)
-    values[empty] = low
-    return np.clip((values - low) / (high - low) * 255.0 + 0.5, 0, 255).astype(np.uint8)
+    values = numbers.astype(np.float32 if numbers.dtype in (np.float16, np.float32) else np.float64)
+    if empty.any():
+        values[empty] = low
+    values -= low
+    values /= high - low
+    values *= 255.0
+    values += 0.5
+    return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
 def _over_white(grey: NDArray[np.uint8], alpha: Numbers, info: BandsInfo) -> NDArray[np.uint8]:

@@ -103,7 +103,7 @@ def test_masks_of_more_than_8_bits_are_those_of_the_picture_in_8(tmp_path, segme
         with Image.open(photos_folder / f"{name}.jpg") as image:
             pixels = np.asarray(image.convert("RGB").resize((160, 120)))
         pixels = pixels.copy()
-        pixels[0, :2] = [[0], [255]]  # each uses all of its range, and can be read alone
+        pixels[0, :80] = [[0], [255]] * 40  # each uses all of its range, and can be read alone
         (folder / f"{name}.tif").write_bytes(pictures.tiff(DEEP[kind](pixels), compression="lzw", predictor=1, rows=16))
         (folder / f"{name}-plain.png").write_bytes(pictures.png(pixels))
     assert segment(folder, out).returncode == 0

@@ -241,6 +241,7 @@ def bombs(samples, pictures):
         "webp": patched(samples["webp-moving"], (start + 12, b"\xff\x3f\0\xff\x3f\0")),
         "ppm": b"P6 60000 60000 255\n",
         "pgm-16": b"P5 60000 60000 65535\n",
+        "ppm-row": b"P6 2000000 1 255\n",
         "pfm": b"Pf 60000 60000 -1.0\n",
         "tiff": pictures.tiff(pictures.scene(), tags=[(256, 4, [60_000]), (257, 4, [60_000])]),
         "tiff-float": pictures.tiff(pictures.scene().astype(np.float32), tags=[(256, 4, [60_000]), (257, 4, [60_000])]),

@@ -18,6 +18,7 @@ from stego_cli.errors import PhotoError
 Source = Path | bytes  # a file, or the content of one
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit, 540 MB of RGB: a larger header is refused before memory is taken
+_MAX_SIDE = 1_000_000  # pixels; Pillow takes time that grows with the square of a row
 _MOST_CONTENT = 1 << 30  # bytes of a file that is read into memory as a whole
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its errors on standard error
 HEAD = 64  # bytes that are enough to recognise every format of the table
@@ -105,6 +106,8 @@ def require_size(width: int, height: int) -> None:
         raise PhotoError(f"a picture without pixels ({width} x {height})")
     if width * height > MAX_PIXELS:
         raise PhotoError(f"more than {MAX_PIXELS / 1e6:.0f} million pixels ({width} x {height})")
+    if max(width, height) > _MAX_SIDE:
+        raise PhotoError(f"more than a million pixels on a side ({width} x {height})")
 
 
 def reason_of(error: BaseException) -> str:

@@ -18,12 +18,12 @@ from PIL import Image
 
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers import tiff_tags as tags
-from stego_cli.images.readers.bands import Block, Numbers
+from stego_cli.images.readers.bands import Block, Numbers, row_blocks
 from stego_cli.images.readers.source import quiet
 from stego_cli.images.readers.tiff_layout import DEFLATE, PACKBITS, STORED, Layout
 
 _BLOCK = 1 << 22  # bytes that a long strip is read by, where it can be read by parts
-_MOST_BLOCK = 1 << 28  # bytes of a block that has to be decoded at once
+_MOST_BLOCK = 1 << 27  # bytes of a block that has to be decoded at once, for which twice as many are taken
 
 
 class TiffBands:
@@ -56,20 +56,13 @@ class TiffBands:
 
     def _apart(self, index: int, bands: Sequence[int]) -> Iterator[Numbers]:
         """Yield a block of bands that are stored apart; as many rows as all of them have."""
-        count, planes = self._layout.across * self._layout.down, list[Numbers]()
-        short = None
-        for band in bands:
-            parts: list[Numbers] = []
-            try:
-                parts += self._parts(band * count + index, 1)
-            except _Short as error:
-                short = error
-            planes.append(np.concatenate(parts) if parts else np.zeros((0, self._layout.block[0], 1), np.uint8))
-        rows = min(map(len, planes))
-        if rows:
-            yield np.concatenate([plane[:rows] for plane in planes], 2)
-        if short is not None:
-            raise short
+        count = self._layout.across * self._layout.down
+        ways = [self._parts(band * count + index, 1) for band in bands]
+        for parts in zip(*ways, strict=True):
+            rows = min(map(len, parts))
+            yield np.concatenate([part[:rows] for part in parts], 2)
+            if rows < max(map(len, parts)):
+                raise _Short("the file is cut short")
 
     def _place(self, index: int) -> tuple[int, int, int, int]:
         """Return a block's first row and column, and the width and height of what lies inside the picture."""
@@ -185,7 +178,8 @@ def _by_libtiff(content: bytes, compression: int, row: int, height: int) -> Iter
     picture = struct.pack("<2sHIH", b"II", 42, 8, len(entries)) + directory + bytes(4) + content
     try:
         with quiet(), Image.open(io.BytesIO(picture), formats=("TIFF",)) as image:
-            yield image.tobytes()
+            for _, rows in row_blocks(image):
+                yield rows.tobytes()
     except MemoryError:
         raise
     except Exception as error:  # as raised by Pillow, of whatever kind
