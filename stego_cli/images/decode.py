@@ -185,11 +185,11 @@ _TRUNCATED = threading.Lock()
 def _truncated_accepted() -> Iterator[None]:
     """Let Pillow take files that are cut short. That is one switch for all threads, so one goes through at a time."""
     with _TRUNCATED:
-        ImageFile.LOAD_TRUNCATED_IMAGES = True
+        before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
         try:
             yield
         finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = False
+            ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def _attempt(source: Source, reading: Reading, work: tuple[int, int] | None, bare: bool) -> _Whole:

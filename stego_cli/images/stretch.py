@@ -180,10 +180,7 @@ def chosen_bands(info: BandsInfo, reading: Reading) -> list[int]:
         PhotoError: the picture does not have them.
     """
     if reading.bands:
-        if max(reading.bands) > info.count:
-            raise PhotoError(
-                f"it has {info.count} band{'s' * (info.count > 1)}, and band {max(reading.bands)} is wanted"
-            )
+        require_bands(reading.bands, info.count)
         return [band - 1 for band in reading.bands]
     colours = [index for index in range(info.count) if index != info.alpha]
     return colours[:3] if len(colours) >= 3 else colours[:1]
@@ -284,13 +281,15 @@ def _table(info: BandsInfo, limits: tuple[float, float]) -> NDArray[np.uint8] | 
 
 def _scaled(numbers: Numbers, limits: tuple[float, float], empty: Mask) -> NDArray[np.uint8]:
     low, high = limits
-    values = numbers.astype(np.float32 if numbers.dtype in (np.float16, np.float32) else np.float64)
+    few_bits = numbers.dtype in (np.float16, np.float32) and 1e-30 < high - low < 1e30
+    values: Numbers = numbers.astype(np.float32 if few_bits else np.float64)
     if empty.any():
         values[empty] = low
-    values -= low
-    values /= high - low
-    values *= 255.0
-    values += 0.5
+    with np.errstate(over="ignore"):  # of numbers far outside of the range
+        values -= low
+        values /= high - low
+        values *= 255.0
+        values += 0.5
     return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from stego_cli.errors import PhotoError
 from stego_cli.images.decode import decode, decode_whole
 from stego_cli.images.readers.table import open_any
+from stego_cli.images.readers.tiff_tags import pages
 from stego_cli.settings import Reading
 
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64")
@@ -193,3 +194,22 @@ def test_overviews_and_masks_of_a_raster_are_no_further_pictures(pictures, put):
     assert decode(put("a.tif", pictures.tiff(pictures.scene(), pages=4, tags=[(254, 4, [0])])), 28, 14).frames == 4
     content = pictures.tiff(pictures.scene(), pages=4, tags=[(254, 4, [1])])
     assert decode(put("b.tif", content), 28, 14).frames == 1
+
+
+def test_directories_that_overlap_are_not_all_read(put):
+    count = 4096
+    size = 2 + count * 12 + 4
+    content = bytearray(b"II*\0\x08\0\0\0" + bytes(size + 40_000))
+    for at in range(8, 40_000, 4):  # each begins four bytes behind the one before, and leads to the next
+        struct.pack_into("<H", content, at, count)
+        struct.pack_into("<I", content, at + size - 4, at + 4)
+    with (put("a.tif", bytes(content))).open("rb") as stream:
+        assert sum(1 for _ in pages(stream)) == -(-200_000 // count)
+
+
+def test_numbers_far_outside_of_the_range_are_black_and_white(pictures):
+    numbers = np.array([[-8e36, -1, 0, 1e-40, 1, 8e36]])[..., None]
+    for dtype in (np.float32, np.float64):
+        for stretch, wanted in (("0,1", [0, 0, 0, 0, 255, 255]), ("-1e-38,1e-38", [0, 0, 127, 128, 255, 255])):
+            shown = np.asarray(decode_whole(pictures.tiff(numbers.astype(dtype)), Reading(stretch=stretch)))
+            assert np.abs(shown[0, :, 0].astype(int) - wanted).max() <= 1

@@ -44,7 +44,7 @@ def open_image(source: Source, plugin: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise PhotoError(f"more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
     except UnidentifiedImageError as error:
-        raise PhotoError(f"a broken {plugin} file") from error
+        raise PhotoError(f"a {plugin} file that is broken, or of a kind that is not read") from error
     except Exception as error:  # Pillow's readers raise whatever a damaged header leads them into
         raise PhotoError(reason_of(error)) from error
     try:

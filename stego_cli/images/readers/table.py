@@ -60,7 +60,7 @@ def _is_avif(head: bytes) -> bool:
 
 
 def _no_avif() -> str | None:
-    return None if features.check("avif") else "an AVIF picture, which needs Pillow 11.3 or later"
+    return None if features.check("avif") else "an AVIF picture, which this build of Pillow does not read"
 
 
 READERS: dict[str, Reader] = {
@@ -145,7 +145,8 @@ def open_any(source: Source, bare: bool = False) -> Picture:
         with quiet():
             return reader_of(head_of(source)).read(source, bare)
     except PhotoError as error:
-        if isinstance(source, Path) and source.suffix.lower() in RAW_SUFFIXES:
+        of_system = isinstance(error.__cause__, OSError)  # it could not be opened at all
+        if isinstance(source, Path) and source.suffix.lower() in RAW_SUFFIXES and not of_system:
             raise PhotoError(_RAW) from error
         raise
     except Exception as error:  # what a damaged header leads a reader into

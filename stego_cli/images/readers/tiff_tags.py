@@ -16,7 +16,7 @@ SUB_IFDS, EXTRA_SAMPLES, SAMPLE_FORMAT, GDAL_NODATA, DNG_VERSION = 330, 338, 339
 
 _TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}  # whole numbers
 _MOST_TAGS = 4096
-_MOST_PAGES = 10_000
+_MOST_PAGES, _MOST_IN_ALL = 10_000, 200_000  # tags in all pages: directories may overlap
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,14 @@ class Directory:
         order: "<" or ">", of every number in the file.
         big: a BigTIFF, whose offsets have 8 bytes.
         tags: each tag's entry.
+        entries: how many there are, repeated ones included.
         next: where the next page's directory is; 0 for none.
     """
 
     order: str
     big: bool
     tags: dict[int, Tag]
+    entries: int
     next: int
 
     def numbers(self, stream: BinaryIO, tag: int, most: int) -> list[int]:
@@ -93,7 +95,8 @@ def pages(stream: BinaryIO) -> Iterator[Directory]:
     """
     order, big, at = _header(stream)
     seen: set[int] = set()
-    while at and at not in seen and len(seen) < _MOST_PAGES:
+    count = 0
+    while at and at not in seen and len(seen) < _MOST_PAGES and count < _MOST_IN_ALL:
         try:
             directory = _directory(stream, at, order, big)
         except (struct.error, OSError, ValueError, OverflowError) as error:
@@ -101,6 +104,7 @@ def pages(stream: BinaryIO) -> Iterator[Directory]:
                 return
             raise PhotoError("broken TIFF: its first directory cannot be read") from error
         seen.add(at)
+        count += directory.entries
         at = directory.next
         yield directory
 
@@ -133,4 +137,4 @@ def _directory(stream: BinaryIO, at: int, order: str, big: bool) -> Directory:
         (after,) = struct.unpack(f"{order}Q" if big else f"{order}I", following)
     except struct.error:
         after = 0
-    return Directory(order, big, tags, after)
+    return Directory(order, big, tags, count, after)
