@@ -26,6 +26,7 @@ ScoreMode = Literal["honest", "stego"]
 DEFAULT_BACKBONE = "focus-vits14"
 DEFAULT_RES = 320  # shorter side in pixels, the resolution of the paper's evaluation
 DEFAULT_STEPS = 250  # of training: short on purpose (docs/log/training.md)
+_MOST_BLOCKS, _WIDEST_CODE = 1000, 65536  # far beyond any that exist
 PAPER_TEMPERATURE = 2.0  # of the cluster probe's softmax in the published evaluation
 
 
@@ -169,7 +170,13 @@ class TrainSettings:
         check_choice("token", self.token, Token)
         if isinstance(self.block, str) and self.block != "auto":
             raise UsageError(f"must be a number or 'auto', got {self.block!r}", field="block")
+        if isinstance(self.block, int) and not 0 <= self.block < _MOST_BLOCKS:
+            raise UsageError(f"must be 0 or more, the first block, got {self.block}", field="block")
         check_choice("crops", self.crops, Crops)
+        if not 1 <= self.code <= _WIDEST_CODE:
+            raise UsageError(f"must be 1 to {_WIDEST_CODE}, got {self.code}", field="code")
+        if not 0 < self.temperature < math.inf:
+            raise UsageError(f"must be above 0, got {self.temperature}", field="temperature")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,11 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from msgspec import Meta, Struct
+
+from stego_cli.checked_json import LIMIT, parse
 from stego_cli.classes import VOID, ClassTable
 from stego_cli.errors import UsageError
 from stego_cli.text import shown
@@ -27,15 +31,18 @@ VERSION = 1
 _UPWARDS = 3  # folders above, so that DATA/labels/val/x is found to belong to DATA
 
 
+Count = Annotated[int, Meta(ge=0)]
+
+
 @dataclass
 class Split:
     """Counts of one split: `pixels` and `images` have an entry for each class."""
 
-    photographs: int = 0
-    labels: int = 0
-    pixels: list[int] = field(default_factory=list)
-    images: list[int] = field(default_factory=list)
-    void: int = 0
+    photographs: Count = 0
+    labels: Count = 0
+    pixels: list[Count] = field(default_factory=list)
+    images: list[Count] = field(default_factory=list)
+    void: Count = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,29 @@ class About:
         return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\n\s*", " ", found[0]), text) + "\n"
 
 
+_Byte = Annotated[int, Meta(ge=0, le=255)]
+
+
+class _Version(Struct):
+    stego_dataset: int
+
+
+class _Class(Struct):
+    name: str
+    colour: tuple[_Byte, _Byte, _Byte]
+
+
+class _Content(Struct):
+    """The schema of the file."""
+
+    name: str
+    classes: Annotated[list[_Class], Meta(max_length=65536)]
+    void: Annotated[int, Meta(ge=0, le=65535)]
+    splits: dict[str, Split]
+    prepared: dict[str, object]
+    values: tuple[Annotated[int, Meta(ge=0)], ...] = ()
+
+
 def read_about(root: Path) -> About | None:
     """Return the content of `root`/dataset.json; None if there is none, or it is not ours.
 
@@ -73,27 +103,21 @@ def read_about(root: Path) -> About | None:
     """
     file = root / FILE
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        with file.open("rb") as stream:
+            text = stream.read(LIMIT + 1)
+    except OSError:
         return None
-    if '"stego_dataset"' not in text:
+    if b'"stego_dataset"' not in text:
         return None
     try:
-        content = json.loads(text)
-        if content["stego_dataset"] != VERSION:
+        if parse(text, _Version).stego_dataset != VERSION:
             raise UsageError(f"{shown(file)} is of a newer version of this tool.", "Update it, or prepare again.")
-        names = tuple(str(each["name"]) for each in content["classes"])
-        colours = tuple((int(red), int(green), int(blue)) for red, green, blue in map(_colour, content["classes"]))
-        splits = {name: Split(**counts) for name, counts in content["splits"].items()}
-        table = ClassTable(names, colours, int(content["void"])) if names else None
-        values = tuple(int(value) for value in content.get("values", ()))
-        return About(str(content["name"]), table, splits, dict(content["prepared"]), values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        content = parse(text, _Content)
+    except ValueError as error:
         raise UsageError(f"{shown(file)} is broken ({error}).", "Prepare the data set again.") from error
-
-
-def _colour(entry: dict[str, list[int]]) -> list[int]:
-    return entry["colour"]
+    names, colours = tuple(each.name for each in content.classes), tuple(each.colour for each in content.classes)
+    table = ClassTable(names, colours, content.void) if names else None
+    return About(content.name, table, content.splits, content.prepared, content.values)
 
 
 def find_about(folder: Path) -> tuple[Path, About] | None:

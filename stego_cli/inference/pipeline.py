@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stego_cli.errors import PhotoError
+from stego_cli.errors import ModelError, PhotoError
 from stego_cli.images.decode import Decoded, decode
 from stego_cli.images.discover import Photo
 from stego_cli.images.streams import as_finished, by_shape, map_ahead
@@ -160,6 +160,8 @@ class Pipeline:
         try:
             images = np.stack([item.decoded.pixels for item in ready])
             labels = labeller.labels(images, [item.decoded.size for item in ready])
+        except ModelError:
+            raise
         except Exception as error:
             return [*outcomes, *self._halved(ready, labeller, error)]
         for item, result in zip(ready, labels, strict=True):

@@ -188,3 +188,11 @@ def test_the_newest_run_is_the_default(run: Path, tmp_path: Path) -> None:
         for file in ("model.safetensors", "config.json"):
             (tmp_path / name / file).write_bytes((run / file).read_bytes())
     assert newest_run(tmp_path) == tmp_path / "new"
+
+
+def test_the_file_says_nothing_of_the_machine_that_made_it(run: Path, tmp_path: Path) -> None:
+    content = export_onnx(run, tmp_path / "model.onnx", ExportSettings(), Quiet()).read_bytes()
+    for folder in (Path(torch.__file__).parents[1], Path(__file__).parents[2], Path.home(), run, tmp_path):
+        assert str(folder).encode() not in content
+    for note in (b"stack_trace", b"pkg.torch", b".py"):
+        assert note not in content
