@@ -17,9 +17,11 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from stego_cli.classes import VOID, ClassTable
+from stego_cli.classes import LARGEST_ID, VOID, ClassTable
 from stego_cli.errors import UsageError
+from stego_cli.palette import Colour
 from stego_cli.text import shown
 
 FILE = "dataset.json"
@@ -80,20 +82,39 @@ def read_about(root: Path) -> About | None:
         return None
     try:
         content = json.loads(text)
-        if content["stego_dataset"] != VERSION:
+        version = content["stego_dataset"]
+        if isinstance(version, int) and version > VERSION:
             raise UsageError(f"{shown(file)} is of a newer version of this tool.", "Update it, or prepare again.")
+        if version != VERSION:
+            raise ValueError(f"its version is {version!r}")
         names = tuple(str(each["name"]) for each in content["classes"])
-        colours = tuple((int(red), int(green), int(blue)) for red, green, blue in map(_colour, content["classes"]))
-        splits = {name: Split(**counts) for name, counts in content["splits"].items()}
-        table = ClassTable(names, colours, int(content["void"])) if names else None
-        values = tuple(int(value) for value in content.get("values", ()))
+        colours = tuple(_colour(each["colour"]) for each in content["classes"])
+        splits = {str(name): _split(counts, len(names)) for name, counts in content["splits"].items()}
+        table = ClassTable(names, colours, _count(content["void"], LARGEST_ID)) if names else None
+        values = tuple(_count(value, LARGEST_ID) for value in content.get("values", ()))
         return About(str(content["name"]), table, splits, dict(content["prepared"]), values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{shown(file)} is broken ({error}).", "Prepare the data set again.") from error
 
 
-def _colour(entry: dict[str, list[int]]) -> list[int]:
-    return entry["colour"]
+def _split(counts: dict[str, Any], classes: int) -> Split:
+    split = Split(**counts)
+    for number in (split.photographs, split.labels, split.void, *split.pixels, *split.images):
+        _count(number)
+    if not len(split.pixels) == len(split.images) == classes:
+        raise ValueError("counts of other classes")
+    return split
+
+
+def _count(value: object, most: int | None = None) -> int:
+    if not isinstance(value, int) or value < 0 or (most is not None and value > most):
+        raise ValueError(f"a number is {value!r}")
+    return value
+
+
+def _colour(values: Any) -> Colour:  # noqa: ANN401  (what JSON holds)
+    red, green, blue = (_count(value, 255) for value in values)
+    return red, green, blue
 
 
 def find_about(folder: Path) -> tuple[Path, About] | None:
