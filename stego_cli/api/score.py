@@ -28,6 +28,7 @@ def score(
     report: PathName | None = None,
     photos: PathName | None = None,
     workers: int | None = None,
+    overwrite: bool = False,
     progress: Reporting = None,
 ) -> Score:
     """Measure masks against labels, as `stego score` does: pred/x/a.png against gt/x/a.png.
@@ -48,6 +49,7 @@ def score(
         report: HTML page to write, with pictures.
         photos: folder of photographs to show in the report; None: those of the data set.
         workers: processes that count pixels; None: one a core.
+        overwrite: replace a file with the name of the report that this tool did not write, too.
         progress: what the call reports to; None: the console or notebook; False: nothing.
 
     Returns:
@@ -73,5 +75,6 @@ def score(
         report=None if report is None else Path(report),
         photos=None if photos is None else Path(photos),
         workers=workers,
+        overwrite=overwrite,
     )
     return task.score(settings, reporter(progress), NEVER)

@@ -90,3 +90,6 @@ JsonFileOption = Annotated[
         "--json", metavar="FILE", help="Write all figures as JSON; - for standard output.", rich_help_panel=OUTPUT
     ),
 ]
+ReplaceOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that this tool did not write, too.", rich_help_panel=OUTPUT)
+]

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stego_cli.commands.options import INPUT, MACHINE, MEASURING, OUTPUT, ClassesOption, JsonFileOption, PaletteOption
+from stego_cli.commands.options import (
+    INPUT,
+    MACHINE,
+    MEASURING,
+    OUTPUT,
+    ClassesOption,
+    JsonFileOption,
+    PaletteOption,
+    ReplaceOption,
+)
 from stego_cli.settings import Match, ScoreMode
 
 if TYPE_CHECKING:
@@ -87,6 +96,7 @@ def command(
     photos: Annotated[
         Path | None, typer.Option(metavar="PHOTOS", help="Photographs to show in the report.", rich_help_panel=OUTPUT)
     ] = None,
+    overwrite: ReplaceOption = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -118,6 +128,7 @@ def command(
         report=report,
         photos=photos,
         workers=workers,
+        overwrite=overwrite,
     )
     ui = Ui()
     with Stop() as stop:

@@ -17,21 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stego_cli.class_edits import ClassEdits
 from stego_cli.classes_toml import hexadecimal
 from stego_cli.errors import NoInputError, UsageError, setting
-from stego_cli.gallery.crops import Crop, CropsOfPhoto, by_photograph, choose_crops, cut_crops
-from stego_cli.gallery.likeness import (
-    AllRegions,
-    Looks,
-    alike_in_look,
-    centroids_of_model,
-    doubts_of,
-    looks_of,
-    together,
-)
+from stego_cli.gallery.crops import Crop, CropsOfPhoto, by_photograph, cut_crops
+from stego_cli.gallery.figures import class_figures, findings_of, photograph_figures
+from stego_cli.gallery.likeness import centroids_of_model
 from stego_cli.gallery.mask_tree import MaskTree
 from stego_cli.gallery.survey import Seen, Wanted, look_at
 from stego_cli.images.atomic import require_writable, write_bytes
@@ -50,8 +42,6 @@ PAGE = "index.html"
 _CHUNK = 48  # photographs whose masks are in one piece of data
 _SIDES = ((300, 1024, 640), (2000, 640, 448), (10**9, 448, 320))  # up to so many photographs: picture, mask
 _WORTH_PROCESSES = 60  # photographs from which starting processes pays
-_ALIKE = 3  # classes that one is most like
-_BORDERS = 4
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -180,11 +170,8 @@ class _Build:
             shutil.rmtree(self._out / folder, ignore_errors=True)
             require_writable(self._out / folder)
         seen = self._look()
-        regions = together([each.regions for each in seen])
-        looks = looks_of(regions)
-        doubts, from_probabilities = doubts_of(regions, looks)
-        crops = choose_crops(regions, looks, doubts)
-        self._cut([crop for kind in crops.values() for those in kind.values() for crop in those])
+        findings = findings_of(seen)
+        self._cut([crop for kind in findings.crops.values() for those in kind.values() for crop in those])
         failed = [
             (shown(entry.path), each.problem)
             for entry, each in zip(self._tree.entries, seen, strict=True)
@@ -193,13 +180,13 @@ class _Build:
         index = {
             "version": __version__,
             "masks": shown(self._tree.root.absolute()),
-            "doubt": "probabilities" if from_probabilities else "look",
+            "doubt": "probabilities" if findings.from_probabilities else "look",
             "alike": "look" if self._centroids is None else "model",
             "chunk": _CHUNK,
             "palette": [hexadecimal(colour) for colour in palette(self._tree.edits.found)],
             "fixed": [list(entry.members) for entry in self._tree.edits.legend if len(entry.members) > 1],
-            "classes": self._classes(seen, regions, looks, doubts, crops),
-            "photographs": self._photographs(seen, regions, doubts),
+            "classes": class_figures(self._tree, seen, findings, self._centroids),
+            "photographs": photograph_figures(self._tree, seen, findings),
         }
         write_bytes(self._out / "data" / "index.js", _script("index", index))
         return Built(self._out / PAGE, len(seen) - len(failed), failed)
@@ -238,10 +225,11 @@ class _Build:
         ]
 
     def _cut(self, crops: Sequence[Crop]) -> None:
+        of_photograph = by_photograph(crops)
         wanted = [
-            CropsOfPhoto(each.photo, each.mask, self._numbers, by_photograph(crops)[index], self._out / "crops")
+            CropsOfPhoto(each.photo, each.mask, self._numbers, of_photograph[index], self._out / "crops")
             for index, each in enumerate(self._wanted())
-            if index in {crop.photograph for crop in crops}
+            if index in of_photograph
         ]
         for _ in self._mapped("Cutting crops", cut_crops, wanted):
             pass
@@ -258,80 +246,3 @@ class _Build:
                 stage.advance()
                 yield result
         self._stop.check()
-
-    def _photographs(self, seen: Sequence[Seen], regions: AllRegions, doubts: NDArray[np.float32]) -> dict[str, Any]:
-        """Return a column for each fact, which a browser reads faster than a row for each photograph."""
-        weights = np.bincount(regions.photographs, regions.areas, len(seen))
-        weighted = np.bincount(regions.photographs, regions.areas * doubts, len(seen))
-        doubt = weighted / np.maximum(weights, 1e-9)
-        return {
-            "name": [shown(entry.path) for entry in self._tree.entries],
-            "width": [each.size[0] for each in seen],
-            "height": [each.size[1] for each in seen],
-            "doubt": [round(float(value), 3) for value in doubt],
-            "shares": [
-                [value for number, share in each.shares for value in (number, round(share, 4))] for each in seen
-            ],
-            "problem": {str(index): each.problem for index, each in enumerate(seen) if each.problem},
-        }
-
-    def _classes(
-        self,
-        seen: Sequence[Seen],
-        regions: AllRegions,
-        looks: Looks,
-        doubts: NDArray[np.float32],
-        crops: dict[str, dict[int, list[Crop]]],
-    ) -> list[dict[str, Any]]:
-        borders = np.zeros((256, 256))
-        for each in seen:
-            for low, high, count in each.borders:
-                borders[low, high] += count
-                borders[high, low] += count
-        pixels = self._tree.pixels
-        total = pixels.total() or 1
-        rows = []
-        for entry in self._tree.edits.legend:
-            number = entry.number
-            own = regions.numbers == number
-            areas = regions.areas[own]
-            rows.append(
-                {
-                    "number": number,
-                    "share": pixels[entry.value] / total,
-                    "photographs": sum(entry.value in (each.pixels or {}) for each in self._tree.entries),
-                    "doubt": round(float(np.average(doubts[own], weights=areas)), 3) if areas.sum() else 0,
-                    "borders": _largest(borders[number] / (borders[number].sum() or 1), _BORDERS),
-                    "alike": self._alike(looks, number),
-                    **{
-                        kind: [self._shown_crop(crop, doubts) for crop in those.get(number, [])]
-                        for kind, those in crops.items()
-                    },
-                }
-            )
-        return rows
-
-    def _shown_crop(self, crop: Crop, doubts: NDArray[np.float32]) -> list[object]:
-        return [crop.file, crop.photograph, round(float(doubts[crop.region]), 3)]
-
-    def _alike(self, looks: Looks, number: int) -> list[list[float]]:
-        """Return the classes that one is most like, by the cosine of centroids or, without a model, by the look."""
-        scores = np.full(256, -np.inf)
-        if self._centroids is not None:
-            members = {entry.number: list(entry.members) for entry in self._tree.edits.legend}
-            means = {each: self._centroids[of].mean(0) for each, of in members.items()}
-            for other, mean in means.items():
-                lengths = np.linalg.norm(mean) * np.linalg.norm(means[number])
-                scores[other] = float(mean @ means[number] / max(lengths, 1e-9))
-        elif number in looks.numbers:
-            scores[looks.numbers] = alike_in_look(looks)[np.searchsorted(looks.numbers, number)]
-        scores[number] = -np.inf
-        return _largest(scores, _ALIKE)
-
-
-def _largest(values: NDArray[np.float64], count: int) -> list[list[float]]:
-    """Return (index, value) of the largest values, largest first; those that are 0 or not finite are left out."""
-    order = np.argsort(-values, kind="stable")[:count]
-    return [
-        [int(index), round(float(values[index]), 3)] for index in order if np.isfinite(values[index]) and values[index]
-    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -136,6 +137,9 @@ def make_score(sums: Sums, table: ClassTable | None, match: Match, mode: ScoreMo
         left_out=dict(sorted(sums.left_out.items())),
         failures=sums.failures,
     )
+
+
+OURS = re.compile(rb'\s*\{\s*"miou":')  # what the JSON text of a score begins with
 
 
 def as_json(score: Score) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stego_cli.class_edits import ClassEdit, ClassEdits, default_name
 from stego_cli.classes import VOID
@@ -27,11 +31,13 @@ from stego_cli.inference.mask_classes import keep_classes_of_masks
 from stego_cli.inference.output_folder import OutputFolder
 from stego_cli.machine import cores
 from stego_cli.palette import palette
-from stego_cli.processes import thread_pool
+from stego_cli.processes import process_pool, thread_pool
 from stego_cli.progress import Progress
 from stego_cli.stop import NEVER, Stop
 from stego_cli.text import shown
 from stego_cli.version import __version__
+
+_WORTH_PROCESSES = 60  # photographs from which starting processes pays
 
 
 @dataclass(frozen=True)
@@ -86,13 +92,12 @@ def convert(settings: ConvertSettings, progress: Progress, stop: Stop = NEVER) -
             f"{shown(settings.out)} is there already.",
             f"Give {setting('overwrite', True)}, or another {setting('out')}.",
         )
-    module = import_module(f"stego_cli.gallery.formats.{FORMATS[settings.format].module}")
     if settings.back:
-        return _back(module.read(settings.source), settings, progress, stop)
-    return _hand_over(module, open_masks(settings.source, settings.photos), settings, progress, stop)
+        return _back(_module(settings.format).read(settings.source), settings, progress, stop)
+    return _hand_over(open_masks(settings.source, settings.photos), settings, progress, stop)
 
 
-def _hand_over(module: Any, tree: MaskTree, settings: ConvertSettings, progress: Progress, stop: Stop) -> Converted:  # noqa: ANN401  (a module has no type of its own)
+def _hand_over(tree: MaskTree, settings: ConvertSettings, progress: Progress, stop: Stop) -> Converted:
     if settings.shaping.with_photos and tree.photos is None:
         raise NoInputError("The photographs are not known, or gone.", f"Give them as {setting('photos')}.")
     classes = [ClassRow(entry.name, entry.colour, entry.value) for entry in tree.edits.legend]
@@ -102,19 +107,16 @@ def _hand_over(module: Any, tree: MaskTree, settings: ConvertSettings, progress:
     failed: list[tuple[str, str]] = []
     require_writable(settings.out)
 
-    def encode(entry: Entry) -> tuple[object, str]:
-        photo = None if tree.photos is None else tree.photos / entry.path
-        stem = (entry.mask or "").removesuffix(".png")
-        try:
-            labels = index[tree.labels(entry)]
-        except PhotoError as error:
-            return None, error.message
-        return module.encode(PhotoLabels(shown(entry.path), stem, photo, labels), classes, settings.shaping), ""
+    work = partial(_encode, settings.format, tree, index, classes, settings.shaping)
+    # Not in threads: rasterio and shapely change Python's filters of warnings, which threads share.
+    pool: AbstractContextManager[Executor] = (
+        process_pool(cores()) if len(tree.entries) > _WORTH_PROCESSES else thread_pool(1)
+    )
 
     def encoded() -> Iterator[object]:
         title, stopped = f"Writing {settings.format}", lambda: stop.requested is not None
-        with progress.stage(title, len(tree.entries), unit="photographs") as stage, thread_pool(cores()) as pool:
-            results = map_ahead(pool, encode, tree.entries, 4 * cores(), stopped)
+        with progress.stage(title, len(tree.entries), unit="photographs") as stage, pool as executor:
+            results = map_ahead(executor, work, tree.entries, 4 * cores(), stopped)
             for entry, (result, problem) in zip(tree.entries, results, strict=False):  # fewer results once stopped
                 stage.advance()
                 if problem:
@@ -124,8 +126,25 @@ def _hand_over(module: Any, tree: MaskTree, settings: ConvertSettings, progress:
                     yield result
         stop.check()
 
-    module.write(encoded(), classes, settings.out, settings.shaping)
+    _module(settings.format).write(encoded(), classes, settings.out, settings.shaping)
     return Converted(len(tree.entries) - len(failed), classes, failed)
+
+
+def _encode(
+    name: str, tree: MaskTree, index: NDArray[np.uint8], classes: Sequence[ClassRow], shaping: Shaping, entry: Entry
+) -> tuple[object, str]:
+    """Return one photograph in a format, and an empty text; or nothing, and why it cannot be converted."""
+    photo = None if tree.photos is None else tree.photos / entry.path
+    stem = (entry.mask or "").removesuffix(".png")
+    try:
+        labels = index[tree.labels(entry)]
+    except PhotoError as error:
+        return None, error.message
+    return _module(name).encode(PhotoLabels(shown(entry.path), stem, photo, labels), classes, shaping), ""
+
+
+def _module(name: str) -> Any:  # noqa: ANN401  (a module has no type of its own)
+    return import_module(f"stego_cli.gallery.formats.{FORMATS[name].module}")
 
 
 def _back(imported: Imported, settings: ConvertSettings, progress: Progress, stop: Stop) -> Converted:

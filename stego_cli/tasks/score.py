@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stego_cli import page
 from stego_cli.class_files import read_palette
 from stego_cli.classes import VOID
 from stego_cli.datasets.layout import labels_of_data, scored_folders
 from stego_cli.errors import UsageError, setting
 from stego_cli.images.atomic import require_writable_files, write_bytes
 from stego_cli.images.label_files import ColourClasses
+from stego_cli.images.ownership import require_ours_or_absent
 from stego_cli.progress import Progress
 from stego_cli.scoring.comparison import Comparison
 from stego_cli.scoring.confusion import UNKNOWN_CLASSES, make_grid
 from stego_cli.scoring.report_pictures import draw_extremes
-from stego_cli.scoring.result import Score, as_json
+from stego_cli.scoring.result import OURS, Score, as_json
 from stego_cli.scoring.score_folders import score_folders
 from stego_cli.scoring.score_report import report_page
 from stego_cli.settings import ScoreSettings
@@ -28,10 +30,13 @@ def score(settings: ScoreSettings, progress: Progress, stop: Stop) -> Score:
 
     Raises:
         NoInputError: a folder is missing, or no mask has a label.
-        UsageError: the data set's dataset.json is broken, or 255 is the only label value beside one other.
+        UsageError: the data set's dataset.json is broken, 255 is the only label value beside one other, or a file that
+            this tool did not write would be replaced.
         OutputError: the JSON file or the report cannot be written.
         Stopped: a signal came.
     """
+    require_ours_or_absent(settings.json_file, OURS, settings.overwrite)
+    require_ours_or_absent(settings.report, page.OURS, settings.overwrite)
     require_writable_files(settings.json_file, settings.report)
     comparison, photos = resolve(settings)
     result = score_folders(comparison, settings.workers, progress, stop)
@@ -41,8 +46,8 @@ def score(settings: ScoreSettings, progress: Progress, stop: Stop) -> Score:
     if settings.json_file is not None:
         write_bytes(settings.json_file, as_json(result).encode())
     if settings.report is not None:
-        page = report_page(result, draw_extremes(result, comparison, photos))
-        write_bytes(settings.report, page.encode())
+        html = report_page(result, draw_extremes(result, comparison, photos))
+        write_bytes(settings.report, html.encode())
     return result
 
 

@@ -141,6 +141,13 @@ def test_photographs_are_put_where_the_format_has_them(tree):
     assert (to(tree, "yolo-seg", Shaping(with_photos=True)) / "images/x/a.png").is_file()
 
 
+def test_many_photographs_are_encoded_in_processes(make_masks):
+    tree = open_masks(make_masks([f"{number}.png" for number in range(70)], size=(12, 16)))
+    file = to(tree, "coco", Shaping(0.0)) / "annotations/instances_default.json"
+    images = json.loads(file.read_text())["images"]
+    assert [image["file_name"] for image in images] == [entry.path for entry in tree.entries]
+
+
 def test_a_folder_with_something_in_it_is_refused(tree):
     out = to(tree, "npz")
     with pytest.raises(UsageError, match="there already"):

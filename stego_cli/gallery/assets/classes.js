@@ -8,8 +8,8 @@ const Classes = (() => {
     app = application;
     by("class-help").textContent = (app.index.doubt === "probabilities"
       ? "Doubtful: the model gave the class a low probability there."
-      : "Doubtful: looks unlike its class, or as much like another (judged by colour and texture; `stego segment --also "
-        + "probabilities` gives the model's own doubt).")
+      : "Doubtful: looks unlike its class, or as much like another (judged by colour and texture; `stego segment "
+        + "--keep-probabilities` gives the model's own doubt).")
       + " To join classes, tick them, or drag one by its ⠿ onto another.";
     by("class-order").onchange = by("only-unnamed").onchange = render;
     by("join").onclick = () => joinChosen([...chosen], by("join-name").value.trim());

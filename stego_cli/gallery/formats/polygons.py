@@ -7,7 +7,6 @@ neither gaps nor overlaps open between them.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 Ring = list[tuple[float, float]]
 _DIGITS = 2  # of a coordinate, after the point
-_RASTERIO = threading.Lock()  # it changes Python's filters of warnings while it works, which threads share
 
 
 def polygons(labels: Labels, tolerance: float, min_area: float) -> list[tuple[int, Polygon]]:
@@ -36,9 +34,9 @@ def polygons(labels: Labels, tolerance: float, min_area: float) -> list[tuple[in
     import shapely
     from rasterio import features
 
-    with _RASTERIO:
-        outlines = list(features.shapes(labels, labels != VOID, 4))
-    found = [(int(value), shapely.geometry.shape(geometry)) for geometry, value in outlines]
+    found = [
+        (int(value), shapely.geometry.shape(geometry)) for geometry, value in features.shapes(labels, labels != VOID, 4)
+    ]
     shapes = np.array([shape for _, shape in found], object)
     if tolerance and len(shapes):
         # Every corner of a neighbour must be a corner of the region too: then a border is one line for both.
@@ -93,6 +91,5 @@ def paint(shapes: Iterable[tuple[int, Sequence[Ring]]], height: int, width: int)
     ]
     if not geometries:
         return np.full((height, width), VOID, np.uint8)
-    with _RASTERIO:
-        labels: Labels = features.rasterize(geometries, (height, width), fill=VOID, dtype=np.uint8)
+    labels: Labels = features.rasterize(geometries, (height, width), fill=VOID, dtype=np.uint8)
     return labels
