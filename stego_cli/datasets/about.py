@@ -92,7 +92,7 @@ class _Content(Struct):
     void: Annotated[int, Meta(ge=0, le=65535)]
     splits: dict[str, Split]
     prepared: dict[str, object]
-    values: tuple[Annotated[int, Meta(ge=0)], ...] = ()
+    values: tuple[Annotated[int, Meta(ge=0, le=65535)], ...] = ()
 
 
 def read_about(root: Path) -> About | None:
@@ -110,9 +110,14 @@ def read_about(root: Path) -> About | None:
     if b'"stego_dataset"' not in text:
         return None
     try:
-        if parse(text, _Version).stego_dataset != VERSION:
+        if (version := parse(text, _Version).stego_dataset) > VERSION:
             raise UsageError(f"{shown(file)} is of a newer version of this tool.", "Update it, or prepare again.")
+        if version != VERSION:
+            raise ValueError(f"its version is {version}")
         content = parse(text, _Content)
+        for split in content.splits.values():
+            if not len(split.pixels) == len(split.images) == len(content.classes):
+                raise ValueError("it has counts of other classes")
     except ValueError as error:
         raise UsageError(f"{shown(file)} is broken ({error}).", "Prepare the data set again.") from error
     names, colours = tuple(each.name for each in content.classes), tuple(each.colour for each in content.classes)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from stego_cli.classes import VOID
 from stego_cli.datasets.source import Files
@@ -82,9 +83,8 @@ def _values_in(files: Files, name: str, as_colours: bool) -> Values:
 
 def _counts(values: NDArray[Any], most: int | None = None) -> Counter[int]:
     if values.dtype == np.uint8:
-        counts = np.bincount(values.ravel(), minlength=256)
-        used = np.flatnonzero(counts)
-        return Counter(dict(zip(used.tolist(), counts[used].tolist(), strict=True)))
+        histogram = Image.fromarray(values).histogram()  # without a copy, unlike NumPy's
+        return Counter({value: count for value, count in enumerate(histogram) if count})
     found, numbers = np.unique(values, return_counts=True)
     if most is not None and len(found) > most:  # a photograph, or smooth edges; the most frequent ones are enough
         order = np.argsort(numbers)[::-1][: most + 1]

@@ -22,6 +22,7 @@ from stego_cli.images.label_names import folded, without_label_word, without_oth
 PHOTO_SUFFIXES = DECODED | UNDECODED
 SHAPES = ".json"  # of a file of polygons for one photograph
 _RANK = {suffix: rank for rank, suffix in enumerate((*LABEL_READERS, SHAPES, *sorted(LOSSY_SUFFIXES)))}
+_OURS = ("imgs/", "images/")  # folders whose photographs are all that there are, also without labels
 _ARRAYS = (".npy", ".npz", ".mat", SHAPES)  # labels even without a word in their names
 
 
@@ -95,6 +96,9 @@ def pair_up(
         of_photos = {place.name for place in photos}
         candidates += [place for place in inside if place.name not in of_photos and _may_be_label(place, beside)]
     labels, classes = _matched(photos, candidates)
+    if not labels and not any(place.name.lower().startswith(_OURS) for place in photos):
+        # Without labels a word such as "photos" is a folder's name like any other.
+        photos = [place_of(place.name, roles=False) for place in pictures if _is_photo(place, photos, beside)]
     used = {name for those in labels.values() for name in those}
     stems = {folded(place.stem) for place in photos}
     others = [
@@ -122,6 +126,11 @@ def _photos(pictures: list[Place]) -> list[Place]:
         if found:
             return found
     return []
+
+
+def _is_photo(place: Place, photos: list[Place], beside: dict[str, bool]) -> bool:
+    """Return whether a picture is a photograph where there are no labels: all but those in folders of labels."""
+    return place.name not in beside and (place.role in ("photo", "") or photos[0].role in ("label", "other"))
 
 
 def _beside(photos: list[Place]) -> dict[str, bool]:

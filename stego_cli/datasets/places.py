@@ -71,8 +71,8 @@ class Place:
     suffix: str
 
 
-def place_of(name: str) -> Place:
-    """Return what the folders and the name of a file tell."""
+def place_of(name: str, roles: bool = True) -> Place:
+    """Return what the folders and the name of a file tell; without `roles` only the split."""
     *folders, file = name.split("/")
     stem, dot, suffix = file.rpartition(".")
     if not stem:
@@ -83,6 +83,8 @@ def place_of(name: str) -> Place:
     below: list[str] = []
     for folder in folders:
         its_role, its_split = _told(folder)
+        if its_role and not roles:
+            its_role, its_split = "", ""
         if not (its_role or its_split) or (its_role and role) or (its_split and split):
             below.append(folder)
             continue

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from stego_cli.classes import VOID, ClassTable
@@ -28,6 +29,7 @@ BACKGROUND = "background"
 _BACKGROUNDS = ("background", "_background_", "__background__")
 _IGNORED = ("__ignore__", "_ignore_", "ignore", "void")
 _LARGEST = 256 << 20  # bytes of an annotation file
+_FARTHEST = 1 << 16  # pixels from the origin to a point
 _BROKEN = (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError, RecursionError, MemoryError)
 
 Painter = Callable[[ClassMap, int], None]  # draws one shape with the number of a class
@@ -128,6 +130,11 @@ def read_annotations(content: bytes, file: str) -> Annotations | None:
         raise PhotoError(f"{shown(file)} cannot be read: {error}") from error
 
 
+def _later(make: Callable[..., Painter], *about: Any) -> Painter:  # noqa: ANN401  (what a file holds)
+    """Return a painter that is made when it draws, so that a broken shape fails one photograph and not the file."""
+    return lambda ids, number: make(*about)(ids, number)
+
+
 def _json(content: bytes) -> Any:  # noqa: ANN401  (what JSON holds)
     return json.loads(content.decode("utf-8-sig"))
 
@@ -138,7 +145,7 @@ def _has_area(shape: dict[str, Any]) -> bool:
 
 def _labelme_shape(shape: dict[str, Any]) -> Painter:
     kind = shape.get("shape_type", "polygon")
-    points = [(float(x), float(y)) for x, y in shape["points"]]
+    points = _points(shape["points"])
     if kind == "mask":
         left, top = (round(each) for each in points[0])
         inside = np.asarray(open_label_picture(base64.b64decode(shape["mask"])).convert("L")) > 0
@@ -155,8 +162,7 @@ def _labelme_shape(shape: dict[str, Any]) -> Painter:
 
 
 def _drawn(kind: str, points: Sequence[tuple[float, float]]) -> Painter:
-    if not np.isfinite(np.array(points, dtype=np.float64)).all():
-        raise ValueError("a point that is not finite")
+    points = _points(points)
 
     def paint(ids: ClassMap, number: int) -> None:
         image = Image.new("1", (ids.shape[1], ids.shape[0]))
@@ -181,7 +187,7 @@ def _cvat(root: ElementTree.Element) -> Annotations | None:
                 name = element.attrib["label"]
                 if name not in found.names:
                     found.names.append(name)
-                shapes.append((int(element.attrib.get("z_order", 0)), order, Shape(name, _cvat_shape(element))))
+                shapes.append((int(element.attrib.get("z_order", 0)), order, Shape(name, _later(_cvat_shape, element))))
         ordered = tuple(shape for _, _, shape in sorted(shapes, key=lambda each: each[:2]))
         size = int(image.attrib["width"]), int(image.attrib["height"])
         found.drawings[image.attrib["name"]] = Drawing(*size, ordered)
@@ -191,11 +197,8 @@ def _cvat(root: ElementTree.Element) -> Annotations | None:
 def _cvat_shape(element: ElementTree.Element) -> Painter:
     about = element.attrib
     if element.tag == "mask":
-        runs = np.array([int(each) for each in about["rle"].split(",")], dtype=np.int64)
-        width, height = int(about["width"]), int(about["height"])
-        if width * height > MAX_PIXELS or int(runs.sum()) != width * height:
-            raise ValueError("a mask whose runs do not fill it")
-        inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
+        counts = [int(each) for each in about["rle"].split(",")]
+        inside = _runs(counts, int(about["width"]), int(about["height"]))
         return lambda ids, number: _fill(ids, number, inside, int(float(about["top"])), int(float(about["left"])))
     if element.tag == "box":
         return _drawn(
@@ -228,26 +231,62 @@ def _coco(found: dict[str, Any]) -> Annotations | None:
         width, height = int(image["width"]), int(image["height"])
         those = sorted(by_image.get(image["id"], ()), key=lambda each: -float(each.get("area") or 0))
         shapes = tuple(
-            Shape(names[int(each["category_id"])], _coco_shape(each["segmentation"], width, height)) for each in those
+            Shape(names[int(each["category_id"])], _later(_coco_shape, each["segmentation"], width, height))
+            for each in those
         )
         result.drawings[str(image["file_name"])] = Drawing(width, height, shapes)
     return result
 
 
 def _coco_shape(segmentation: Any, width: int, height: int) -> Painter:  # noqa: ANN401  (what JSON holds)
+    if isinstance(segmentation, dict):
+        inside = _runs(_counts(segmentation["counts"]), width, height, down=True)
+        return lambda ids, number: _fill(ids, number, inside, 0, 0)
+    parts = [_points(list(zip(part[::2], part[1::2], strict=True))) for part in segmentation if len(part) >= 6]
+
     def paint(ids: ClassMap, number: int) -> None:
         try:
             from pycocotools import mask
         except ImportError as error:
-            raise PhotoError('shapes of COCO need pycocotools: pip install "stego-cli[coco]"') from error
+            raise PhotoError('polygons of COCO need pycocotools: pip install "stego-cli[coco]"') from error
         # Its arrays have an interface that NumPy 2 warns of.
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
-        parts = segmentation
-        if isinstance(segmentation, dict):
-            parts = segmentation if isinstance(segmentation["counts"], (str, bytes)) else None
-            encoded = [parts] if parts else [mask.frPyObjects(segmentation, height, width)]
-        else:
-            encoded = mask.frPyObjects([list(map(float, part)) for part in parts if len(part) >= 6], height, width)
+        encoded = mask.frPyObjects([[value for point in part for value in point] for part in parts], height, width)
         ids[mask.decode(mask.merge(encoded)).astype(bool)] = number
 
-    return paint
+    return paint if parts else lambda ids, number: None
+
+
+def _counts(counts: Any) -> list[int]:  # noqa: ANN401  (what JSON holds)
+    """Return the run lengths of COCO; compressed they are differences from the last but one, five bits a character."""
+    if not isinstance(counts, str):
+        return [int(count) for count in counts]
+    found: list[int] = []
+    value = shift = 0
+    for character in counts:
+        bits = ord(character) - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            found.append(value + (found[-2] if len(found) > 2 else 0))
+            value = shift = 0
+    return found
+
+
+def _runs(counts: list[int], width: int, height: int, down: bool = False) -> NDArray[np.bool_]:
+    """Return what run lengths cover, bool (H, W), beginning outside; `down`: they go down the columns."""
+    runs = np.array(counts, dtype=np.int64)
+    if not 0 < width * height <= MAX_PIXELS or (runs < 0).any() or int(runs.sum()) != width * height:
+        raise ValueError("run lengths that do not fill the picture")
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return flat.reshape(width, height).T if down else flat.reshape(height, width)
+
+
+def _points(points: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
+    """Return points as numbers, none of them far outside every picture, where drawing would take for ever."""
+    found = [(float(x), float(y)) for x, y in points]
+    if not all(abs(x) <= _FARTHEST and abs(y) <= _FARTHEST for x, y in found):  # NaN is not
+        raise ValueError("a point that is far outside")
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stego_cli.errors import PhotoError
 from stego_cli.images.decode import MAX_PIXELS
 from stego_cli.images.ids import Ids, whole_ids
+from stego_cli.images.mat_files import load_mat
 
 # Names that the array of labels usually has, in small letters, the better ones first.
 _NAMES = (
@@ -21,7 +22,6 @@ _NAMES = (
     "labelmap", "label_map", "l", "s", "y", "arr_0", "data",
 )  # fmt: skip
 _LARGEST = 256 << 20  # bytes of an array in a .npz
-_DEEPEST = 6  # structures within each other in a .mat
 
 
 def ids_in_npy(content: bytes) -> Ids:
@@ -60,16 +60,7 @@ def ids_in_mat(content: bytes) -> Ids:
     Raises:
         PhotoError: it is broken, of version 7.3, or it is unclear which array it is.
     """
-    from scipy.io import loadmat
-
-    if content[:4] == b"\x89HDF" or b"MATLAB 7.3" in content[:128]:
-        raise PhotoError("a .mat file of version 7.3 (HDF5), which is not read; save it with -v7")
-    try:
-        loaded = loadmat(io.BytesIO(content), squeeze_me=False)
-        arrays = dict(_in_structures({key: value for key, value in loaded.items() if not key.startswith("__")}))
-    except Exception as error:  # a damaged file leads the reader to raise anything
-        raise PhotoError(f"a broken .mat file: {error}") from error
-    return _as_ids(_only(arrays))
+    return _as_ids(_only(load_mat(content)))
 
 
 def _load_npy(content: bytes) -> NDArray[Any]:
@@ -90,19 +81,6 @@ def _load_npy(content: bytes) -> NDArray[Any]:
     except Exception as error:  # a damaged header leads the reader to raise anything
         raise PhotoError(f"a broken .npy file: {error}") from error
     return array
-
-
-def _in_structures(found: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield the arrays in MATLAB's structures, each with the name of its field."""
-    for name, value in found.items():
-        array = np.asarray(value)
-        if array.dtype.names and array.size and depth < _DEEPEST:
-            first = array.ravel()[0]
-            yield from _in_structures({field: first[field] for field in array.dtype.names}, depth + 1)
-        elif array.dtype == object and array.size == 1 and depth < _DEEPEST:
-            yield from _in_structures({name: array.ravel()[0]}, depth + 1)
-        elif array.dtype.kind in "iufb":
-            yield name, array
 
 
 def _only(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

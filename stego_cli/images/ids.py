@@ -52,12 +52,14 @@ def ids_of(image: Image.Image) -> Ids:
     require_lossless(image)
     top = _top_in_file(image)
     pixels = _decoded(image)
-    if image.mode in _COLOUR or image.format == "GIF":
+    if image.format == "GIF" and image.mode in ("P", "L") and (grey := _grey_of_palette(image)) is not None:
+        pixels = grey[pixels]
+    elif image.mode in _COLOUR or image.format == "GIF":
         colours = packed_colours(image)
-        grey = colours & 0xFF
-        if (colours != grey * 0x010101).any():
+        low = colours & 0xFF
+        if (colours != low * 0x010101).any():
             raise PhotoError(f"{COLOUR_PICTURE} ({named_colours(np.unique(colours))}) without a palette file")
-        pixels = grey.astype(np.uint8)
+        pixels = low.astype(np.uint8)
     elif image.mode not in _GREY:
         raise PhotoError(f"a picture of mode {image.mode}, which has no class numbers")
     if top is not None:
@@ -66,6 +68,19 @@ def ids_of(image: Image.Image) -> Ids:
     if pixels.dtype == np.uint8:
         return pixels
     return pixels.astype(np.uint8) if pixels.dtype == bool else whole_ids(pixels)
+
+
+def _grey_of_palette(image: Image.Image) -> NDArray[np.uint8] | None:
+    """Return the grey value of each index, uint8 (256,), if all colours that are used are grey; else None."""
+    if image.mode == "L":
+        return np.arange(256, dtype=np.uint8)
+    if "transparency" in image.info:
+        return None
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    own = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)[:256]
+    palette[: len(own)] = own
+    used = palette[np.flatnonzero(image.histogram()[:256])]
+    return palette[:, 0] if (used == used[:, :1]).all() else None
 
 
 def _top_in_file(image: Image.Image) -> int | None:
@@ -91,7 +106,10 @@ def require_lossless(image: Image.Image) -> None:
         kind = "TIFF with JPEG compression"
     if kind is not None:
         raise PhotoError(f"a {kind} picture, whose values are not exact; save labels as PNG")
-    frames = getattr(image, "n_frames", 1)
+    try:
+        frames = getattr(image, "n_frames", 1)
+    except Exception as error:  # at a damaged second picture Pillow's readers raise anything
+        raise PhotoError(f"broken: {error}" if str(error) else "broken") from error
     if frames > 1:
         raise PhotoError(f"a file of {frames} pictures; a label has one")
 

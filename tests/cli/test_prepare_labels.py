@@ -134,6 +134,16 @@ def test_labels_of_the_same_name_beside_photographs_are_told_by_their_content(pr
     assert len(photos(tmp_path)) == 4
 
 
+def test_without_labels_no_folder_s_name_hides_photographs(prepared, tmp_path) -> None:
+    names = ["Photos/a.jpg", "Holiday/b.jpg", "frames/2020/c.jpg", "d.jpg"]
+    ended, _ = prepared({name: PHOTO[seed] for seed, name in enumerate(names)}, "--val", 0)
+    assert ended.returncode == 0, ended.stderr
+    assert photos(tmp_path) == sorted(f"train/{name}" for name in names)
+    shutil.rmtree(tmp_path / "given")
+    ended, _ = prepared({"masks/a.jpg": PHOTO[0], "masks/b.jpg": PHOTO[1]}, "--val", 0)
+    assert photos(tmp_path) == ["train/masks/a.jpg", "train/masks/b.jpg"]
+
+
 def test_labels_may_be_in_an_archive_of_their_own(prepared, tmp_path) -> None:
     archives.as_zip({"export/a.png": PNG, "export/b.png": PNG}, tmp_path / "labels.zip")
     ended, about = prepared({"a.jpg": PHOTO[0], "b.jpg": PHOTO[1]}, "--labels", "labels.zip", "--val", 0)

@@ -82,15 +82,19 @@ def test_links_that_stay_inside_are_passed_over_and_never_followed(tmp_path) -> 
         opened.close()
 
 
-def test_a_member_larger_than_any_picture_is_refused(tmp_path) -> None:
+def test_a_member_larger_than_any_picture_is_refused(tmp_path, monkeypatch) -> None:
     file = zip_with(tmp_path / "bomb.zip", "bomb.png", content=bytes(2000))
     content = bytearray(file.read_bytes())
     at = content.index(b"PK\x01\x02", content.index(b"PK\x01\x02") + 1)  # its entry in the directory at the end
     content[at + 24 : at + 28] = (2 << 30).to_bytes(4, "little")
     file.write_bytes(content)
-    opened = open_archive(file, tmp_path)
-    with pytest.raises(SourceError, match=r"bomb\.png has"):
-        opened.read("bomb.png")
+    with pytest.raises(SourceError, match=r"bomb\.png is compressed too well"):
+        open_archive(file, tmp_path)
+    tar = tar_with(tmp_path / "a.tar", size=2000)
+    monkeypatch.setattr(archive, "_LARGEST", 1000)
+    opened = open_archive(tar, tmp_path)
+    with pytest.raises(SourceError, match=r"bad\.png has"):
+        opened.read("bad.png")
     opened.close()
 
 
