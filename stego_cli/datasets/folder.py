@@ -17,7 +17,6 @@ import numpy as np
 from stego_cli.class_files import read_palette
 from stego_cli.classes import VOID, ClassTable
 from stego_cli.datasets.folder_splits import split_by_content
-from stego_cli.datasets.from_bytes import open_picture
 from stego_cli.datasets.inventory import ClassMap, Inventory, Item
 from stego_cli.datasets.label_kinds import LabelKind, kind_of_labels
 from stego_cli.datasets.pairing import SHAPES, Pairing, pair_up
@@ -28,6 +27,7 @@ from stego_cli.errors import PhotoError, SourceError, UsageError
 from stego_cli.images.discover import with_masks
 from stego_cli.images.label_files import open_label
 from stego_cli.images.label_names import folded
+from stego_cli.images.readers.table import open_picture
 from stego_cli.progress import Progress
 from stego_cli.settings import PrepareSettings
 from stego_cli.text import shown

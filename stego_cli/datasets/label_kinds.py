@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from stego_cli.class_files import read_palette
 from stego_cli.classes import VOID, ClassTable, numbered
 from stego_cli.datasets.class_lists import ClassList, find_class_list
-from stego_cli.datasets.from_bytes import open_picture
 from stego_cli.datasets.inventory import ClassMap, Item
 from stego_cli.datasets.label_values import MOST_COLOURS, Values, values_of, void_values
 from stego_cli.datasets.source import Files
 from stego_cli.errors import PhotoError, UsageError, setting
 from stego_cli.images.ids import LARGEST_ID, Ids, named_colours
 from stego_cli.images.label_files import ColourClasses, open_label
+from stego_cli.images.readers.table import open_picture
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
 from stego_cli.settings import PrepareSettings

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from stego_cli.datasets.from_bytes import open_picture
 from stego_cli.errors import PhotoError
+from stego_cli.images.readers.table import open_picture
 
 _ACROSS, _DOWN = 9, 8
 _BITS = 7  # of 64, by which near-duplicates may differ; unrelated photographs differ by 20 to 40
