@@ -47,9 +47,7 @@ class Reading:
     """How pictures become RGB of 8 bits; grey and RGB of 8 bits are that already, and taken as they are."""
 
     bands: tuple[int, ...] = ()  # one (grey) or three (red, green, blue), from 1; (): the first three, or the only one
-    stretch: str = (
-        "auto"  # of numbers of more than 8 bits: "auto", "none", "LOW,HIGH", or "PERCENT" cut off at each end
-    )
+    stretch: str = "auto"  # of more than 8 bits: "auto", "none", "LOW,HIGH", or "PERCENT" cut off at each end
     accept_truncated: bool = False  # take what is there of a file that is cut short
     ranges: tuple[tuple[str, float, float], ...] = ()  # as decided for a run: kind of numbers, black, white
 

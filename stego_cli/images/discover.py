@@ -1,8 +1,8 @@
 """Which photographs there are below a folder, and which mask each of them gets.
 
 Policy: what is passed over is counted, by reason. Hidden files and folders are passed over, and so is what looks like a
-mask of a photograph beside it. A link to a file is followed; a link to a folder only if that is asked for, and then no
-folder is looked into twice, so no loop. A folder of masks, this run's or another's, is never looked into, and no mask
+mask of a photograph beside it. A link to a file is followed; a link to a folder only if that is asked for, and then
+each folder is entered once, so loops end. A folder of masks, this run's or another's, is never looked into, and no mask
 is ever placed among the photographs, or through a link to another folder.
 """
 
@@ -205,7 +205,7 @@ class _Walk:
         return os.path.join(self._root, folder) if folder else self._root  # noqa: PTH118  (a Path costs more than it)
 
     def _enters(self, folder: str) -> bool:
-        """Say whether a folder is to be looked into."""
+        """Return whether a folder is to be looked into."""
         full = self._full(folder)
         if self._skipped is not None and os.path.realpath(full) == self._skipped:
             return False
@@ -221,7 +221,7 @@ class _Walk:
         return True
 
     def _is_passed_over(self, path: str, entry: os.DirEntry[str]) -> bool:
-        """Say whether neither a picture nor a folder to look into is there, and count why."""
+        """Return whether neither a picture nor a folder to look into is there, and count why."""
         reason = self._reason(path, entry)
         if reason is not None:
             self._found.passed[reason].add(path)
@@ -257,7 +257,7 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_file_or_broken(entry: os.DirEntry[str]) -> bool:
-    """Say whether a link leads to a file; one that leads nowhere counts, so that opening it says so."""
+    """Return whether a link leads to a file; a broken link counts, so that opening it reports the error."""
     try:
         return stat.S_ISREG(entry.stat().st_mode)
     except OSError:

@@ -88,7 +88,7 @@ def read_entries(files: Sequence[Path], size: int | None = None) -> dict[str, En
 
 
 def is_done(entry: Entry | None, photo: Photo, root: Path, masks: Path) -> bool:
-    """Say whether the photograph is unchanged since that entry and its mask is the one that was written."""
+    """Return whether the photograph is unchanged since that entry and its mask is the one that was written."""
     if entry is None or entry.status != "done" or entry.mask != photo.mask:
         return False
     try:

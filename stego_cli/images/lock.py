@@ -131,7 +131,7 @@ def _started(pid: int) -> str:
 
 
 def _is_alive(holder: dict[str, Any]) -> bool:
-    """Say whether the process of this machine that a lock names still runs, and is not another of the same number."""
+    """Return whether the process of this machine that a lock names still runs; another of its number does not count."""
     pid = holder.get("pid")
     if not isinstance(pid, int) or pid < 1:
         return True  # it may be just about to write its name

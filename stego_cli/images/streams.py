@@ -9,7 +9,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_GLANCE = 0.2  # seconds between two looks at whether to stop
+_GLANCE = 0.2  # seconds between two checks whether to stop
 
 
 def map_ahead(
@@ -21,7 +21,7 @@ def map_ahead(
 ) -> Iterator[Result]:
     """Yield `work(item)` in the order of the items, computed in `pool` at most `ahead` before it is asked for.
 
-    Once `stopped` says so nothing new is begun; what was begun is yielded.
+    Once `stopped` returns True nothing new is begun; what was begun is yielded.
     """
     waiting: deque[Future[Result]] = deque()
     for item in items:
@@ -43,9 +43,9 @@ def as_finished(
     ahead: int,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Result]:
-    """Yield `work(item)` of every item as soon as it is there, with at most `ahead` of them begun or waiting.
+    """Yield `work(item)` of every item as soon as it is done, with at most `ahead` of them begun or waiting.
 
-    Once `stopped` says so nothing new is begun; what was begun is yielded.
+    Once `stopped` returns True nothing new is begun; what was begun is yielded.
     """
     pending: set[Future[Result]] = set()
     for item in items:

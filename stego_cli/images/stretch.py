@@ -35,7 +35,7 @@ _TOPS = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
 _NEAR_TOP, _HALF_OF_16 = 0.8, 32_768.0
 _DARK = 0.2  # of the upper end: a lower one below it is 0
 _FILLS = (-9999.0, -99999.0, -32768.0, -2147483648.0)
-_HUGE = 9e36  # 3.4e38, 1e38 and 9.97e36 are fill values; nothing that is measured is so large
+_HUGE = 9e36  # 3.4e38, 1e38 and 9.97e36 are fill values; no measurement is so large
 _FILES, _PICTURES = 64, 16  # that are looked at: of each suffix, and of each kind of numbers
 _BLOCKS, _VALUES = 16, 4096  # that are looked at: of a picture, and pixels of a block, about
 
@@ -56,7 +56,7 @@ class Decision:
 def decide(files: Sequence[Path], reading: Reading) -> Decision:
     """Decide the ranges of a run from a sample of its files; the same files and settings give the same.
 
-    Files that cannot be read are passed over here: reading them for the run says why.
+    Files that cannot be read are passed over here: the run itself reports why.
     """
     values: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
     counts: set[int] = set()
@@ -156,7 +156,7 @@ def _top(upper: float, largest: float, kind: str) -> float:
 
 
 def _around(value: float, kind: str) -> tuple[float, float]:
-    """Return a range for a picture of one value, which shows nothing in whatever grey it has."""
+    """Return a range for a picture of one value; any grey will do."""
     for top in (1.0, *_TOPS) if kind == "float" else _TOPS:
         if 0 <= value <= top:
             return 0.0, top
@@ -198,7 +198,7 @@ def range_for(bands: Bands, reading: Reading) -> tuple[float, float]:
 
 
 def is_whole(info: BandsInfo, limits: tuple[float, float]) -> bool:
-    """Say whether what is asked for is what Pillow does as it decodes: all numbers of 16 bits to 8 bits."""
+    """Return whether what is asked for is what Pillow does as it decodes: all numbers of 16 bits to 8 bits."""
     return info.kind == "uint16" and limits == (0.0, _TOPS[-1]) and not info.inverted and info.nodata is None
 
 

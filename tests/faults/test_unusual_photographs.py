@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support import pictures
+
 RED, GREEN, BLUE, DARK = range(4)
 HALVES = "dark on the left, bright on the right"
 COLOURS = {RED: (250, 10, 10), GREEN: (10, 250, 10), BLUE: (10, 10, 250), DARK: (5, 5, 5)}
@@ -96,7 +98,7 @@ DEEP = {
 
 
 @pytest.mark.parametrize("kind", DEEP)
-def test_masks_of_more_than_8_bits_are_those_of_the_picture_in_8(tmp_path, segment, photos_folder, pictures, kind):
+def test_masks_of_more_than_8_bits_are_those_of_the_picture_in_8(tmp_path, segment, photos_folder, kind):
     folder, out = tmp_path / "photos", tmp_path / "masks"
     folder.mkdir()
     for name in ("cat", "canyon", "harbour"):
@@ -113,7 +115,7 @@ def test_masks_of_more_than_8_bits_are_those_of_the_picture_in_8(tmp_path, segme
         assert len(np.unique(deep)) > 1
 
 
-def test_metadata_never_costs_a_mask(tmp_path, segment, pictures):
+def test_metadata_never_costs_a_mask(tmp_path, segment):
     folder, out = tmp_path / "photos", tmp_path / "masks"
     folder.mkdir()
     pixels, broken = np.asarray(flat(GREEN)), b"II*\0" + b"\xff" * 40
@@ -128,7 +130,7 @@ def test_metadata_never_costs_a_mask(tmp_path, segment, pictures):
         assert (mask_of(out / file) == GREEN).all()
 
 
-def test_a_heic_picture_is_read_whatever_its_name(tmp_path, segment, pictures):
+def test_a_heic_picture_is_read_whatever_its_name(tmp_path, segment):
     folder, out = tmp_path / "photos", tmp_path / "masks"
     folder.mkdir()
     content = pictures.heic(np.asarray(flat(GREEN).resize((80, 60))))

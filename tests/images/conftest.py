@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-PICTURES = runpy.run_path(str(Path(__file__).parents[1] / "support/pictures.py"))
-
-
-@pytest.fixture(scope="session")
-def pictures() -> SimpleNamespace:
-    """The functions of tests/support/pictures.py."""
-    return SimpleNamespace(**PICTURES)
+from tests.support import pictures
 
 
 @pytest.fixture(scope="session")
 def all_samples() -> dict[str, bytes]:
     """A valid picture of each format and kind."""
-    samples: dict[str, bytes] = PICTURES["samples"]()
-    return samples
+    return pictures.samples()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from stego_cli.images.readers import heif
 from stego_cli.images.readers.source import HEAD
 from stego_cli.images.readers.table import READERS, SUFFIXES, open_any, open_picture, reader_of
 from stego_cli.settings import Reading
+from tests.support import pictures
 
 ROOT = Path(__file__).parents[2]
 # Of each sample its format, and how far it may be from the scene, in steps of 8 bits. None: it shows no colours.
@@ -41,7 +42,7 @@ def test_there_is_a_sample_of_every_format(all_samples):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_picture_is_read_by_its_content_under_any_name(all_samples, pictures, put, name):
+def test_a_picture_is_read_by_its_content_under_any_name(all_samples, put, name):
     kind, off = SAMPLES[name]
     assert reader_of(all_samples[name][:HEAD]) is READERS[kind]
     decoded = decode(put("photo.jpg", all_samples[name]), 28, 14)
@@ -67,7 +68,7 @@ def test_a_picture_that_is_cut_short_is_refused(all_samples, put, name):
 @pytest.mark.parametrize(
     "name", ["jpeg", "png", "png-16", "bmp", "gif", "ppm", "pgm-16", "ppm-4095", "tiff", "tiff-grey-16", "tiff-nodata"]
 )
-def test_what_there_is_of_a_picture_that_is_cut_short_is_taken_if_that_is_accepted(all_samples, pictures, put, name):
+def test_what_there_is_of_a_picture_that_is_cut_short_is_taken_if_that_is_accepted(all_samples, put, name):
     content = all_samples[name] if name != "jpeg" else pictures.jpeg(pictures.scene(400, 300))
     reading = Reading(accept_truncated=True)
     decoded = decode(put("photo", content[: len(content) * 4 // 5]), 28, 14, reading)
@@ -81,7 +82,7 @@ def test_what_there_is_of_a_picture_that_is_cut_short_is_taken_if_that_is_accept
         assert 0 < decoded.nodata.mean() < 0.5
 
 
-def test_bands_that_lie_apart_are_taken_as_far_as_all_of_them_go(pictures, put):
+def test_bands_that_lie_apart_are_taken_as_far_as_all_of_them_go(put):
     pixels = pictures.scene().astype(np.uint16)
     content = pictures.tiff(pixels, apart=True)
     decoded = decode(put("photo", content[: -40 * 2 * 10]), 28, 14, Reading(accept_truncated=True))
@@ -99,7 +100,7 @@ def text(size):
 BROKEN = b"Exif\0\0II*\0" + b"\xff" * 60
 
 
-def test_metadata_of_a_png_never_costs_its_pixels(pictures):
+def test_metadata_of_a_png_never_costs_its_pixels():
     pixels, chunk = pictures.scene(), pictures.chunk
     profile = chunk(b"iCCP", b"name\0\0" + zlib.compress(np.random.default_rng(0).bytes(1_500_000)))
     for extra in (
@@ -119,7 +120,7 @@ def test_metadata_of_a_png_never_costs_its_pixels(pictures):
                 assert image.size == (40, 30)
 
 
-def test_metadata_of_a_jpeg_never_costs_its_pixels(pictures):
+def test_metadata_of_a_jpeg_never_costs_its_pixels():
     plain = np.asarray(decode_whole(pictures.jpeg(pictures.scene())))
     for segments in (
         [(0xE1, BROKEN)],
@@ -133,7 +134,7 @@ def test_metadata_of_a_jpeg_never_costs_its_pixels(pictures):
         assert (np.asarray(decode_whole(pictures.jpeg(pictures.scene(), segments))) == plain).all()
 
 
-def test_metadata_of_a_webp_or_a_tiff_never_costs_its_pixels(pictures):
+def test_metadata_of_a_webp_or_a_tiff_never_costs_its_pixels():
     pixels = pictures.scene()
     for exif in (BROKEN, b"x", b"Exif\0\0MM"):
         content = pictures.saved(pixels, "WEBP", lossless=True, exif=exif, xmp=b"<broken", icc_profile=bytes(900_000))
@@ -144,7 +145,7 @@ def test_metadata_of_a_webp_or_a_tiff_never_costs_its_pixels(pictures):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_an_orientation_is_applied_beside_a_profile_that_is_too_large(pictures, put, orientation):
+def test_an_orientation_is_applied_beside_a_profile_that_is_too_large(put, orientation):
     pixels, exif = pictures.scene(), pictures.exif(orientation)
     profile = b"name\0\0" + zlib.compress(bytes(1_500_000))
     with_profile = pictures.png(pixels, [pictures.chunk(b"iCCP", profile), pictures.chunk(b"eXIf", exif)])
@@ -153,7 +154,7 @@ def test_an_orientation_is_applied_beside_a_profile_that_is_too_large(pictures, 
     assert photo_size(put("a.png", with_profile)) == ((30, 40) if orientation >= 5 else (40, 30))
 
 
-def test_pixels_that_are_damaged_are_not_read_because_the_metadata_is_broken_too(pictures):
+def test_pixels_that_are_damaged_are_not_read_because_the_metadata_is_broken_too():
     content = bytearray(pictures.png(pictures.scene(), [pictures.chunk(b"iCCP", b"x\0\0" + text(2_000_000)[3:])]))
     content[-200] ^= 0xFF
     with pytest.raises(PhotoError):
@@ -185,7 +186,7 @@ def test_what_is_not_read_is_refused_by_what_it_is(put, content, reason):
         decode(put("a.jpg", content), 28, 14)
 
 
-def test_a_raw_file_that_is_a_tiff_is_refused_and_its_preview_is_not_taken(pictures, put):
+def test_a_raw_file_that_is_a_tiff_is_refused_and_its_preview_is_not_taken(put):
     for tags in ([(254, 4, [1]), (330, 4, [8])], [(50706, 3, [1, 4])], [(262, 3, [32803])]):
         with pytest.raises(PhotoError, match="a camera's raw file"):
             decode(put("a.tif", pictures.tiff(pictures.scene(), tags=tags)), 28, 14)
@@ -221,7 +222,7 @@ def patched(content, *changes):
     return bytes(out)
 
 
-def bombs(samples, pictures):
+def bombs(samples):
     big = struct.pack(">II", 60_000, 60_000)
     jpeg = samples["jpeg"]
     start = samples["webp-moving"].index(b"VP8X")
@@ -276,8 +277,8 @@ print("peak", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1
 """
 
 
-def test_a_header_of_billions_of_pixels_is_refused_before_the_memory_is_taken(all_samples, pictures, tmp_path):
-    made = bombs(all_samples, pictures)
+def test_a_header_of_billions_of_pixels_is_refused_before_the_memory_is_taken(all_samples, tmp_path):
+    made = bombs(all_samples)
     for name, content in made.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "good.png").write_bytes(all_samples["png"])
@@ -289,7 +290,7 @@ def test_a_header_of_billions_of_pixels_is_refused_before_the_memory_is_taken(al
     assert sum("million pixels" in line for line in refused) >= 11, refused
 
 
-def test_a_bomb_of_deflate_is_read_no_farther_than_its_picture_needs(pictures):
+def test_a_bomb_of_deflate_is_read_no_farther_than_its_picture_needs():
     content = pictures.tiff(np.zeros((40, 40, 1), np.uint16), compression="deflate")
     packed = zlib.compress(bytes(200_000_000))
     at = len(content) - len(zlib.compress(bytes(40 * 40 * 2)))
@@ -305,7 +306,7 @@ def test_a_bomb_of_deflate_is_read_no_farther_than_its_picture_needs(pictures):
     assert decode_whole(content).size == (40, 40)
 
 
-def test_a_jpeg_of_too_many_scans_is_refused(pictures):
+def test_a_jpeg_of_too_many_scans_is_refused():
     content = pictures.jpeg(pictures.scene(), progressive=True)
     at = content.rindex(b"\xff\xda")
     with pytest.raises(PhotoError, match="scans"):

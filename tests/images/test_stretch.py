@@ -10,6 +10,7 @@ from stego_cli.errors import PhotoError, UsageError
 from stego_cli.images.decode import decode, decode_whole
 from stego_cli.images.stretch import decide, range_of
 from stego_cli.settings import Reading
+from tests.support import pictures
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def originals(photos_folder):
     return originals
 
 
-def written(folder, originals, pictures, change, **options):
+def written(folder, originals, change, **options):
     files = []
     for name, pixels in originals.items():
         files.append(folder / f"{name}.tif")
@@ -60,11 +61,9 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_shows_numbers_of_any_kind_as_the_photographs_of_8_bits_that_they_come_from(
-    tmp_path, originals, pictures, kind
-):
+def test_a_run_shows_numbers_of_any_kind_as_the_photographs_of_8_bits_that_they_come_from(tmp_path, originals, kind):
     change, off = KINDS[kind]
-    files = written(tmp_path, originals, pictures, change)
+    files = written(tmp_path, originals, change)
     decision = decide(files, Reading())
     assert len(decision.reading.ranges) == 1
     assert len(decision.notes) == 1
@@ -73,7 +72,7 @@ def test_a_run_shows_numbers_of_any_kind_as_the_photographs_of_8_bits_that_they_
         assert np.abs(shown - pixels).mean() <= off
 
 
-def test_png_and_pnm_of_16_bits_are_stretched_alike(tmp_path, originals, pictures):
+def test_png_and_pnm_of_16_bits_are_stretched_alike(tmp_path, originals):
     pixels = originals["lake"]
     deep = pixels.astype(np.uint16) * 16 + (pixels >> 4)
     for name, content, wanted in (
@@ -89,7 +88,7 @@ def test_png_and_pnm_of_16_bits_are_stretched_alike(tmp_path, originals, picture
         assert (np.asarray(decode_whole(content, reading)) == wanted).all()
 
 
-def test_16_bits_that_are_all_used_are_what_pillow_makes_of_them(tmp_path, pictures):
+def test_16_bits_that_are_all_used_are_what_pillow_makes_of_them(tmp_path):
     deep = np.random.default_rng(0).integers(0, 65536, (64, 64, 4), np.uint16)
     opaque = deep.copy()
     opaque[..., 3] = 65535
@@ -130,7 +129,7 @@ EMPTY = {
 @pytest.mark.parametrize("kind", EMPTY)
 @pytest.mark.parametrize("bands", [1, 3])
 @pytest.mark.filterwarnings("error")
-def test_pixels_without_a_value_are_left_out_and_told(tmp_path, originals, pictures, kind, bands):
+def test_pixels_without_a_value_are_left_out_and_told(tmp_path, originals, kind, bands):
     dtype, value, text = EMPTY[kind]
     pixels = np.maximum(originals["lake"][..., :bands], 1)
     numbers = pixels.astype(dtype) * (40 if np.dtype(dtype).itemsize > 1 and np.dtype(dtype).kind != "f" else 1)
@@ -148,7 +147,7 @@ def test_pixels_without_a_value_are_left_out_and_told(tmp_path, originals, pictu
     assert np.abs(filled[0] - pixels[~wanted].mean(0)).max() < 2.5
 
 
-def test_a_pixel_is_without_a_value_when_all_its_bands_are_the_files_nodata(pictures):
+def test_a_pixel_is_without_a_value_when_all_its_bands_are_the_files_nodata():
     numbers = np.full((4, 4, 3), 9, np.uint16)
     numbers[0, 0], numbers[1, 1] = [0, 0, 0], [0, 9, 9]
     content = pictures.tiff(numbers, tags=[(42113, 2, b"0\0")])
@@ -159,12 +158,12 @@ def test_a_pixel_is_without_a_value_when_all_its_bands_are_the_files_nodata(pict
     assert nodata[0, 0]
 
 
-def test_a_picture_without_any_value_is_refused(pictures):
+def test_a_picture_without_any_value_is_refused():
     with pytest.raises(PhotoError, match="no pixel of it has a value"):
         decode_whole(pictures.tiff(np.full((9, 9, 1), np.nan, np.float32)))
 
 
-def test_the_same_number_is_the_same_grey_in_every_picture_of_a_run(tmp_path, pictures):
+def test_the_same_number_is_the_same_grey_in_every_picture_of_a_run(tmp_path):
     bright = np.linspace(0, 4095, 900).reshape(30, 30, 1).astype(np.uint16)
     dark = bright // 8
     files = []
@@ -177,8 +176,8 @@ def test_the_same_number_is_the_same_grey_in_every_picture_of_a_run(tmp_path, pi
     assert np.asarray(decode_whole(files[1])).max() == 255  # alone it is taken for what it is
 
 
-def test_the_decision_is_the_same_for_the_same_files_and_kept_as_json(tmp_path, originals, pictures):
-    files = written(tmp_path, originals, pictures, lambda pixels: pixels.astype(np.uint16) * 12 + 7)
+def test_the_decision_is_the_same_for_the_same_files_and_kept_as_json(tmp_path, originals):
+    files = written(tmp_path, originals, lambda pixels: pixels.astype(np.uint16) * 12 + 7)
     reading = decide(files, Reading(bands=(3, 2, 1), accept_truncated=True)).reading
     assert decide(files, reading.asked).reading == reading
     assert Reading.from_dict(json.loads(json.dumps(reading.as_dict()))) == reading
@@ -195,7 +194,7 @@ def test_the_decision_is_the_same_for_the_same_files_and_kept_as_json(tmp_path, 
             Reading.from_dict(broken)
 
 
-def test_pictures_of_8_bits_are_never_stretched(tmp_path, originals, pictures):
+def test_pictures_of_8_bits_are_never_stretched(tmp_path, originals):
     pixels = originals["cat"] // 3
     for name, content in (
         ("a.png", pictures.png(pixels)),
@@ -210,8 +209,8 @@ def test_pictures_of_8_bits_are_never_stretched(tmp_path, originals, pictures):
     assert decision.notes == ["Pictures of 6 bands: of these, 1, 2, 3 are taken."]
 
 
-def test_files_that_cannot_be_read_and_names_that_are_wrong_do_not_disturb_the_decision(tmp_path, originals, pictures):
-    files = written(tmp_path, originals, pictures, lambda pixels: pixels.astype(np.uint16) * 16)
+def test_files_that_cannot_be_read_and_names_that_are_wrong_do_not_disturb_the_decision(tmp_path, originals):
+    files = written(tmp_path, originals, lambda pixels: pixels.astype(np.uint16) * 16)
     (tmp_path / "a.tif").write_bytes(b"II*\0 broken")
     (tmp_path / "b.jpg").write_bytes(files[0].read_bytes())
     others = [tmp_path / "a.tif", tmp_path / "gone.tif"]
@@ -222,7 +221,7 @@ def test_files_that_cannot_be_read_and_names_that_are_wrong_do_not_disturb_the_d
 # What is asked for.
 
 
-def test_a_stretch_can_be_given(tmp_path, pictures):
+def test_a_stretch_can_be_given(tmp_path):
     numbers = np.arange(1000, dtype=np.uint16).reshape(25, 40, 1)
     content = pictures.tiff(numbers)
     (tmp_path / "a.tif").write_bytes(content)
@@ -238,7 +237,7 @@ def test_a_stretch_can_be_given(tmp_path, pictures):
     assert shown("auto").max() == round(999 / 1023 * 255)
 
 
-def test_a_percentage_is_decided_once_and_a_picture_of_one_value_is_shown(tmp_path, pictures):
+def test_a_percentage_is_decided_once_and_a_picture_of_one_value_is_shown(tmp_path):
     for value in (0, 2000, 65535):
         content = pictures.tiff(np.full((9, 9, 3), value, np.uint16))
         for stretch in ("auto", "2"):
@@ -250,14 +249,14 @@ def test_a_percentage_is_decided_once_and_a_picture_of_one_value_is_shown(tmp_pa
 
 
 @pytest.mark.parametrize("bands", [(1,), (2,), (3, 2, 1), (5, 4, 1)])
-def test_bands_are_taken_in_the_order_asked_for(pictures, bands):
+def test_bands_are_taken_in_the_order_asked_for(bands):
     numbers = np.stack([np.full((8, 8), value, np.uint16) for value in (0, 50, 100, 200, 255)], 2)
     shown = np.asarray(decode_whole(pictures.tiff(numbers), Reading(bands=bands, stretch="0,255")))
     values = [(0, 50, 100, 200, 255)[band - 1] for band in bands]
     assert shown[0, 0].tolist() == (values if len(values) == 3 else values * 3)
 
 
-def test_bands_of_a_picture_of_8_bits_are_its_channels(originals, pictures):
+def test_bands_of_a_picture_of_8_bits_are_its_channels(originals):
     pixels = originals["cat"]
     jpeg = pictures.jpeg(pixels)
     whole = np.asarray(decode_whole(jpeg))

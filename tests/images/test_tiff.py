@@ -12,6 +12,7 @@ from stego_cli.images.decode import decode, decode_whole
 from stego_cli.images.readers.table import open_any
 from stego_cli.images.readers.tiff_tags import pages
 from stego_cli.settings import Reading
+from tests.support import pictures
 
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64")
 LAYOUTS = list(
@@ -49,7 +50,7 @@ def read(content, bands):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_the_numbers_are_those_that_were_stored(pictures, dtype):
+def test_the_numbers_are_those_that_were_stored(dtype):
     for index, (compression, apart, tile, order, big) in list(enumerate(LAYOUTS))[TYPES.index(dtype) % 4 :: 4]:
         bands = 1 + index % 5
         stored = numbers(dtype, bands)
@@ -68,7 +69,7 @@ def test_the_numbers_are_those_that_were_stored(pictures, dtype):
         assert (read(content, chosen) == stored[..., chosen]).all(), (compression, apart, tile, order, big)
 
 
-def test_what_the_tests_write_is_what_pillow_reads(pictures, put):
+def test_what_the_tests_write_is_what_pillow_reads(put):
     for order, compression in itertools.product("<>", ("stored", "lzw", "deflate")):
         stored = numbers("uint16", 1)
         file = put("a.tif", pictures.tiff(stored, compression=compression, predictor=2, order=order, rows=5))
@@ -76,7 +77,7 @@ def test_what_the_tests_write_is_what_pillow_reads(pictures, put):
             assert (np.asarray(image) == stored[..., 0]).all()
 
 
-def test_blocks_that_a_raster_leaves_out_are_its_nodata_or_nought(pictures):
+def test_blocks_that_a_raster_leaves_out_are_its_nodata_or_nought():
     stored = numbers("int16", 1)
     for text, value in ((b"-9999\0", -9999), (b"4e9\0", 0), (None, 0)):
         tags = [] if text is None else [(42113, 2, text)]
@@ -92,7 +93,7 @@ def test_blocks_that_a_raster_leaves_out_are_its_nodata_or_nought(pictures):
 
 @pytest.mark.parametrize("compression", ["stored", "lzw", "deflate", "packbits", "zstd", "lzma"])
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_raster_that_is_cut_short_is_refused(pictures, put, compression, apart):
+def test_a_raster_that_is_cut_short_is_refused(put, compression, apart):
     content = pictures.tiff(numbers("uint16", 5), compression=compression, apart=apart, rows=8)
     with pytest.raises(PhotoError, match="cut short"):
         decode(put("a.tif", content[: len(content) * 2 // 5] if apart else content[:-40]), 28, 14)
@@ -112,7 +113,7 @@ def test_a_raster_that_is_cut_short_is_refused(pictures, put, compression, apart
     ],
 )
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_extra_bands_are_left_out_and_an_alpha_channel_is_laid_over_white(pictures, bands, tags, shows, dtype):
+def test_extra_bands_are_left_out_and_an_alpha_channel_is_laid_over_white(bands, tags, shows, dtype):
     top = int(np.iinfo(dtype).max)
     stored = np.zeros((20, 20, bands), dtype)
     stored[..., :3] = np.array([top, 0, top // 2])[: min(bands, 3)]
@@ -128,7 +129,7 @@ def test_extra_bands_are_left_out_and_an_alpha_channel_is_laid_over_white(pictur
     assert np.abs(right - ([255] * 3 if "over" in shows else wanted)).max() <= 1
 
 
-def test_a_premultiplied_alpha_channel_is_not_multiplied_again(pictures):
+def test_a_premultiplied_alpha_channel_is_not_multiplied_again():
     stored = np.full((4, 4, 4), 20_000, np.uint16)
     stored[..., 3] = 32_768
     content = pictures.tiff(stored, tags=[(338, 3, [1])])
@@ -136,14 +137,14 @@ def test_a_premultiplied_alpha_channel_is_not_multiplied_again(pictures):
     assert pixels[0, 0].tolist() == pytest.approx([20_000 / 257 + 127.5] * 3, abs=1)
 
 
-def test_white_is_zero_where_the_file_says_so(pictures):
+def test_white_is_zero_where_the_file_says_so():
     stored = np.array([[[0], [4095]]], np.uint16)
     assert np.asarray(decode_whole(pictures.tiff(stored, photometric=0)))[0, :, 0].tolist() == [255, 0]
     assert np.asarray(decode_whole(pictures.tiff(stored, photometric=1)))[0, :, 0].tolist() == [0, 255]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_orientation_of_a_raster_is_applied(pictures, put, orientation):
+def test_the_orientation_of_a_raster_is_applied(put, orientation):
     pixels = pictures.scene()
     tags = [(274, 3, [orientation]), (42113, 2, b"0\0")]
     file = put("a.tif", pictures.tiff((pixels // 2 + 1).astype(np.int16) * (pixels[..., :1] > 20), tags=tags))
@@ -172,13 +173,13 @@ def test_the_orientation_of_a_raster_is_applied(pictures, put, orientation):
         ([(278, 2, b"x\0")], "tag 278"),
     ],
 )
-def test_a_raster_that_is_not_read_is_refused_by_bands_and_type(pictures, put, tags, reason):
+def test_a_raster_that_is_not_read_is_refused_by_bands_and_type(put, tags, reason):
     content = pictures.tiff(np.zeros((9, 9, 5), np.uint16), compression="deflate", tags=tags)
     with pytest.raises(PhotoError, match=reason):
         decode(put("a.tif", content), 28, 14)
 
 
-def test_a_chain_of_pages_that_leads_back_into_itself_ends(pictures, put):
+def test_a_chain_of_pages_that_leads_back_into_itself_ends(put):
     content = bytearray(pictures.tiff(pictures.scene(), pages=2))
 
     def after(directory):
@@ -190,7 +191,7 @@ def test_a_chain_of_pages_that_leads_back_into_itself_ends(pictures, put):
     assert decoded.frames == 2
 
 
-def test_overviews_and_masks_of_a_raster_are_no_further_pictures(pictures, put):
+def test_overviews_and_masks_of_a_raster_are_no_further_pictures(put):
     assert decode(put("a.tif", pictures.tiff(pictures.scene(), pages=4, tags=[(254, 4, [0])])), 28, 14).frames == 4
     content = pictures.tiff(pictures.scene(), pages=4, tags=[(254, 4, [1])])
     assert decode(put("b.tif", content), 28, 14).frames == 1
@@ -207,7 +208,7 @@ def test_directories_that_overlap_are_not_all_read(put):
         assert sum(1 for _ in pages(stream)) == -(-200_000 // count)
 
 
-def test_numbers_far_outside_of_the_range_are_black_and_white(pictures):
+def test_numbers_far_outside_of_the_range_are_black_and_white():
     numbers = np.array([[-8e36, -1, 0, 1e-40, 1, 8e36]])[..., None]
     for dtype in (np.float32, np.float64):
         for stretch, wanted in (("0,1", [0, 0, 0, 0, 255, 255]), ("-1e-38,1e-38", [0, 0, 127, 128, 255, 255])):

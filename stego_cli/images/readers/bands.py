@@ -17,7 +17,7 @@ _BLOCK = 1 << 22  # bytes of a block, about
 
 @dataclass(frozen=True)
 class BandsInfo:
-    """What the header says of a picture's bands.
+    """A picture's bands, as its header describes them.
 
     Attributes:
         width: in pixels, as stored; `height`: likewise.
@@ -26,7 +26,7 @@ class BandsInfo:
         alpha: index of the alpha channel; None without one.
         premultiplied: the colours have been multiplied by it already.
         inverted: the lowest number is white.
-        nodata: the number of pixels that hold nothing; None if the header names none.
+        nodata: the value that marks empty pixels; None if the header has none.
     """
 
     width: int
@@ -59,7 +59,7 @@ class Bands(Protocol):
     """The numbers of an open picture.
 
     Attributes:
-        info: what the header says of them.
+        info: from the header.
     """
 
     info: BandsInfo

@@ -32,7 +32,7 @@ def read(source: Source, bare: bool) -> Picture:
         raise PhotoError(f"a broken HEIC file: {reason_of(error)}") from error
     try:
         require_size(*image.size)
-        # The picture is turned as it is decoded; what EXIF then says of it has been set right.
+        # The decoder turns the picture, and sets the orientation in its EXIF to 1.
         return Picture(image.size, frames=image.n_frames, image=image)
     except BaseException:
         image.close()

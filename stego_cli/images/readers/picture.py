@@ -1,4 +1,4 @@
-"""An open picture: what its header says, and the ways to its pixels."""
+"""An open picture: its header, and the ways to its pixels."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Picture:
 
     Attributes:
         size: width and height as stored.
-        known_orientation: EXIF's, 1 to 8, where it has been read; None: `image` is asked when it is needed.
+        known_orientation: EXIF's, 1 to 8, where it has been read; None: it is read from `image` when it is needed.
         frames: number of pictures in the file: frames of an animation, pages. The first one is read.
         image: Pillow's, not decoded yet; channels of 8 bits. None where Pillow has no such mode.
         bands: the numbers, where they are more than 8 bits or other bands than grey and RGB.
-        stream: what `bands` reads from, closed with the picture; None if that is nothing that stays open.
+        stream: the file that `bands` reads from, closed with the picture; None if there is none to close.
     """
 
     size: tuple[int, int]

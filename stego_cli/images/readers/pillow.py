@@ -1,4 +1,4 @@
-"""Pictures that Pillow reads, each with the one plugin that its content asks for."""
+"""Pictures that Pillow reads, each with the plugin for its content."""
 
 from __future__ import annotations
 

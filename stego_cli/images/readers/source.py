@@ -53,7 +53,7 @@ def head_of(source: Source) -> bytes:
 
 
 def _opened(path: Path) -> int:
-    """Open a regular file and nothing else: opening a device may have effects."""
+    """Open a regular file and nothing else: opening a device may have side effects."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise PhotoError("not a regular file")
@@ -97,7 +97,7 @@ def require_content_size(source: Source) -> None:
 
 
 def require_size(width: int, height: int) -> None:
-    """Refuse a picture that is too large, or has no pixels, by what its header says.
+    """Refuse a picture that is too large, or has no pixels, going by its header.
 
     Raises:
         PhotoError: it is.
@@ -111,7 +111,7 @@ def require_size(width: int, height: int) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return in one line what a decoder or the system says."""
+    """Return an error of a decoder or the system as one line of text."""
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
     text = str(getattr(error, "strerror", None) or error).strip().splitlines()
@@ -148,7 +148,7 @@ _QUIET = _Quiet()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide what picture libraries warn of (broken metadata, large headers): what counts is decided here."""
+    """Hide warnings of picture libraries (broken metadata, large headers): this room decides what is refused."""
     _QUIET.enter()
     try:
         yield

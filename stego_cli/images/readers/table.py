@@ -1,6 +1,6 @@
 """Readers by format, a row each. Which one reads a file is decided by its first bytes, never by its name.
 
-Names only say which files of a folder are offered to the readers.
+Names only decide which files of a folder are looked at.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Reader:
 
     Attributes:
         suffixes: of files' names, in small letters.
-        matches: says by a file's first bytes (`source.HEAD` of them) whether it is of this format.
+        matches: returns whether a file is of this format, from its first bytes (`source.HEAD` of them).
         read: opens a picture; with True without its metadata.
-        missing: says why the format is not read here, with the remedy; None if it is.
+        missing: returns why the format cannot be read here, with the remedy; None if it can.
         deep: its pictures can have more than 8 bits.
     """
 
@@ -156,7 +156,7 @@ def open_any(source: Source, bare: bool = False) -> Picture:
 def open_picture(source: Source) -> Image.Image:
     """Open a picture with Pillow, lazily; the only way to do so in this project.
 
-    Only the formats of the table are tried, and of those the one that the content asks for.
+    Only the formats of the table are tried, and of those only the one that fits the content.
 
     Raises:
         PhotoError: it cannot be opened, or Pillow has no mode for it, with a reason that fits on a line.

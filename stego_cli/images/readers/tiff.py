@@ -1,4 +1,4 @@
-"""TIFFs: by Pillow those that everybody can open, and block by block what rasters, cameras and microscopes write."""
+"""TIFFs: the usual ones by Pillow, and block by block those that rasters, cameras and microscopes write."""
 
 from __future__ import annotations
 

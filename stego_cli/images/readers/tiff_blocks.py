@@ -160,7 +160,7 @@ def _whole_rows(content: bytes, row: int, rows: int) -> Iterator[bytes]:
 
 
 def _by_libtiff(content: bytes, compression: int, row: int, height: int) -> Iterator[bytes]:
-    """Decode a block as a grey picture of bytes: libtiff has the codecs, and no say in what the bytes are."""
+    """Decode a block as a grey picture of bytes: the codecs are libtiff's, and what the bytes mean is decided here."""
     if row * height > _MOST_BLOCK:
         raise PhotoError(f"a TIFF with a compressed block of {row * height >> 20} MB")
     entries = [
