@@ -5,14 +5,14 @@
     python benchmarks/crf.py --full                   all sizes up to 2048x1536 and all numbers of classes; hours
 
 Probabilities are the softmax of smooth random codes: soft as those of cosine clusters, or with --sharp as those of a
-trained classifier. For each photograph every engine refines once for nothing, which gives the agreement with
-pydensecrf, and then --runs times, the engines in turn; a ratio is always between two times of the same turn. So what
-an engine keeps is warm: the native and the CUDA engine reuse the lattice of positions of the size before. One
-photograph is refined at a time, with the settings of the published evaluation (10 iterations). Processor seconds, and
-the ratio of them, tell more than the clock where others use the machine too.
+trained classifier. For each photograph every engine refines once untimed, which gives the agreement with pydensecrf,
+and then --runs times, the engines in turn; a ratio is always between two times of the same turn. So the engines are
+warm: the native and the CUDA engine reuse the spatial lattice of the size before. One photograph is refined at a time,
+with the settings of the published evaluation (10 iterations). Where others use the machine too, processor seconds and
+their ratio are more reliable than the clock.
 
-Memory is what refining one photograph adds at its worst to a fresh process that holds the input, output included (for
-cuda: of the GPU's memory); Linux only. Work that the free memory is not likely to hold is left out, and named.
+Memory is the most that refining one photograph adds to a fresh process that holds the input, with the result (for
+cuda: of the GPU's memory); Linux only. Engines that need more than the free memory are left out, and named.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stego_cli.crf import ENGINES, choose_engine, refine
-from stego_cli.errors import UsageError
+from stego_cli.crf import ENGINES, refine
 from stego_cli.machine import calm_threads, cores
 from stego_cli.settings import CrfSettings
 
@@ -40,15 +39,16 @@ PHOTOS = Path(__file__).parents[1] / "tests" / "photos"
 SOFT, SHARP = 2.0, 20.0  # the likeliest of 27 classes then has about 0.1, or 0.6
 SIZES = ("320x320", "640x480", "1280x960", "2048x1536")
 CLASSES = (3, 27, 100)
-PEAK = {"cpu": 7.5, "torch": 17.0, "pydensecrf": 10.5, "cuda": 1.0}  # float32 a pixel and class, generously
-PEAK_PER_PIXEL = 1000  # bytes beside the classes, likewise
+PEAK = {"cpu": 7.5, "torch": 17.0, "pydensecrf": 10.5, "cuda": 1.0}  # float32 a pixel and class, an upper estimate
+UNKNOWN_PEAK = 20.0  # of other engines
+PEAK_PER_PIXEL = 1000  # bytes beside the classes, an upper estimate
 HELD = 3  # float32 a pixel and class, of the input and of two results
 Scene = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
 @dataclass
 class Way:
-    """An engine with its threads, and what was measured."""
+    """An engine with its threads, and its measurements."""
 
     engine: str
     threads: int = 1
@@ -68,7 +68,7 @@ class Way:
 
 
 def main() -> None:
-    """Measure every combination that was asked for, and print a table for each."""
+    """Measure each combination of the options, and print a table for each."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sizes", help="widths and heights, such as 320x320,640x480")
     options.add_argument("--classes", help="numbers of classes, such as 3,27")
@@ -76,7 +76,7 @@ def main() -> None:
     options.add_argument("--photos", type=Path, default=PHOTOS, help="folder of JPEGs or PNGs, resized to each size")
     options.add_argument("--limit", type=int, default=3, help="photographs to take")
     options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--engines", help="engines to time, such as cpu,pydensecrf (default: all that there are)")
+    options.add_argument("--engines", help="engines to time, such as cpu,pydensecrf (default: all)")
     options.add_argument("--sharp", action="store_true", help="sharp probabilities as well")
     options.add_argument("--full", action="store_true", help="all sizes, numbers of classes, and sharpnesses")
     options.add_argument("--no-memory", action="store_true", help="leave out the peaks, which take a process each")
@@ -112,21 +112,21 @@ def photographs(folder: Path) -> list[Path]:
 
 
 def usable(engines: Iterable[str]) -> list[str]:
-    """Return the engines that work here; say why others do not."""
+    """Return the engines that can be used here; print why others cannot."""
     found = []
     for engine in engines:
-        try:
-            found.append(choose_engine(engine)[0])
-        except UsageError as error:
-            print(f"left out: {error}")
+        if reason := ENGINES[engine].missing():
+            print(f"left out: {engine}: {reason}")
+        else:
+            found.append(engine)
     return found
 
 
 def fitting_ways(engines: list[str], threads: list[int], pixels: int, classes: int) -> list[Way]:
-    """Return the engines that memory is likely to hold, the reference last; say which it is not."""
+    """Return the engines that probably fit the memory, the reference last; print which do not."""
     ways = []
     for engine in engines:
-        need, free = pixels * ((PEAK[engine] + HELD) * classes * 4 + PEAK_PER_PIXEL), free_memory()
+        need, free = pixels * ((PEAK.get(engine, UNKNOWN_PEAK) + HELD) * classes * 4 + PEAK_PER_PIXEL), free_memory()
         if need > 0.9 * free:
             print(f"left out: {engine} may need {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
         else:
@@ -135,7 +135,7 @@ def fitting_ways(engines: list[str], threads: list[int], pixels: int, classes: i
 
 
 def free_memory() -> float:
-    """Return the bytes of memory that are free or can be made so; unlimited where the system does not say."""
+    """Return the bytes of available memory; infinite where the system does not report it."""
     try:
         lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     except OSError:
@@ -162,7 +162,7 @@ def make_scene(photo: Path, height: int, width: int, classes: int, sharpness: fl
 
 
 def compare(ways: list[Way], scene: Scene, runs: int) -> None:
-    """Refine a scene in all ways: once for the agreement with the last way, then `runs` times for the clock."""
+    """Refine a scene in all ways: once for the agreement with the last way, then `runs` times with a clock."""
     reference = ways[-1].run(scene)
     for way in ways:
         refined = reference if way is ways[-1] else way.run(scene)
@@ -179,7 +179,7 @@ def compare(ways: list[Way], scene: Scene, runs: int) -> None:
 
 
 def print_table(ways: list[Way], memory: list[float]) -> None:
-    """Print what was measured; `memory` in MB for each way, or nothing."""
+    """Print the measurements; `memory` in MB for each way, or empty."""
     reference = ways[-1]
     titles = ["engine", "s a photograph", "photographs/s", "processor s"]
     titles += [f"times {reference.name} (min / median / max)", "by processor s", "same class", "difference", "peak MB"]
@@ -197,7 +197,7 @@ def print_table(ways: list[Way], memory: list[float]) -> None:
 
 
 def peak_memory(way: Way, photo: Path, work: tuple[int, int, int, float]) -> float:
-    """Return the MB that refining adds to a process of its own; NaN where the system does not tell."""
+    """Return the MB that refining adds to a fresh process; NaN where the system does not report it."""
     if not Path("/proc/self/clear_refs").exists():
         return float("nan")
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
@@ -205,11 +205,11 @@ def peak_memory(way: Way, photo: Path, work: tuple[int, int, int, float]) -> flo
 
 
 def added_memory(way: Way, photo: Path, work: tuple[int, int, int, float]) -> float:
-    """Refine once, and return the MB that this adds at most."""
+    """Refine once, and return the most MB that this adds."""
     height, width, classes, sharpness = work
-    way.run(make_scene(photo, 16, 16, classes, sharpness, 0))  # libraries are loaded, threads have their stacks
+    way.run(make_scene(photo, 16, 16, classes, sharpness, 0))  # loads libraries and allocates the stacks of threads
     scene = make_scene(photo, height, width, classes, sharpness, 0)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew at what is resident
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to what is resident now
     before = status("VmRSS")
     way.run(scene)
     if way.engine == "cuda":
@@ -220,7 +220,7 @@ def added_memory(way: Way, photo: Path, work: tuple[int, int, int, float]) -> fl
 
 
 def status(key: str) -> float:
-    """Return one of this process's figures of memory, in MB."""
+    """Return one of this process's memory figures, in MB."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return float(lines[key].split()[0]) * 1024 / 1e6
 

@@ -1,15 +1,15 @@
-"""Time `stego segment` and the CRF on an NVIDIA GPU, and hold float16 against float32.
+"""Time `stego segment` and the CRF on an NVIDIA GPU, and compare float16 with float32.
 
     python benchmarks/gpu.py                       20,000 JPEGs of 640 x 480, made of tests/photos
     python benchmarks/gpu.py --photos DIR --run RUN --count 5000
 
-Each of up to 200 photographs of DIR is cut to 640 x 480, saved as a JPEG, and linked under as many names as are asked
-for. The real command segments them all, in float32 and float16, with and without the CRF; its seconds are those from
-its start to its end. Meanwhile nvidia-smi is asked five times a second how busy the GPU is. Without --run a run of 27
-classes is trained on the photographs first, in a few steps.
+Up to 200 photographs of DIR are cut to 640 x 480, saved as JPEGs, and linked under --count names. The real command
+segments them all, in float32 and float16, with and without the CRF; its time is that from its start to its end. Five
+times a second nvidia-smi reports how busy the GPU is. Without --run, a run of 27 classes is first trained on the
+photographs, in a few steps.
 
-The CRF's engine is then timed by itself on 320 x 320 pixels and 27 classes, and its bandwidth counted: each kernel
-reads and writes all that it is given once, whatever a cache may have spared it.
+The CRF engine is then timed alone on 320 x 320 pixels and 27 classes, and its bandwidth counted: each Triton kernel
+reads and writes each of its arguments once, whatever the caches save.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def refuse_without_gpu() -> None:
-    """End with a sentence where the GPU cannot be used by all that is to be timed."""
+    """End with a sentence where the GPU cannot be used by all parts."""
     try:
         providers.choose("cuda")
     except UsageError as error:
@@ -87,7 +87,7 @@ def refuse_without_gpu() -> None:
 
 
 def make_photos(source: Path, target: Path, count: int) -> list[Path]:
-    """Fill `target` with JPEGs, and return those that differ."""
+    """Fill `target` with JPEGs, and return those that are different."""
     target.mkdir()
     found = find_photos(source)
     different = []
@@ -102,21 +102,21 @@ def make_photos(source: Path, target: Path, count: int) -> list[Path]:
 
 
 def stego(*arguments: object) -> None:
-    """Run a command of the tool, in silence."""
+    """Run a command of the tool without output."""
     ended = subprocess.run([sys.executable, "-m", "stego_cli", *map(str, arguments)], capture_output=True, text=True)
     if ended.returncode != 0:
         raise SystemExit(f"stego {arguments[0]} ended with {ended.returncode}:\n{ended.stderr}")
 
 
 def watched(command: tuple[object, ...]) -> tuple[float, list[float], list[float]]:
-    """Run a command of the tool; return its seconds, and per cent busy and MB taken of the GPU, sampled meanwhile."""
+    """Run a command of the tool; return its seconds, and samples of the GPU's load in per cent and memory in MB."""
     import torch
 
     query = "--query-gpu=utilization.gpu,memory.used"
     gpu = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
-    asking = ["nvidia-smi", f"--id={gpu}", query, "--format=csv,noheader,nounits", "--loop-ms=200"]
+    sampling = ["nvidia-smi", f"--id={gpu}", query, "--format=csv,noheader,nounits", "--loop-ms=200"]
     samples: list[str] = []
-    with subprocess.Popen(asking, stdout=subprocess.PIPE, text=True) as sampler:
+    with subprocess.Popen(sampling, stdout=subprocess.PIPE, text=True) as sampler:
         assert sampler.stdout is not None
         reader = threading.Thread(target=lambda lines: samples.extend(lines), args=(sampler.stdout,))
         reader.start()
@@ -127,12 +127,12 @@ def watched(command: tuple[object, ...]) -> tuple[float, list[float], list[float
         reader.join()
     numbers = [line.split(",") for line in samples if line.count(",") == 1]
     if not numbers:
-        raise SystemExit("nvidia-smi told nothing.")
+        raise SystemExit("nvidia-smi reported nothing.")
     return seconds, [float(busy) for busy, _ in numbers], [float(memory) for _, memory in numbers]
 
 
 def agreement(photos: list[Path], models: Path) -> float:
-    """Return the share of pixels at work size whose class is the same in both precisions, without the CRF."""
+    """Return the share of pixels at work size with the same class in both precisions, without the CRF."""
     from stego_cli.inference.devices.gpu_pipeline import DevicePipeline
 
     sessions = [Session.from_file(models / f"{precision}.onnx", "cuda") for precision in ("fp32", "fp16")]
@@ -146,7 +146,7 @@ def agreement(photos: list[Path], models: Path) -> float:
 
 
 def time_crf() -> None:
-    """Print the engine's photographs a second and the bandwidth that this takes, on soft probabilities."""
+    """Print the engine's photographs a second and its bandwidth, on soft probabilities."""
     import torch
 
     from stego_cli.crf import cuda_engine
@@ -165,7 +165,7 @@ def time_crf() -> None:
         cuda_engine.refine_on_device(images, log_probs, settings)
         torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
-    median = statistics.median(seconds[2:])  # the first compile the kernels
+    median = statistics.median(seconds[2:])  # the first runs compile the Triton kernels
     moved = settings.iterations * bytes_of_an_iteration(images, log_probs, settings)
     print("| CRF alone | photographs/s | bandwidth, GB/s (iterations alone, over the whole time) |")
     print("|---|---|---|")
@@ -173,13 +173,13 @@ def time_crf() -> None:
 
 
 def bytes_of_an_iteration(images: object, log_probs: object, settings: CrfSettings) -> int:
-    """Count what the kernels of one iteration read and write, for the whole batch, each array once a kernel."""
+    """Count the bytes that the Triton kernels of one iteration read and write for the whole batch."""
     from stego_cli.crf import cuda_engine
 
     field = cuda_engine.MeanField(images, log_probs, settings)  # type: ignore[arg-type]
     pixels = field.photographs * field.height * field.width
     row = 4 * cuda_engine.row_width(field.unary.shape[1])
-    total = pixels * (row + 4 * field.unary.shape[1])  # the update writes probabilities, and reads the unary term
+    total = pixels * (row + 4 * field.unary.shape[1])  # update: writes probabilities, reads the unary term
     for filters, copies in ((field.spatial, field.photographs), (field.bilateral, 1)):
         vertices, axes = filters.lattice.count * copies, len(filters.lattice.neighbours)
         passes = -(-axes // 2)  # a blur takes two axes at a time

@@ -16,7 +16,7 @@ from stego_cli.errors import ModelError, setting
 from stego_cli.gallery.model_edit import edit_model
 from stego_cli.gallery.run_classes import classes_of_run
 from stego_cli.images.atomic import require_writable_files, sha256, write_bytes
-from stego_cli.inference.contract import METADATA_KEY, ExportRecord, ModelInfo, metadata_text
+from stego_cli.inference.contract import METADATA_KEY, PRODUCER, ExportRecord, ModelInfo, metadata_text
 from stego_cli.inference.session import Session
 from stego_cli.model.checkpoint import MODEL_FILE, Checkpoint, load_checkpoint, segmenter
 from stego_cli.progress import Progress
@@ -95,7 +95,7 @@ def _record(checkpoint: Checkpoint, digest: str) -> ExportRecord:
 def _with_metadata(graph: onnx.ModelProto, info: ModelInfo, made: ExportRecord) -> bytes:
     """Return the model file's bytes."""
     onnx.helper.set_model_props(graph, {METADATA_KEY: metadata_text(info, made)})
-    graph.producer_name, graph.producer_version = "stego-cli", __version__
+    graph.producer_name, graph.producer_version = PRODUCER, __version__
     if graph.ByteSize() > _LIMIT:
         raise ModelError(
             f"The model takes {graph.ByteSize() / 1e9:.1f} GB; one ONNX file holds 2.",

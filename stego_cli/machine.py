@@ -1,13 +1,14 @@
-"""What this process may use of the machine."""
+"""The part of the machine that this process may use."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-# A container's quota and period of CPU time in microseconds: in one file, or in the two of cgroup v1.
+# A container's quota and period of CPU time in microseconds: in one file, or in two of cgroup v1.
 _CGROUP_CPU = (
     (Path("/sys/fs/cgroup/cpu.max"),),
     (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")),
@@ -18,30 +19,38 @@ _CGROUP_MEMORY = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 def calm_threads() -> None:
     """Let idle OpenMP threads sleep instead of spinning; call before torch is imported.
 
-    On a machine that does anything else beside, threads that spin at each barrier take the cores from those they wait
-    for: a training step of 0.1 s takes a second. The user's own OMP_WAIT_POLICY is left alone.
+    Where other programs run too, threads that spin at a barrier take the cores from the threads they wait for: a
+    training step of 0.1 s then takes a second. An OMP_WAIT_POLICY of the user's is kept.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def cores() -> int:
-    """Return the number of cores given to this process: its affinity, and a container's quota where there is one."""
+def cores(quotas: Sequence[Sequence[Path]] = _CGROUP_CPU) -> int:
+    """Return the number of cores this process may use, by its affinity and a container's quota.
+
+    Args:
+        quotas: groups of files that may hold one.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for files in _CGROUP_CPU:
-        with contextlib.suppress(OSError, ValueError):  # "max" is no number
+    for files in quotas:
+        with contextlib.suppress(OSError, ValueError):  # "max" is not a number
             quota, period = (int(value) for file in files for value in file.read_text().split())
             if quota > 0:  # -1 in v1: no limit
                 available = min(available, math.ceil(quota / period))
     return max(1, available)
 
 
-def memory() -> int | None:
-    """Return the bytes of memory given to this process: the machine's, or a container's limit; None: unknown."""
+def memory(limits: Sequence[Path] = _CGROUP_MEMORY) -> int | None:
+    """Return the bytes of memory this process may use, the machine's or a container's limit; None: unknown.
+
+    Args:
+        limits: files that may hold one.
+    """
     try:
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         return None
-    for limit in _CGROUP_MEMORY:
-        with contextlib.suppress(OSError, ValueError):  # "max" is no number
+    for limit in limits:
+        with contextlib.suppress(OSError, ValueError):  # "max" is not a number
             whole = min(whole, int(limit.read_text()))
     return whole

@@ -1,4 +1,4 @@
-"""Worker processes: a pool of them that cannot hang, outlive the run, or take the terminal's Ctrl-C for themselves."""
+"""Pools of worker processes and threads. Workers do not hang or outlive the run, and ignore the terminal's Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class _Worker(SpawnProcess):
-    """A process that a broken pool can end: workers ignore SIGTERM, and the pool would wait for them for ever."""
+    """A process that a broken pool can end: workers ignore SIGTERM, for which the pool would wait for ever."""
 
     def terminate(self) -> None:
         """Kill the process."""
@@ -23,27 +23,27 @@ class _Worker(SpawnProcess):
 
 
 class _Spawning(SpawnContext):
-    """Spawns, and does not fork: a fork would copy ONNX Runtime's locks in whatever state its threads hold them."""
+    """Spawns processes: a fork would copy ONNX Runtime's locks while its threads hold them."""
 
     Process = _Worker
 
 
 class _Pool(ProcessPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
-        with _signals_held_back():  # processes are started as work comes in
+        with _signals_blocked():  # submitting work starts processes
             return super().submit(fn, *args, **kwargs)
 
 
 def process_pool(
     count: int, begin: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
 ) -> ProcessPoolExecutor:
-    """Return a pool of `count` processes; each calls `begin_worker`, or `begin` in its place, when it starts."""
+    """Return a pool of `count` processes; each calls `begin(*arguments)` first, or `begin_worker()` if it is None."""
     return _Pool(count, _Spawning(), begin or begin_worker, arguments)
 
 
 @contextlib.contextmanager
 def thread_pool(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of threads; its end waits for them, except at a second Ctrl-C, which waits for nothing."""
+    """Give a pool of threads, and wait for them at its end, except after a second Ctrl-C."""
     pool = ThreadPoolExecutor(count)
     try:
         yield pool
@@ -52,8 +52,8 @@ def thread_pool(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Start processes that a terminal's Ctrl-C, which reaches the whole group, cannot end before they ignore it."""
+def _signals_blocked() -> Iterator[None]:
+    """Block signals while processes start: a terminal's Ctrl-C reaches them before they ignore it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -65,14 +65,14 @@ def _signals_held_back() -> Iterator[None]:
 
 
 def begin_worker() -> None:
-    """Leave signals to the main process, which finishes work in flight, and live no longer than it does."""
+    """Ignore signals, since the main process finishes the work in flight, and end when the main process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _leave_with_parent() -> None:
-    """End this process when its parent is gone: a killed run must not write into a folder it no longer holds."""
+def _end_with_parent() -> None:
+    """End this process when its parent has ended: a killed run must not write into a folder it has no lock on."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

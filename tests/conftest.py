@@ -10,67 +10,40 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
-from stego_cli.inference.contract import METADATA_KEY, ModelInfo, metadata_text
+from stego_cli.app import app
 from stego_cli.machine import calm_threads
 from stego_cli.model import focus
 from stego_cli.model.backbones import backbone
 from stego_cli.model.weights import pull
-from stego_cli.palette import palette
 from stego_cli.progress import Quiet
 from stego_cli.settings import DEFAULT_BACKBONE
+from tests.support.models import tiny_graph
+from tests.support.processes import PATIENCE
 
 calm_threads()  # as the command does, before anything imports torch
 
 RunStego = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+FETCHING = {"real_weights", "published_onnx"}
+# Fixtures that start the command in a process of its own: more than a second each.
+IN_PROCESSES = {"run_stego", "start", "segment_after", "as_ordinary_user"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before a choice by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests that need pydensecrf where it is not installed."""
-    if importlib.util.find_spec("pydensecrf") is None:
-        for item in items:
-            if item.get_closest_marker("pydensecrf"):
-                item.add_marker(pytest.mark.skip(reason="pydensecrf is not installed"))
-
-
-TINY_CLASSES = ("red", "green", "blue", "dark")
-TINY_RES = 56
-
-
-def tiny_graph() -> onnx.ModelProto:
-    """Return a model of the contract that tells colours apart: red, green, blue, and dark."""
-    weights = [0.1, 0, 0, 0, 0.1, 0, 0, 0, 0.1, 0, 0, 0]  # (4, 3, 1, 1): a class a channel; dark is the bias alone
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
-            helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
-            helper.make_node("Conv", ["planes", "weights", "bias"], ["scores"]),
-            helper.make_node("LogSoftmax", ["scores"], ["cluster_log_probs"], axis=1),
-        ],
-        "tiny",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["B", "H", "W", 3])],
-        [helper.make_tensor_value_info("cluster_log_probs", TensorProto.FLOAT, ["B", 4, "H", "W"])],
-        [
-            helper.make_tensor("weights", TensorProto.FLOAT, [4, 3, 1, 1], weights),
-            helper.make_tensor("bias", TensorProto.FLOAT, [4], [0, 0, 0, 6.0]),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    info = ModelInfo(
-        classes=len(TINY_CLASSES),
-        class_names=TINY_CLASSES,
-        palette=palette(len(TINY_CLASSES)),
-        patch=14,
-        res=TINY_RES,
-        backbone="none",
-        flip=False,
-        precision="fp32",
-    )
-    helper.set_model_props(model, {METADATA_KEY: metadata_text(info)})
-    return model
+    """Mark what needs the weights, what is fast, and what is skipped because pydensecrf is not installed."""
+    no_pydensecrf = importlib.util.find_spec("pydensecrf") is None
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & FETCHING:
+            item.add_marker("weights")
+        if not fixtures & IN_PROCESSES and not any(map(item.get_closest_marker, ("weights", "slow", "site"))):
+            item.add_marker("fast")
+        if no_pydensecrf and item.get_closest_marker("pydensecrf"):
+            item.add_marker(pytest.mark.skip(reason="pydensecrf is not installed"))
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +51,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real ONNX model of the contract, made by hand, that runs in milliseconds."""
     file = tmp_path_factory.mktemp("model") / "tiny.onnx"
     file.write_bytes(tiny_graph().SerializeToString())
+    return file
+
+
+@pytest.fixture(scope="session")
+def flip_model(tiny_model: Path) -> Path:
+    """The same with metadata that says that flip averaging is in it, as the protocol of the paper requires."""
+    file = tiny_model.with_name("flip.onnx")
+    file.write_bytes(tiny_graph(flip=True).SerializeToString())
     return file
 
 
@@ -114,7 +95,25 @@ def run_stego(tmp_path: Path) -> RunStego:
             env={**os.environ, **env},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
+
+    return run
+
+
+@pytest.fixture
+def stego(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunStego:
+    """`stego("score", ...)`: the whole command in this process, for speed, in the folder tmp_path.
+
+    An exception that the command does not turn into an exit code fails the test.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            app(list(map(str, words)), prog_name="stego")
+        streams = capfd.readouterr()
+        return subprocess.CompletedProcess(words, int(end.value.code or 0), streams.out, streams.err)
 
     return run

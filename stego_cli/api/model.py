@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image, ImageOps
 from stego_cli.api.prediction import Prediction
 from stego_cli.api.reporting import PathName
 from stego_cli.errors import ModelError, PhotoError, UsageError
-from stego_cli.images.decode import decode, decode_whole, to_rgb
+from stego_cli.images.decode import Decoded, decode, decode_whole, to_rgb
 from stego_cli.images.discover import STATE
 from stego_cli.inference.mask_classes import classes_as_made
 from stego_cli.inference.predict import Recipe, at_work_size, choose_refiner, predict
@@ -87,26 +88,34 @@ class Model:
         self._session.require_probe(probe)
         on_gpu = self._session.gpu is not None
         recipe = Recipe(res or self.res, probe, choose_refiner(crf, self._crf_engine, on_gpu))
-        patch = self._session.info.patch
-        path = Path(image) if isinstance(image, str | os.PathLike) else None
+        named = f"{shown(Path(image))}: " if isinstance(image, str | os.PathLike) else ""
         try:
-            if path is not None:
-                decoded, picture = decode(path, recipe.res, patch), partial(decode_whole, path)
-            else:
-                rgb = _in_rgb(image)
-                decoded, picture = at_work_size(rgb, recipe.res, patch), partial(Image.Image.copy, rgb)
+            decoded, picture = _loaded(image, recipe.res, self._session.info.patch)
             labelled = predict(self._session, decoded, recipe)
         except PhotoError as error:
-            raise PhotoError(error.message if path is None else f"{shown(path)}: {error.message}") from error
+            raise PhotoError(f"{named}{error.message}") from error
         classes = classes_as_made(self._session.info, probe)
         labels = labelled.labels if classes.values is None else classes.values[labelled.labels]
         return Prediction(labels, labelled.log_probs, classes.names, classes.colours, picture)
 
 
+def _loaded(image: Picture, res: int, patch: int) -> tuple[Decoded, Callable[[], Image.Image]]:
+    """Return a picture at work size, and what returns it at its own size."""
+    if isinstance(image, str | os.PathLike):
+        path = Path(image)
+        return decode(path, res, patch), partial(decode_whole, path)
+    rgb = _in_rgb(image)
+    return at_work_size(rgb, res, patch), rgb.copy
+
+
 def _in_rgb(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
     if isinstance(image, Image.Image):
-        return to_rgb(ImageOps.exif_transpose(image))
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        rgb = to_rgb(ImageOps.exif_transpose(image))
+    elif isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        rgb = Image.fromarray(image)
+    else:
         got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise UsageError(f"must be a path, a Pillow image or a uint8 (H, W, 3) array, got {got}", field="image")
-    return Image.fromarray(image)
+    if not rgb.width * rgb.height:
+        raise PhotoError(f"a picture without pixels ({rgb.width} x {rgb.height})")
+    return rgb

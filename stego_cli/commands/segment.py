@@ -47,9 +47,9 @@ def _number_or_auto(text: str) -> int | Literal["auto"]:
 
 
 def _outputs(incomplete: str) -> list[str]:
-    from stego_cli.inference.outputs import OUTPUTS
+    from stego_cli.inference.outputs import BESIDE
 
-    return [name for name in OUTPUTS if name.startswith(incomplete)]
+    return [name for name in BESIDE if name.startswith(incomplete)]
 
 
 def command(

@@ -1,5 +1,5 @@
 """The dense conditional random field that sharpens a model's probabilities along the photograph's edges."""
 
-from stego_cli.crf.engines import CHOICES, ENGINES, Engine, choose_engine, refine, resolve_engine
+from stego_cli.crf.engines import CHOICES, ENGINES, Engine, refine, resolve_engine
 
-__all__ = ["CHOICES", "ENGINES", "Engine", "choose_engine", "refine", "resolve_engine"]
+__all__ = ["CHOICES", "ENGINES", "Engine", "refine", "resolve_engine"]

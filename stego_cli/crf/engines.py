@@ -49,11 +49,6 @@ class Engine:
     releases_gil: bool
     remedy: str
 
-    @property
-    def threads(self) -> bool:
-        """The same as `releases_gil`, for callers that still look rows up."""
-        return self.releases_gil
-
     def missing(self) -> str | None:
         """Return why this engine cannot be used here, or None."""
         try:
@@ -99,7 +94,7 @@ _ROWS = (
     Engine("pydensecrf", "pydensecrf_engine", False, "`pip install 'stego-cli[pydensecrf]'` on Python 3.11 or 3.12."),
 )
 ENGINES = {row.name: row for row in _ROWS}
-_AUTO, _AUTO_ON_GPU = ("cpu", "torch"), ("cuda", "cpu", "torch")  # what "auto" tries, the fastest first
+AUTO, AUTO_ON_GPU = ("cpu", "torch"), ("cuda", "cpu", "torch")  # what "auto" tries, the fastest first
 CHOICES = ("auto", *ENGINES)
 
 
@@ -115,7 +110,7 @@ def resolve_engine(name: str, on_gpu: bool = False, note: Callable[[str], None] 
         UsageError: there is no such engine, or it cannot be used here.
     """
     if name == "auto":
-        return _fastest(_AUTO_ON_GPU if on_gpu else _AUTO, note)
+        return _fastest(AUTO_ON_GPU if on_gpu else AUTO, note)
     if name not in ENGINES:
         raise UsageError(
             f"there is no CRF engine {name!r}.", f"Choose one of {', '.join(CHOICES)}.", field="crf_engine"
@@ -160,10 +155,3 @@ def _check(images: NDArray[np.uint8], log_probs: NDArray[np.float32], settings: 
         raise ValueError("log-probabilities must be finite")
     if min(settings.gaussian_sxy, settings.bilateral_sxy, settings.bilateral_srgb) < _NARROWEST:
         raise ValueError(f"deviations must be at least {_NARROWEST}")
-
-
-def choose_engine(name: str, on_gpu: bool = False) -> tuple[str, str]:
-    """Return the name of `resolve_engine`'s choice, and why: for callers that do not hold an `Engine` yet."""
-    notes: list[str] = []
-    engine = resolve_engine(name, on_gpu, notes.append)
-    return engine.name, notes[0].removeprefix(f"CRF engine {engine.name} (").removesuffix(").") if notes else name

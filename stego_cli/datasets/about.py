@@ -6,6 +6,7 @@
 | `name` | data set, as `stego prepare` names it |
 | `classes` | list of `name` and `colour` (RGB); class i is the i-th; empty without labels |
 | `void` | label value of pixels without a class |
+| `values` | label value of each class in the source, if these were not 0, 1, 2 and so on |
 | `splits` | by name: `photographs`, `labels`, `pixels` and `images` (lists by class: pixels; labels with any), `void` |
 | `prepared` | what it was made from, and how |
 """
@@ -39,12 +40,13 @@ class Split:
 
 @dataclass(frozen=True)
 class About:
-    """The content of `dataset.json`; `table` is None without labels."""
+    """The content of `dataset.json`; `table` is None without labels, `values` empty if they are the classes."""
 
     name: str
     table: ClassTable | None
     splits: dict[str, Split]
     prepared: dict[str, object]
+    values: tuple[int, ...] = ()
 
     def as_json(self) -> str:
         """Return the file's text."""
@@ -54,6 +56,7 @@ class About:
             "name": self.name,
             "classes": [{"name": name, "colour": list(colour)} for name, colour in classes],
             "void": self.table.void if self.table else VOID,
+            **({"values": list(self.values)} if self.values else {}),
             "splits": {name: vars(split) for name, split in self.splits.items()},
             "prepared": self.prepared,
         }
@@ -83,7 +86,8 @@ def read_about(root: Path) -> About | None:
         colours = tuple((int(red), int(green), int(blue)) for red, green, blue in map(_colour, content["classes"]))
         splits = {name: Split(**counts) for name, counts in content["splits"].items()}
         table = ClassTable(names, colours, int(content["void"])) if names else None
-        return About(str(content["name"]), table, splits, dict(content["prepared"]))
+        values = tuple(int(value) for value in content.get("values", ()))
+        return About(str(content["name"]), table, splits, dict(content["prepared"]), values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{shown(file)} is broken ({error}).", "Prepare the data set again.") from error
 

@@ -101,14 +101,14 @@ def _photo_of_mat(content: bytes) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
 
 
-def _label_of_mat(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
+def _label_of_mat(item: Item, contents: list[bytes]) -> ClassMap:
     ids = _array(contents[0], "gt")
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise PhotoError(f"its gt is {ids.dtype} {ids.shape}, not numbers of height x width")
     return _MAPPING[np.where((ids < 0) | (ids > VOID), VOID, ids).astype(np.uint8)]
 
 
-def _label_of_colours(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
+def _label_of_colours(item: Item, contents: list[bytes]) -> ClassMap:
     table = np.full((2, 2, 2), VOID, dtype=np.uint8)
     for colour, index in _COLOURS.items():
         table[colour] = _MAPPING[index]

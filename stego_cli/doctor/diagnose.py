@@ -26,7 +26,7 @@ def diagnose(self_test: bool, progress: Progress) -> Iterator[Finding]:
                 for name in PARTS:
                     yield run_part(name)
                     stage.advance()
-    except ImportError as error:  # without numpy or Pillow there is nothing more to examine
+    except ImportError as error:  # of a package that the examination itself needs
         text = f"cannot be loaded: {str(error).splitlines()[0]}"
         remedy = "`pip install --force-reinstall --no-cache-dir stego-cli`"
         yield Finding("versions", error.name or "a package", text, "problem", remedy)

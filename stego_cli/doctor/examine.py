@@ -5,6 +5,7 @@ Versions come from the packages' metadata, so that torch need not be loaded and 
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import shutil
@@ -16,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from stego_cli.crf import ENGINES, Engine
-from stego_cli.doctor.findings import Finding, Status, guarded, size
+from stego_cli.doctor.findings import Finding, guarded, size
 from stego_cli.inference.devices.driver import Driver, find_driver
 from stego_cli.machine import cores, memory
 from stego_cli.model.backbones import BACKBONES
@@ -25,10 +26,9 @@ from stego_cli.settings import DEFAULT_BACKBONE
 from stego_cli.text import shown
 from stego_cli.version import __version__
 
-# What needs each package; nothing works without the first two.
+# The packages that everything needs, with their modules, which load quickly; then what needs each of the others.
+_ESSENTIAL = {"numpy": "numpy", "pillow": "PIL"}
 _PACKAGES = {
-    "numpy": "everything",
-    "pillow": "everything",
     "torch": "training, discovering classes and exporting",
     "timm": "training, discovering classes and exporting",
     "onnx": "discovering classes, exporting and this self-test",
@@ -48,6 +48,8 @@ def examine() -> Iterator[Finding]:
     yield Finding("versions", "stego", __version__, figures={"version": __version__})
     python = platform.python_version()
     yield Finding("versions", "python", f"{python}, {shown(sys.executable)}", figures={"version": python})
+    for name, module in _ESSENTIAL.items():
+        yield _essential(name, module)
     for name, use in _PACKAGES.items():
         yield _package(name, use)
     yield guarded("versions", "onnxruntime", _onnxruntime, remedy="Reinstall onnxruntime-gpu, or onnxruntime.")
@@ -74,13 +76,28 @@ def _version(distribution: str) -> str | None:
         return None
 
 
+def _essential(name: str, module: str) -> Finding:
+    version = _version(name)
+    figures: dict[str, object] = {"version": version}
+    if version is None:
+        return Finding(
+            "versions", name, "not installed; everything needs it", "problem", f"`pip install {name}`", figures
+        )
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # a broken package can fail in any way
+        text = f"{version} cannot be loaded: {str(error).splitlines()[0]}"
+        remedy = f"`pip install --force-reinstall --no-cache-dir {name}`"
+        return Finding("versions", name, text, "problem", remedy, figures)
+    return Finding("versions", name, version, figures=figures)
+
+
 def _package(name: str, use: str) -> Finding:
     version = _version(name)
     if version:
         return Finding("versions", name, version, figures={"version": version})
-    status: Status = "problem" if use == "everything" else "warning"
-    text = f"not installed, which {use} needs"
-    return Finding("versions", name, text, status, f"`pip install {name}`", {"version": None})
+    text = f"not installed; needed for {use}"
+    return Finding("versions", name, text, "warning", f"`pip install {name}`", {"version": None})
 
 
 def _onnxruntime() -> Finding:

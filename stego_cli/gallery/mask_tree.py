@@ -124,7 +124,7 @@ def _as_found(root: Path, entries: Sequence[Entry]) -> ClassEdits:
 def _palette(root: Path, entries: Sequence[Entry]) -> list[tuple[int, int, int]]:
     for entry in entries:
         try:
-            with Image.open(root / (entry.mask or "")) as image:
+            with Image.open(root / (entry.mask or ""), formats=("PNG",)) as image:
                 flat = image.getpalette() if image.mode == "P" else None
         except OSError:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
@@ -13,6 +14,8 @@ from stego_cli.settings import Probe
 FORMAT = 1
 FORMAT_WITH_VALUES = 2  # of files whose classes are not 0, 1, 2 ... in masks, which a version that reads 1 cannot use
 METADATA_KEY = "stego"
+PRODUCER = "stego-cli"  # which a model file names near its beginning
+OURS = re.compile(b".{1,16}" + PRODUCER.encode(), re.DOTALL)
 INPUT = "image"  # uint8 (B, H, W, 3), RGB
 CLUSTER_OUTPUT = "cluster_log_probs"  # float32 (B, K, H, W)
 LINEAR_OUTPUT = "linear_log_probs"  # float32 (B, C, H, W), when labels trained one

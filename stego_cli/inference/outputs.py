@@ -137,17 +137,18 @@ OUTPUTS = {
     "probabilities": Output(".probs.npz", _probabilities, needs_log_probs=True),
 }
 
+BESIDE = tuple(name for name in OUTPUTS if name != MASK)  # those that are written on request
+
 
 def require_outputs(names: tuple[str, ...]) -> None:
-    """Refuse names that are no rows of OUTPUTS.
+    """Refuse names that are not in BESIDE.
 
     Raises:
         UsageError: there is one.
     """
-    choices = [name for name in OUTPUTS if name != MASK]
     for name in names:
-        if name not in choices:
-            raise UsageError(f"there is no output {name!r}; there are {', '.join(choices)}", field="also")
+        if name not in BESIDE:
+            raise UsageError(f"must be of {', '.join(BESIDE)}, got {name!r}", field="also")
 
 
 def place(mask: str, output: str) -> str:
@@ -210,13 +211,14 @@ def write_outputs(
     if plan.values is not None:
         labels = plan.values[labels]
     result = Segmented(plan.root / photo.path, labels, plan.colours, log_probs)
-    content = b""
-    for name in (*plan.also, MASK):  # the mask last: what the journal calls done has all that belongs to it
-        clock = time.perf_counter()
-        content = OUTPUTS[name].encode(result)
-        clock = _lap(seconds, "encode", clock)
+    clock = time.perf_counter()
+    # All before the first is written, so that nothing of a photograph that fails is left. The mask last: what the
+    # journal calls done has all that belongs to it.
+    contents = {name: OUTPUTS[name].encode(result) for name in (*plan.also, MASK)}
+    clock = _lap(seconds, "encode", clock)
+    for name, content in contents.items():
         write_bytes(plan.out / place(photo.mask, name), content, plan.scratch)
-        _lap(seconds, "write", clock)
+    _lap(seconds, "write", clock)
     counts = np.bincount(labels.ravel())
     entry = Entry(
         path=photo.path,
@@ -224,7 +226,7 @@ def write_outputs(
         size=stat[0],
         mtime=stat[1],
         mask=photo.mask,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=hashlib.sha256(contents[MASK]).hexdigest(),
         pixels={int(index): int(counts[index]) for index in counts.nonzero()[0]},
     )
     return Outcome(entry, seconds)

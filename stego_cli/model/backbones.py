@@ -1,7 +1,7 @@
-"""The table of backbones: one row each, plain data, free of torch so that listing them is instant.
+"""The table of backbones: one row each, plain data without torch, so that listing them is instant.
 
-A row names the timm architecture, where its weights come from, and how its position embedding is resampled to
-other image sizes in the code that the weights were published with: features agree only if that agrees.
+A row names the timm architecture, the source of its weights, and how its position embedding is resampled to other
+image sizes. That must be done as in the code that the weights were published with, or features differ.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Backbone:
     """One frozen vision transformer.
 
-    `positions` says how a table of absolute position embeddings is resampled: "bicubic" (plain), "bicubic+0.1" (plain,
-    with the scale computed from the wanted size plus 0.1, as DINO and DINOv2 do), "antialias" (timm's, and DINOv2's
-    with registers), "none" (rotary).
+    `positions` is how a table of absolute position embeddings is resampled: "bicubic" (plain), "bicubic+0.1" (plain,
+    with the scale of a size 0.1 larger than wanted, as in DINO and DINOv2), "antialias" (as in timm, and in DINOv2 with
+    registers), "none" (rotary).
     """
 
     name: str
     timm_name: str  # architecture and weights tag, as timm spells them
-    patch: int  # pixels a side; 0: known once the model is built (timm:NAME)
-    width: int  # features of a token; 0 likewise
-    blocks: int  # 0 likewise
-    block: int = -1  # 0-based block whose features serve best; -1: the last
-    source: str = "hub"  # "hub", "wheel", or "run": the run folder holds the weights
+    patch: int  # pixels a side; 0 here and below: filled in from the built model (timm:NAME)
+    width: int  # features of a token
+    blocks: int
+    block: int = -1  # 0-based block whose features are the best; -1: the last
+    source: str = "hub"  # a module of stego_cli.model.weights; "run": the weights are in the run folder
     positions: str = "antialias"
     licence: str = "Apache-2.0"
     mean: tuple[float, float, float] = IMAGENET_MEAN  # of RGB in 0 to 1
@@ -38,10 +38,11 @@ class Backbone:
 
 
 def _hub(name: str, timm_name: str, patch: int, positions: str, about: str, licence: str = "Apache-2.0") -> Backbone:
-    width = 384 if "_small_" in timm_name else 768
-    return Backbone(name, timm_name, patch, width, 12, positions=positions, about=about, licence=licence)
+    width, blocks = _SIZES[timm_name.split("_")[1]]
+    return Backbone(name, timm_name, patch, width, blocks, positions=positions, about=about, licence=licence)
 
 
+_SIZES = {"tiny": (192, 12), "small": (384, 12), "base": (768, 12), "large": (1024, 24)}  # width and blocks
 _DINOV3_LICENCE = "DINOv3 License (not open source: read it first)"
 _ROWS = (
     Backbone(
@@ -73,16 +74,17 @@ _ANY = Backbone("timm:NAME", "", 0, 0, 0, licence="see the model's page", about=
 
 
 def backbone(name: str) -> Backbone:
-    """Return the row of `name`, or a row made for `timm:NAME`.
+    """Return the row of `name`, or for `timm:NAME` a new row, to be filled in from the built model.
 
     Raises:
-        UsageError: there is no backbone of that name; the message lists those there are.
+        UsageError: there is no backbone of that name; the remedy lists all names.
     """
     if name in BACKBONES:
         return BACKBONES[name]
     if name.startswith("timm:") and len(name) > len("timm:"):
         return replace(_ANY, name=name, timm_name=name.removeprefix("timm:"))
     raise UsageError(
-        f"There is no backbone {name!r}.",
-        "Choose one of " + ", ".join([*BACKBONES, "timm:NAME"]) + " (`stego models list` describes them).",
+        f"there is no backbone {name!r}.",
+        f"Choose one of {', '.join(BACKBONES)}, timm:NAME (`stego models list` describes them).",
+        field="backbone",
     )

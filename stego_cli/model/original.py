@@ -1,8 +1,8 @@
-"""Checkpoints of the original STEGO (arXiv 2203.08414), made into a run of this tool.
+"""Import of checkpoints of the original STEGO (arXiv 2203.08414).
 
-They are Lightning's: a flat table of tensors and, among the hyper-parameters, the configuration they were trained with.
-They carry their frozen DINO backbone, so the run does too, in `backbone.safetensors`. The shapes of the tensors decide
-what can be told from them; the configuration only decides what cannot (the kind of features and of head).
+They are Lightning's: a flat table of tensors and, among the hyper-parameters, the configuration of the training. They
+include their frozen DINO backbone, and so does the run, in `backbone.safetensors`. Sizes are taken from the shapes of
+the tensors; the configuration decides only what shapes do not show (the kind of features and of head).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from stego_cli.classes import TABLES, ClassTable
-from stego_cli.errors import ModelError, UsageError
+from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.atomic import require_writable, sha256, write_bytes
 from stego_cli.model.backbones import BACKBONES, Backbone
-from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, Checkpoint, save_checkpoint
+from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, Checkpoint, require_own_run_files, save_checkpoint
 from stego_cli.model.head import Head
 from stego_cli.model.provenance import Provenance
-from stego_cli.model.torch_file import Record, StoredTensor, TorchArchive
+from stego_cli.model.torch_archive import Record, StoredTensor, TorchArchive
 from stego_cli.settings import DEFAULT_RES, PAPER_TEMPERATURE, Token, TrainSettings
 from stego_cli.text import shown
 
@@ -38,7 +38,7 @@ _BACKBONES = {
 }
 _TOKENS: dict[str, Token] = {"feat": "feat", "KK": "key"}
 _TABLES = {"cocostuff27": "cocostuff27", "cityscapes": "cityscapes", "potsdam": "potsdam3"}
-_PRETRAINING_SIDE = 224  # pixels; DINO's table of positions covers a picture of this side
+_PRETRAINING_SIDE = 224  # pixels; DINO's table of position embeddings is for images of this side
 _MOST_CLASSES = 256  # that a mask can hold
 _WIDEST_CODE = 65536
 
@@ -49,7 +49,7 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
     """Read a checkpoint of the original STEGO and write it as the run folder `run`.
 
     Nothing in `file` is executed. Of the result's settings only backbone, block, token, classes and code are the
-    checkpoint's; the rest are defaults, and how it was trained stands in `provenance.imported`.
+    checkpoint's; the others are defaults. Its own configuration is kept in `provenance.imported`.
 
     Raises:
         ModelError: it is damaged, lacks something, holds what this tool does not support, or asks to run code.
@@ -97,7 +97,7 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
 
 
 class _Source:
-    """The parts of an original checkpoint, each checked as it is taken.
+    """The parts of an original checkpoint. Each method checks the part that it returns.
 
     Attributes:
         config: the plain values of its configuration.
@@ -115,7 +115,7 @@ class _Source:
         parameters = _members(content["hyper_parameters"])
         self.config = _plain(_members(parameters.get("cfg")))
         if not self.config:
-            raise ModelError(f"{name} has no configuration (hyper_parameters.cfg): what it needs is not known.")
+            raise ModelError(f"{name} has no configuration (hyper_parameters.cfg), which is needed to import it.")
 
     def backbone(self) -> Backbone:
         """Return the row of its backbone."""
@@ -139,12 +139,12 @@ class _Source:
         return _TOKENS[str(kind)]
 
     def backbone_weights(self, row: Backbone) -> dict[str, Tensor]:
-        """Return its backbone's weights, which the original names as timm does."""
-        self.token()  # refused before any weights are read
+        """Return its backbone's weights; the original has timm's names."""
+        self.token()  # raises before any weights are read
         return {name: self._take(f"net.model.{name}", shape) for name, shape in _vit_shapes(row).items()}
 
     def head(self, width: int) -> Head:
-        """Return its head; one without a projection hands the features through."""
+        """Return its head; without a projection it is the identity."""
         projection = self._setting("projection_type")
         if projection is None:
             head = Head(width, width, nonlinear=False)
@@ -165,7 +165,7 @@ class _Source:
         return head.requires_grad_(False)
 
     def probes(self, code: int) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """Return centroids (K, D) of unit length, extra clusters included, and the linear probe, if it has one."""
+        """Return centroids (K, D) of unit length, with the extra clusters, and the linear probe if there is one."""
         clusters = self._rows("cluster_probe.clusters", _MOST_CLASSES)
         if clusters < 2:
             raise ModelError(f"{self._name} has {clusters} cluster; a mask needs 2 or more.")
@@ -177,7 +177,7 @@ class _Source:
         return centroids, (weight, self._take("linear_probe.bias", (classes,)))
 
     def names(self, linear: tuple[Tensor, Tensor] | None) -> ClassTable | None:
-        """Return the classes of the data set that its linear probe learned, if they are known."""
+        """Return the classes of the data set that its linear probe was trained on, if they are known."""
         table = TABLES.get(_TABLES.get(str(self.config.get("dataset_name")), ""))
         return table if linear and table and len(table.names) == len(linear[1]) else None
 
@@ -221,7 +221,7 @@ def _vit_shapes(row: Backbone) -> dict[str, tuple[int, ...]]:
 
 
 def _members(thing: object) -> Mapping[Any, Any]:
-    """Return a dict, or what an inert record of a dict-like object held; empty if it is neither."""
+    """Return a dict, or the content of a record of a dict-like object; empty if it is neither."""
     if isinstance(thing, Record):
         inner = thing.state.get("_content", thing.state)  # OmegaConf keeps its values one level down
         return inner if isinstance(inner, dict) else {}
@@ -229,7 +229,7 @@ def _members(thing: object) -> Mapping[Any, Any]:
 
 
 def _plain(config: Mapping[Any, Any]) -> Facts:
-    """Return the plain values of a configuration by name; lists and the like are not needed."""
+    """Return the plain values of a configuration by name, without lists and the like."""
     facts: Facts = {}
     for key, value in config.items():
         plain = value.state.get("_val") if isinstance(value, Record) and "_val" in value.state else value
@@ -241,12 +241,13 @@ def _plain(config: Mapping[Any, Any]) -> Facts:
 
 
 def _refuse_other_run(run: Path, digest: str) -> None:
-    """Let the same import happen again, and nothing else be overwritten."""
+    """Allow importing the same file again, but do not overwrite another run."""
     if not (run / CONFIG_FILE).exists():
+        require_own_run_files(run, overwrite=None)
         return
     try:
         if json.loads((run / CONFIG_FILE).read_text())["imported"]["sha256"] == digest:
             return
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    raise UsageError(f"{run} already holds another run.", "Choose another --out.")
+    raise UsageError(f"{run} already holds another run.", f"Choose another {setting('out')}.")

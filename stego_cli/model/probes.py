@@ -1,4 +1,4 @@
-"""The probes read classes off the codes: by cosine to centroids, or by a linear map trained on labels."""
+"""The probes: from codes to classes, by cosine to centroids or by a linear map trained on labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def cluster_log_probs(code: Tensor, centroids: Tensor, temperature: float = PAPE
     Args:
         code: (B, D, H, W).
         centroids: (K, D), of any length.
-        temperature: the more, the less a CRF changes; the likeliest class stays the same.
+        temperature: the higher, the sharper the probabilities and the less a CRF changes.
 
     Returns:
         (B, K, H, W), log-probabilities.

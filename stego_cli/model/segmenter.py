@@ -1,4 +1,4 @@
-"""The whole model as one module, from bytes to log-probabilities: what is exported, and its reference."""
+"""The whole model as one module, from bytes to log-probabilities: the module that is exported."""
 
 from __future__ import annotations
 

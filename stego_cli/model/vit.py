@@ -1,8 +1,8 @@
 """A frozen vision transformer as a map from pixels to features on the patch grid.
 
 timm's models are used as they are, cut after the block whose features are wanted. Those with a table of position
-embeddings get it resampled by `positions.resample`, in the style of the code that published the weights; those without
-(rotary) run timm's own forward pass.
+embeddings get it resampled by `position_embedding.resample`, as in the code that published the weights; those without
+(rotary) use timm's own forward pass.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stego_cli.errors import UsageError, WeightsError
+from stego_cli.errors import UsageError, WeightsError, setting
 from stego_cli.model.backbones import BACKBONES, Backbone
-from stego_cli.model.positions import resample
+from stego_cli.model.position_embedding import resample
 
 
 class FrozenViT(nn.Module):
@@ -24,7 +24,7 @@ class FrozenViT(nn.Module):
 
     Attributes:
         row: the backbone, with patch, width and blocks filled in.
-        block: 0-based block whose tokens are taken.
+        block: 0-based block whose tokens are the features.
         token: "feat" (the block's output after the final norm) or "key" (the keys of its attention).
     """
 
@@ -43,7 +43,7 @@ class FrozenViT(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return features (B, H/patch, W/patch, C) of `image`, uint8 (B, H, W, 3) RGB, H and W multiples of the patch.
 
-        The features are float32 (float16 in a model of that precision).
+        The features are float32, or float16 in a model of that precision.
         """
         tokens, options = self._first(image)
         *before, last = self.vit.blocks
@@ -54,7 +54,7 @@ class FrozenViT(nn.Module):
         return self._features(tokens, last, image)
 
     def every_block(self, image: Tensor) -> list[Tensor]:
-        """Return what `forward` would of each block up to this one, in order, from one pass."""
+        """Return the features that `forward` would return for each block up to `block`, in order, in one pass."""
         tokens, options = self._first(image)
         features = []
         for block in self.vit.blocks:
@@ -64,7 +64,7 @@ class FrozenViT(nn.Module):
         return features
 
     def _features(self, tokens: Tensor, block: Any, image: Tensor) -> Tensor:  # noqa: ANN401  (timm is untyped)
-        """Return the features (B, h, w, C) of a block: normed output tokens, or the keys of tokens that it is given."""
+        """Return features (B, h, w, C): the normed output tokens of a block, or the keys that it makes of its input."""
         if self.token == "key":
             qkv: Tensor = block.attn.qkv(block.norm1(tokens))  # (B, N, 3 * C): queries, keys, values
             tokens = qkv.chunk(3, dim=-1)[1]
@@ -77,7 +77,7 @@ class FrozenViT(nn.Module):
         return int(self.vit.num_prefix_tokens)
 
     def _first(self, image: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        """Return the tokens that the first block is given, (B, prefix + h * w, C), and what all blocks are told."""
+        """Return the first block's input, (B, prefix + h * w, C), and the arguments of all blocks."""
         vit = self.vit
         dtype = next(vit.parameters()).dtype
         pixels = ((image.float() - self.mean.float()) / self.std.float()).permute(0, 3, 1, 2).to(dtype)
@@ -90,13 +90,13 @@ class FrozenViT(nn.Module):
         return vit.norm_pre(tokens), {} if rope is None else {"rope": rope}
 
     def _embed(self, pixels: Tensor, height: int, width: int) -> Tensor:
-        """Patch embedding plus resampled positions plus class and register tokens."""
+        """Return the patch embedding plus resampled positions, after the class and register tokens."""
         vit = self.vit
         tokens: Tensor = vit.patch_embed.proj(pixels).flatten(2).transpose(1, 2)
         table: Tensor = vit.pos_embed  # (1, n or prefix + n, C)
         side = int((table.shape[1] - (0 if vit.no_embed_class else self._prefix())) ** 0.5)
         grid = table[0, -side * side :].reshape(side, side, -1)
-        # Resampled in float32: half precision would move the tokens by more than the parity check allows.
+        # Resampled in float32: in half precision tokens would differ by more than the parity check allows.
         tokens = tokens + resample(grid.float(), height, width, self.row.positions).flatten(0, 1).to(tokens)
         named = (getattr(vit, name, None) for name in ("cls_token", "dist_token", "reg_token"))
         prefix = [token for token in named if isinstance(token, Tensor)]
@@ -114,7 +114,7 @@ def build(row: Backbone, weights: Path | None, block: int | None = None, token: 
 
     Args:
         row: the backbone.
-        weights: its safetensors file; None leaves it at random, for tests.
+        weights: its safetensors file; None: random weights, for tests.
         block: 0-based; negative counts from the end.
         token: "feat" or "key".
 
@@ -125,7 +125,7 @@ def build(row: Backbone, weights: Path | None, block: int | None = None, token: 
     import timm
 
     architecture = row.timm_name
-    # Some of timm's entries name a loader for the format that their weights first came in; ours are safetensors.
+    # Some of timm's entries name a loader for the format of the first publication; ours are safetensors.
     overlay = {"file": str(weights), "custom_load": False} if weights and row.source == "hub" else None
     try:
         vit: Any = timm.create_model(
@@ -142,20 +142,20 @@ def build(row: Backbone, weights: Path | None, block: int | None = None, token: 
     except (RuntimeError, OSError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         if weights is None or "Unknown model" in reason:
-            raise UsageError(f"timm cannot build {architecture!r}: {reason}") from error
+            raise UsageError(f"timm cannot build {architecture!r}: {reason}", field="backbone") from error
         again = (
             "Import the checkpoint again." if row.source == "run" else f"Delete them: `stego models pull {row.name}`."
         )
         raise WeightsError(f"The weights in {weights} do not fit {row.name}: {reason}", again) from error
-    except TypeError as error:  # dynamic_img_size is what a plain vision transformer takes
-        raise UsageError(f"{architecture} is not a plain vision transformer of timm: {error}.") from error
+    except TypeError as error:  # only plain vision transformers have dynamic_img_size
+        raise _not_plain(architecture, error) from error
     row = _filled_in(row, vit)
     chosen = row.block if block is None else block
     if not -row.blocks <= chosen < row.blocks:
-        raise UsageError(f"{row.name} has blocks 0 to {row.blocks - 1}; --block is {chosen}.")
+        raise UsageError(f"{row.name} has blocks 0 to {row.blocks - 1}, not {chosen}.", field="block")
     chosen %= row.blocks
     if token == "key" and not hasattr(vit.blocks[chosen].attn, "qkv"):
-        raise UsageError(f"The keys of {row.name} cannot be had; use --token feat.")
+        raise UsageError(f"{row.name} does not offer its keys.", f"Give {setting('token', 'feat')}.", field="token")
     frozen = FrozenViT(vit, row, chosen, token)
     if row.name not in BACKBONES and row.source == "hub":
         _try_out(frozen)
@@ -163,24 +163,28 @@ def build(row: Backbone, weights: Path | None, block: int | None = None, token: 
 
 
 def _try_out(vit: FrozenViT) -> None:
-    """Run a model that the table does not know on a few patches: timm has transformers of many shapes."""
+    """Run a model that is not in the table on a few patches: timm has transformers of many kinds."""
     patch = vit.row.patch
     try:
         with torch.inference_mode():
             shape = vit(torch.zeros(1, 2 * patch, 3 * patch, 3, dtype=torch.uint8)).shape
     except (RuntimeError, AttributeError, TypeError) as error:
-        raise UsageError(f"{vit.row.timm_name} is not a plain vision transformer of timm: {error}.") from error
+        raise _not_plain(vit.row.timm_name, error) from error
     if shape != (1, 2, 3, vit.row.width):
-        raise UsageError(f"{vit.row.timm_name} gives features of shape {tuple(shape)}, not one for each patch.")
+        raise _not_plain(vit.row.timm_name, f"its features have the shape {tuple(shape)}")
+
+
+def _not_plain(name: str, reason: object) -> UsageError:
+    return UsageError(f"{name} is not a plain vision transformer of timm: {reason}.", field="backbone")
 
 
 def _filled_in(row: Backbone, vit: Any) -> Backbone:  # noqa: ANN401  (timm's attributes are known to timm alone)
-    """Return the row with what only the built model tells."""
+    """Return the row with what is known only from the built model."""
     patch = vit.patch_embed.patch_size
     config = vit.pretrained_cfg
     absolute = isinstance(getattr(vit, "pos_embed", None), Tensor) and getattr(vit, "rope", None) is None
     if not (hasattr(vit, "blocks") and hasattr(vit, "num_prefix_tokens")) or patch[0] != patch[1]:
-        raise UsageError(f"{row.timm_name} is not a plain vision transformer with square patches.")
+        raise _not_plain(row.timm_name, "it has no blocks, or its patches are not square")
     return replace(
         row,
         patch=int(patch[0]),

@@ -20,13 +20,18 @@ from stego_cli.scoring.metrics import accuracy, class_iou, mean_iou
 from stego_cli.scoring.result import Extreme, Score
 from stego_cli.scoring.tally import Sums
 
-_HELD = 1000  # photographs that are ranked together
+_HELD = 1000
 
 
 class CountsByPair:
-    """The counts of each pair, kept on disk until the matching is known; a context manager."""
+    """The counts of each pair, kept on disk until the matching is known; a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        held: photographs that are ranked together in memory.
+    """
+
+    def __init__(self, held: int = _HELD) -> None:
+        self._held = held
         self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (closed by __exit__)
 
     def keep(self, sums: Sums) -> None:
@@ -51,7 +56,7 @@ class CountsByPair:
         ranked: list[Extreme] = []
         for one in self._photographs(grid, score):
             ranked.append(one)
-            if len(ranked) >= _HELD + 2 * count:
+            if len(ranked) >= self._held + 2 * count:
                 ranked.sort(key=_by_miou)
                 del ranked[count:-count]
         ranked.sort(key=_by_miou)

@@ -52,16 +52,19 @@ def _entropy(sizes: Sizes, total: float) -> float:
 
 def _expected_information(rows: Sizes, columns: Sizes, total: float) -> float:
     """Return E[MI] in nats over all tables with these margins: a sum of E[x log(x total / (a b))] / total."""
-    return math.fsum(_expected_term(a, b, total) for a in rows.tolist() for b in columns.tolist()) / total
+    return math.fsum(expected_term(a, b, total) for a in rows.tolist() for b in columns.tolist()) / total
 
 
-def _expected_term(a: float, b: float, total: float) -> float:
-    """Return E[x log(x / mean)] for x hypergeometric: `a` drawn of `total`, `b` of which are special."""
+def expected_term(a: float, b: float, total: float, large_mean: float = _LARGE_MEAN) -> float:
+    """Return E[x log(x / mean)] for x hypergeometric: `a` drawn of `total`, `b` of which are special.
+
+    Beyond `large_mean` it is computed by the expansion in 1/mean.
+    """
     mean = a * b / total
     if total - a < 1 or total - b < 1:
         return 0.0  # x is the mean, always
     variance = mean * (total - a) / total * (total - b) / (total - 1)
-    if mean > _LARGE_MEAN:
+    if mean > large_mean:
         return _expanded(a, b, total, mean, variance)
     from scipy.special import gammaln
 

@@ -44,10 +44,10 @@ def model_for_masks(model: Path | None, out: Path, overwrite: bool) -> ModelChoi
 
 def model_for_data(model: Path | None) -> Path | None:
     """Return the run or model file to evaluate: that which is named, else the newest run here, else ./stego.onnx."""
-    from stego_cli.model.checkpoint import newest_run
-
     if model is not None:
         return model
+    from stego_cli.model.checkpoint import newest_run  # loads torch, which a model file does not need
+
     try:
         return newest_run(Path())
     except UsageError:

@@ -98,7 +98,7 @@ def sample_as_upsampled(cache: FeatureCache, photos: Tensor, places: Tensor) -> 
 
 
 def fit_linear_probe(
-    points: Tensor, labelled: LabelledPoints, generator: torch.Generator
+    points: Tensor, labelled: LabelledPoints, generator: torch.Generator, steps: int = _STEPS
 ) -> tuple[Tensor, Tensor, float]:
     """Train a linear probe with Adam on the cross-entropy of random labelled points, with cosine decay.
 
@@ -106,6 +106,7 @@ def fit_linear_probe(
         points: (M, D) float32, the codes of the labelled points.
         labelled: their classes.
         generator: source of all randomness.
+        steps: of Adam.
 
     Returns:
         weight (C, D), bias (C,), and the share of the labelled points that the probe classifies correctly, 0 to 1.
@@ -115,8 +116,8 @@ def fit_linear_probe(
     bias = torch.zeros(labelled.count)
     parameters = [weight.requires_grad_(), bias.requires_grad_()]
     optimiser = torch.optim.Adam(parameters, lr=_LR)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _STEPS)
-    for _ in range(_STEPS):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(steps):
         chosen = torch.randint(len(points), (_BATCH,), generator=generator)
         loss = F.cross_entropy(F.linear(points[chosen], weight, bias), labelled.classes[chosen])
         optimiser.zero_grad()

@@ -17,7 +17,12 @@ _RUN = 32  # values of a run
 
 
 def nearest_neighbours(
-    pooled: Tensor, count: int, photos: Tensor | None = None, device: torch.device | str = "cpu"
+    pooled: Tensor,
+    count: int,
+    photos: Tensor | None = None,
+    device: torch.device | str = "cpu",
+    block: int = _BLOCK,
+    run: int = _RUN,
 ) -> Tensor:
     """Return the `count` nearest others of each view, by cosine of their mean features.
 
@@ -27,6 +32,8 @@ def nearest_neighbours(
         photos: int64 (N,), ascending, the photograph that each view is a crop of: views of one photograph are not
             neighbours unless there is no other photograph. None: each view is a photograph.
         device: where it is computed.
+        block: views a side of a block of similarities; it and `run` change time and memory alone.
+        run: similarities of which the largest is looked at first.
 
     Returns:
         int64 (N, k), nearest first; k is `count`, or less if some view has fewer candidates. A single view is its own
@@ -44,21 +51,21 @@ def nearest_neighbours(
     unit = F.normalize(pooled.float().to(device), dim=1)
     best = torch.full((total, min(count, total - most)), -torch.inf, device=device)
     found = torch.zeros(best.shape, dtype=torch.int64, device=device)
-    starts = range(0, total, _BLOCK)
+    starts = range(0, total, block)
     for first in starts:
-        rows = slice(first, min(first + _BLOCK, total))
-        for second in starts[first // _BLOCK :]:
-            columns = slice(second, min(second + _BLOCK, total))
+        rows = slice(first, min(first + block, total))
+        for second in starts[first // block :]:
+            columns = slice(second, min(second + block, total))
             similarity = unit[rows] @ unit[columns].T
             if photos[rows][-1] >= photos[columns][0]:
                 similarity.masked_fill_(photos[rows, None] == photos[None, columns], -torch.inf)
-            _merge(best[rows], found[rows], similarity, second)
+            _merge(best[rows], found[rows], similarity, second, run)
             if second != first:
-                _merge(best[columns], found[columns], similarity.T, first)
+                _merge(best[columns], found[columns], similarity.T, first, run)
     return found.cpu()
 
 
-def _merge(best: Tensor, found: Tensor, similarity: Tensor, offset: int) -> None:
+def _merge(best: Tensor, found: Tensor, similarity: Tensor, offset: int, run: int) -> None:
     """Merge a block into the k largest similarities so far, in place.
 
     Args:
@@ -66,18 +73,19 @@ def _merge(best: Tensor, found: Tensor, similarity: Tensor, offset: int) -> None
         found: int64 (n, k), the views that they belong to.
         similarity: (n, m), a block; column j is view `offset` + j.
         offset: of the block's first column.
+        run: similarities of which the largest is looked at first.
     """
     count, width = best.shape[1], similarity.shape[1]
-    short = -width % _RUN
+    short = -width % run
     if short:
         similarity = F.pad(similarity, (0, short), value=-torch.inf)
     # Both give the same maxima (n, runs); reading along the memory is ten times as fast for a transposed block.
     if similarity.stride(1) == 1:
-        maxima = similarity.reshape(len(similarity), -1, _RUN).amax(2)
+        maxima = similarity.reshape(len(similarity), -1, run).amax(2)
     else:
-        maxima = similarity.T.reshape(-1, _RUN, len(similarity)).amax(1).T
+        maxima = similarity.T.reshape(-1, run, len(similarity)).amax(1).T
     runs = maxima.topk(min(count, maxima.shape[1]), dim=1).indices
-    columns = (runs[:, :, None] * _RUN + torch.arange(_RUN, device=runs.device)).flatten(1)  # (n, k * _RUN)
+    columns = (runs[:, :, None] * run + torch.arange(run, device=runs.device)).flatten(1)  # (n, k * run)
     values = torch.cat([best, similarity.gather(1, columns)], dim=1)
     views = torch.cat([found, columns + offset], dim=1)
     top = values.topk(count, dim=1)

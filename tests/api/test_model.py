@@ -1,6 +1,5 @@
 """`stego_cli.Model`: one picture in memory, labelled as `segment` labels it."""
 
-import json
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from PIL import Image
 
 import stego_cli
 from stego_cli.inference.outputs import STEPS_A_NAT
+from tests.support.recorder import Recorder
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,8 @@ def test_what_is_no_picture_is_refused_with_its_name(model, tmp_path):
         model.predict(tmp_path / "broken.jpg")
     with pytest.raises(stego_cli.PhotoError, match="missing"):
         model.predict(tmp_path / "missing.jpg")
+    with pytest.raises(stego_cli.PhotoError, match="without pixels"):
+        model.predict(np.zeros((0, 5, 3), np.uint8))
     for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), 7):
         with pytest.raises(stego_cli.UsageError, match="image: must be a path"):
             model.predict(wrong)
@@ -120,27 +122,10 @@ def test_calls_report_where_they_are_told_and_touch_neither_signals_nor_standard
 ):
     import signal
 
-    class Events:
-        def __init__(self):
-            self.texts = []
-
-        def note(self, text):
-            self.texts.append(text)
-
-        warn = note
-
-        def event(self, kind, **fields):
-            self.texts.append(json.dumps({"event": kind, **fields}))
-
-        def stage(self, title, total, unit=""):
-            from stego_cli.progress import Quiet
-
-            return Quiet().stage(title, total, unit)
-
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    events, settings = Events(), {"model": tiny_model, "device": "cpu"}
-    stego_cli.segment(pictures, out=tmp_path / "a", progress=events, **settings)
-    assert sum('"status": "done"' in text for text in events.texts) == 3
+    recorder, settings = Recorder(), {"model": tiny_model, "device": "cpu"}
+    stego_cli.segment(pictures, out=tmp_path / "a", progress=recorder, **settings)
+    assert [event.get("status") for event in recorder.events].count("done") == 3
     stego_cli.segment(pictures, out=tmp_path / "b", progress=False, **settings)
     assert capsys.readouterr() == ("", "")
     stego_cli.segment(pictures, out=tmp_path / "c", **settings)

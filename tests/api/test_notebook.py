@@ -37,14 +37,12 @@ def find(cells, text):
     return next(cell for cell in cells if text in cell.source)
 
 
-@pytest.mark.weights
 def test_every_photograph_gets_a_mask_and_the_pixels_are_those_of_model(cells):
     assert value(find(cells, "stego_cli.segment("), "text/plain") == "(13, [])"
     assert value(find(cells, ".all()"), "text/plain") == "True"
     assert value(find(cells, "len(run"), "text/plain") == "6"
 
 
-@pytest.mark.weights
 def test_progress_is_shown_on_standard_error_and_is_no_error(cells):
     training = find(cells, "stego_cli.train(")
     assert "Training the head (40 steps) ..." in stream(training, "stderr")
@@ -53,7 +51,6 @@ def test_progress_is_shown_on_standard_error_and_is_no_error(cells):
     assert not any(output.output_type == "error" for cell in cells for output in cell.outputs)
 
 
-@pytest.mark.weights
 def test_predictions_are_shown_as_pictures_with_a_legend(cells):
     for source in ('model.predict(photos / "lake.jpg")', "Image.open(photos"):
         shown = next(cell for cell in cells if source in cell.source and "lake =" not in cell.source)
@@ -66,6 +63,5 @@ def test_predictions_are_shown_as_pictures_with_a_legend(cells):
         assert "text/plain" in shown.outputs[-1].data
 
 
-@pytest.mark.weights
 def test_an_error_names_the_remedy(cells):
     assert "Export a run with export_onnx first." in stream(cells[-1], "stdout")

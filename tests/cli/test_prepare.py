@@ -2,45 +2,26 @@
 
 import functools
 import json
-import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import onnx
 import pytest
 from PIL import Image
 
 import export
 from stego_cli import settings
-from stego_cli.app import app
 from stego_cli.classes import TABLES
 from stego_cli.training import linear_probe
-
-OFFICIAL = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "datasets" / "archives.py")))
-
-
-@pytest.fixture
-def stego(tmp_path, monkeypatch, capfd):
-    """The whole command in this process, for speed."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            app(list(map(str, words)), prog_name="stego")
-        said = capfd.readouterr()
-        return subprocess.CompletedProcess(words, end.value.code, said.out, said.err)
-
-    return run
+from stego_cli.training.linear_probe import fit_linear_probe
+from tests.support import archives
 
 
 @pytest.fixture
 def voc(tmp_path: Path) -> Path:
-    return OFFICIAL.as_tar(OFFICIAL.voc_files(), tmp_path / "T.tar")
+    return archives.as_tar(archives.voc_files(), tmp_path / "T.tar")
 
 
 def test_voc_from_its_archive_says_what_it_made_and_the_second_time_nothing(voc, run_stego, tmp_path) -> None:
@@ -51,10 +32,10 @@ def test_voc_from_its_archive_says_what_it_made_and_the_second_time_nothing(voc,
     assert last["splits"] == {"train": {"photographs": 3, "labels": 3}, "val": {"photographs": 2, "labels": 2}}
     assert "aeroplane" in ended.stderr
     assert "void" in ended.stderr
-    before = OFFICIAL.contents(tmp_path / "voc")
+    before = archives.contents(tmp_path / "voc")
     ended = run_stego("prepare", "voc2012", "--source", "T.tar", "--out", "voc")
     assert (ended.returncode, ended.stderr) == (0, "voc is prepared already; nothing to do.\n")
-    assert OFFICIAL.contents(tmp_path / "voc") == before
+    assert archives.contents(tmp_path / "voc") == before
 
 
 @pytest.mark.parametrize(
@@ -93,35 +74,27 @@ def test_a_dry_run_says_what_and_how_much_and_does_nothing(voc, stego, tmp_path,
 
 
 def test_failed_photographs_are_listed_and_end_with_3(stego, tmp_path) -> None:
-    files = {"a.jpg": OFFICIAL.jpeg((24, 16), 1), "b.jpg": b"", "c.jpg": OFFICIAL.jpeg((24, 16), 2)}
-    OFFICIAL.as_folder(files, tmp_path / "photos")
+    files = {"a.jpg": archives.jpeg((24, 16), 1), "b.jpg": b"", "c.jpg": archives.jpeg((24, 16), 2)}
+    archives.as_folder(files, tmp_path / "photos")
     ended = stego("prepare", "folder", "--source", "photos", "--out", "mine")
     assert ended.returncode == 3
     assert "/b: the file is empty" in ended.stderr
     assert len(list((tmp_path / "mine/imgs").rglob("*.jpg"))) == 2
 
 
-def flip_model(tiny_model: Path, target: Path) -> None:
-    """Say in the tiny model's metadata that flip averaging is in it (of colours alone, it would change nothing)."""
-    model = onnx.load(tiny_model)
-    about = json.loads(model.metadata_props[0].value)
-    onnx.helper.set_model_props(model, {"stego": json.dumps({**about, "flip": True})})
-    onnx.save(model, target)
-
-
 @pytest.fixture
-def colours(tmp_path: Path, tiny_model: Path) -> Path:
+def colours(tmp_path: Path, flip_model: Path) -> Path:
     """A data set whose classes the tiny model tells apart, prepared from a folder with a palette file."""
     own = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)], dtype=np.uint8)
     files = {}
     for index in range(6):
         blocks = np.random.default_rng(index).integers(0, 4, (3, 4)).repeat(20, axis=0).repeat(20, axis=1)
         split = "val" if index < 2 else "train"
-        files[f"imgs/{split}/{index}.png"] = OFFICIAL.png(own[blocks])
-        files[f"labels/{split}/{index}.png"] = OFFICIAL.png(own[(blocks + 1) % 4])
-    OFFICIAL.as_folder(files, tmp_path / "given")
+        files[f"imgs/{split}/{index}.png"] = archives.png(own[blocks])
+        files[f"labels/{split}/{index}.png"] = archives.png(own[(blocks + 1) % 4])
+    archives.as_folder(files, tmp_path / "given")
     (tmp_path / "palette.txt").write_text("255 0 0 rose\n0 255 0 leaf\n0 0 255 lake\n0 0 0 soil\n")
-    flip_model(tiny_model, tmp_path / "stego.onnx")
+    shutil.copy(flip_model, tmp_path / "stego.onnx")
     return tmp_path
 
 
@@ -153,22 +126,21 @@ def test_segment_score_and_evaluate_need_no_flag_that_the_data_set_tells(colours
 
 
 def test_evaluated_without_a_model_one_is_trained_with_the_data_sets_classes(
-    voc, stego, tmp_path, photos_folder, tiny_model, real_weights, monkeypatch
+    voc, stego, tmp_path, photos_folder, flip_model, real_weights, monkeypatch
 ) -> None:
-    files, names = OFFICIAL.voc_files(), (*OFFICIAL.VOC_TRAIN, *OFFICIAL.VOC_VAL)
+    files, names = archives.voc_files(), (*archives.VOC_TRAIN, *archives.VOC_VAL)
     for name, photo in zip(names, sorted(photos_folder.glob("*.jpg")), strict=False):
         with Image.open(photo) as image:
             files[f"VOCdevkit/VOC2012/JPEGImages/{name}.jpg"] = photo.read_bytes()
-            label = OFFICIAL.png(OFFICIAL.voc_label(image.size, len(name)), OFFICIAL.voc_palette())
+            label = archives.png(archives.voc_label(image.size, len(name)), archives.voc_palette())
             files[f"VOCdevkit/VOC2012/SegmentationClass/{name}.png"] = label
-    OFFICIAL.as_tar(files, voc)
+    archives.as_tar(files, voc)
     stego("prepare", "voc2012", "--source", "T.tar", "--out", "voc")
-    flip_model(tiny_model, tmp_path / "work.onnx")
     quick = functools.partial(settings.TrainSettings, steps=1, res=56, restarts=1)
     monkeypatch.setattr(settings, "TrainSettings", quick)
-    monkeypatch.setattr(linear_probe, "_STEPS", 3)
+    monkeypatch.setattr(linear_probe, "fit_linear_probe", functools.partial(fit_linear_probe, steps=3))
     # The export has its own tests and takes most of the time.
-    monkeypatch.setattr(export, "export_onnx", lambda run, target, how, ui: shutil.copy(tmp_path / "work.onnx", target))
+    monkeypatch.setattr(export, "export_onnx", lambda run, target, how, ui: shutil.copy(flip_model, target))
     ended = stego("evaluate", "voc", "--no-crf", "--json", "evaluation.json")
     assert ended.returncode == 0, ended.stderr
     scores = json.loads((tmp_path / "evaluation.json").read_text())

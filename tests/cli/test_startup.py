@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 HEAVY = (
     "torch",
@@ -86,6 +87,18 @@ def test_segmenting_with_a_model_on_the_cpu_never_imports_torch(
     assert code == 0, said
     assert "torch" not in loaded
     assert (tmp_path / "masks" / "cat.png").is_file()
+
+
+def test_evaluating_a_model_file_never_imports_torch(tiny_model: Path, photos_folder: Path, tmp_path: Path) -> None:
+    for kind in ("imgs", "labels"):
+        (tmp_path / "data" / kind / "val").mkdir(parents=True)
+    with Image.open(photos_folder / "cat.jpg") as photo:
+        photo.resize((84, 56)).save(tmp_path / "data/imgs/val/cat.png")
+        photo.resize((84, 56)).convert("1").save(tmp_path / "data/labels/val/cat.png")
+    model = ("--model", str(tiny_model), "--protocol", "full", "--device", "cpu", "--workers", "1")
+    code, loaded, said = modules_after("evaluate", "data", *model, forbid=("torch", "timm"), cwd=tmp_path)
+    assert code == 0, said
+    assert "torch" not in loaded
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -101,7 +101,7 @@ def test_a_batch_too_large_for_one_pass_gives_the_same_bytes(interpreted):
 
 
 class Hopper:
-    """As much of a GPU as Triton asks for before it starts a kernel."""
+    """The part of a GPU driver that Triton needs to start a kernel."""
 
     def get_current_device(self):
         return 99  # not a real one's number, under which Triton keeps what it has built
@@ -133,11 +133,13 @@ def test_every_kernel_that_the_engine_starts_compiles_for_a_gpu_with_loads_of_si
     monkeypatch.setattr(JITFunction, "run", compile_only)
     image, log_probs = scene("wren", 48, 64, 2)
     image[:20] = 3  # a flat region, for the kernel of the long lists
-    monkeypatch.setattr(driver, "_active", Hopper())
+    before = driver.active if torch.cuda.is_available() else None
+    driver.set_active(Hopper())
     try:
         tensors = torch.tensor(image)[None], torch.tensor(log_probs)[None]
         cuda_engine.refine_on_device(*tensors, SETTINGS)
     finally:
+        driver.set_active(before)
         cuda_engine.spatial_filter.cache_clear()  # its sums were never computed
     assert {name for name, _ in built.values()} == {"splat", "splat_long", "blur", "update"}
     assert all(assembly["cubin"] for _, assembly in built.values())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,24 +14,14 @@ from stego_cli.progress import Progress, Quiet
 from stego_cli.settings import PrepareSettings
 from stego_cli.stop import Stop
 from stego_cli.tasks.prepare import prepare
-
-ARCHIVES = runpy.run_path(str(Path(__file__).parent / "archives.py"))
-
-
-class Notes(Quiet):
-    """Keeps what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.said.append(text)
+from tests.support import archives
+from tests.support.recorder import Recorder
 
 
 @pytest.fixture(scope="session")
-def official() -> SimpleNamespace:
+def official() -> ModuleType:
     """Small archives in the official layouts: `official.voc_files()`, `official.as_tar(files, target)` and so on."""
-    return SimpleNamespace(**ARCHIVES)
+    return archives
 
 
 @pytest.fixture
@@ -49,5 +38,5 @@ def make(tmp_path: Path) -> Callable[..., Prepared]:
 
 
 @pytest.fixture
-def notes() -> Notes:
-    return Notes()
+def recorder() -> Recorder:
+    return Recorder()

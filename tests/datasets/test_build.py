@@ -130,7 +130,7 @@ def test_a_full_disk_ends_it_and_leaves_nothing(voc, make, tmp_path, monkeypatch
     def full(*args, **kwargs):
         raise OutputError("out cannot be written: No space left on device.")
 
-    monkeypatch.setattr(write.Writer, "_put", full)
+    monkeypatch.setattr(write, "write_new", full)
     with pytest.raises(OutputError):
         make("voc2012", voc, resize=50)
     assert list(tmp_path.iterdir()) == [voc]

@@ -71,13 +71,13 @@ def test_a_folder_for_each_class_lays_masks_over_each_other(official, make, tmp_
     assert prepared.about.table.names == ("sky", "tree")
 
 
-def test_labels_elsewhere_may_be_missing_and_classes_named(official, make, tmp_path, notes) -> None:
+def test_labels_elsewhere_may_be_missing_and_classes_named(official, make, tmp_path, recorder) -> None:
     official.as_folder({"a.jpg": official.jpeg((24, 16), 1), "b.png": official.png(IDS)}, tmp_path / "photos")
     official.as_folder({"a.png": official.png(IDS)}, tmp_path / "given")
     settings = {"labels": tmp_path / "given", "classes": numbered(3), "val": 0.0}
-    prepared = make("folder", tmp_path / "photos", progress=notes, **settings)
+    prepared = make("folder", tmp_path / "photos", progress=recorder, **settings)
     assert (prepared.about.splits["train"].photographs, prepared.about.splits["train"].labels) == (2, 1)
-    assert "1 of 2 photographs have no label." in notes.said
+    assert "1 of 2 photographs have no label." in recorder.notes
 
 
 def test_broken_ones_are_left_out_and_listed(official, make, tmp_path) -> None:
@@ -85,7 +85,7 @@ def test_broken_ones_are_left_out_and_listed(official, make, tmp_path) -> None:
     files = {f"imgs/train/{name}.jpg": official.jpeg((24, 16), seed) for seed, name in enumerate("abcdef")}
     files |= {f"labels/train/{name}.png": label for name in "abcdef"}
     files["labels/train/b.png"] = label[:50]
-    files["labels/train/c.png"] = official.png(np.zeros((16, 24, 3), np.uint8))
+    files["labels/train/c.png"] = official.png(np.full((16, 24, 3), (9, 0, 0), np.uint8))
     files["labels/train/d.png"] = official.png(IDS[:, :20])
     files["labels/train/e.png"] = official.png(IDS + np.uint8(3))
     files["imgs/train/f.jpg"] = b"text"
@@ -141,19 +141,19 @@ def again(photo: bytes, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def test_near_duplicates_are_on_one_side(photos_folder, make, official, tmp_path, notes) -> None:
+def test_near_duplicates_are_on_one_side(photos_folder, make, official, tmp_path, recorder) -> None:
     files = {}
     for file in sorted(photos_folder.glob("*.jpg")):
         content = file.read_bytes()
         files[f"{file.stem}.jpg"] = content
         for kind, suffix in (("smaller", "jpg"), ("brighter", "jpg"), ("WEBP", "webp")):
             files[f"{file.stem}-{kind}.{suffix}"] = again(content, kind)
-    make("folder", official.as_folder(files, tmp_path / "given"), progress=notes)
+    make("folder", official.as_folder(files, tmp_path / "given"), progress=recorder)
     found = {path.name: path.parent.name for path in (tmp_path / "out/imgs").rglob("*.*")}
     for name, side in found.items():
         assert side == found[f"{name.partition('-')[0].removesuffix('.jpg')}.jpg"]
     assert set(found.values()) == {"train", "val"}
-    assert any(text.startswith("52 photographs have near-duplicates") for text in notes.said)
+    assert any(text.startswith("52 photographs have near-duplicates") for text in recorder.notes)
 
 
 def test_when_it_is_prepared_anew_even_a_near_duplicate_moves_nothing(photos_folder, make, official, tmp_path) -> None:

@@ -67,12 +67,12 @@ def test_every_kind_of_source_gives_the_same(official, make, tmp_path, kind) -> 
     assert {**first, "dataset.json": b""} == {**second, "dataset.json": b""}
 
 
-def test_voc_without_labels_is_prepared_and_said(official, make, tmp_path, notes) -> None:
+def test_voc_without_labels_is_prepared_and_said(official, make, tmp_path, recorder) -> None:
     files = {name: content for name, content in official.voc_files().items() if "SegmentationClass" not in name}
-    prepared = make("voc2012", official.as_tar(files, tmp_path / "voc.tar"), progress=notes)
+    prepared = make("voc2012", official.as_tar(files, tmp_path / "voc.tar"), progress=recorder)
     assert prepared.about.table is None
     assert prepared.about.splits["train"].labels == 0
-    assert any("no labels" in text for text in notes.said)
+    assert any("no labels" in text for text in recorder.notes)
 
 
 def test_coco_groups_cover_all_values_once_and_stand_where_the_hierarchy_puts_them() -> None:
@@ -158,7 +158,7 @@ def test_coco_labels_become_27_classes_and_the_curated_lists_decide(official, ma
     assert all(prepared.about.splits["train"].pixels)
 
 
-def test_coco_archives_and_lists_may_come_apart(official, make, tmp_path, notes) -> None:
+def test_coco_archives_and_lists_may_come_apart(official, make, tmp_path, recorder) -> None:
     files = official.coco_files()
     parts = {
         "train2017.zip": "train2017/",
@@ -171,9 +171,9 @@ def test_coco_archives_and_lists_may_come_apart(official, make, tmp_path, notes)
     official.as_folder({key: value for key, value in files.items() if key.startswith("curated")}, tmp_path / "own")
     make("cocostuff27", *(tmp_path / name for name in parts), lists=tmp_path / "own")
     assert (tmp_path / "out/lists/val.txt").read_text() == "000000000285\n"
-    make("cocostuff27", *(tmp_path / name for name in parts), out=tmp_path / "all", progress=notes)
+    make("cocostuff27", *(tmp_path / name for name in parts), out=tmp_path / "all", progress=recorder)
     assert (tmp_path / "all/lists/val.txt").read_text().split() == ["000000000139", "000000000285"]
-    assert any("Coco164kFull_Stuff_Coarse_7.txt" in text for text in notes.said)
+    assert any("Coco164kFull_Stuff_Coarse_7.txt" in text for text in recorder.notes)
 
 
 def test_cityscapes_ids_lose_7_and_all_others_are_void(official, make, tmp_path) -> None:

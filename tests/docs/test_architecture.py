@@ -11,23 +11,6 @@ PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="u
 PACKAGES = ("stego_cli", "export", "tests", "benchmarks", "docs", "tools")
 
 
-# Rooms that are still being built. The mark is strict: take a name out when its module is there.
-PLANNED = {
-    "stego_cli/api/",
-    "tests/api/",
-    "stego_cli/inference/loaded.py",
-    "stego_cli/inference/output_folder.py",
-    "stego_cli/inference/outputs.py",
-    "stego_cli/inference/predict.py",
-    "stego_cli/inference/summary.py",
-    "stego_cli/tasks/discover.py",
-    "stego_cli/tasks/evaluate.py",
-    "stego_cli/tasks/model_choice.py",
-    "stego_cli/tasks/segment.py",
-    "stego_cli/tasks/train.py",
-}
-
-
 def named_paths():
     """Paths in code spans; those of the walks are relative to stego_cli."""
     spans = re.findall(r"`([\w./*-]+(?:\.py|\.md|/))`", PAGE)
@@ -35,12 +18,7 @@ def named_paths():
     return sorted({*at_root, *(f"stego_cli/{span}" for span in spans if span not in at_root)})
 
 
-def paths_with_marks():
-    planned = pytest.mark.xfail(strict=True, reason="still being built")
-    return [pytest.param(path, marks=[planned] if path in PLANNED else []) for path in named_paths()]
-
-
-@pytest.mark.parametrize("path", paths_with_marks())
+@pytest.mark.parametrize("path", named_paths())
 def test_paths_on_the_page_exist(path):
     assert list(ROOT.glob(path.rstrip("/")))
 

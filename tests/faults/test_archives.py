@@ -2,7 +2,6 @@
 
 import io
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -10,37 +9,33 @@ import tarfile
 import time
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from stego_cli.app import app
+from tests.support import archives
+from tests.support.processes import PATIENCE
 
-OFFICIAL = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "datasets" / "archives.py")))
 VOC = "VOCdevkit/VOC2012/"
 
 
 @pytest.fixture
-def refused(tmp_path, capfd):
-    """`refused(source)`: the command, in this process for speed, refuses it in a sentence and leaves nothing."""
+def refused(tmp_path, stego):
+    """`refused(source)`: the command refuses it in a sentence and leaves nothing."""
 
     def run(source: Path) -> str:
         (tmp_path / "work").mkdir(exist_ok=True)
         before = set(tmp_path.rglob("*"))
-        words = ["prepare", "voc2012", "--source", source, "--out", tmp_path / "work/voc"]
-        with pytest.raises(SystemExit) as end:
-            app(list(map(str, words)), prog_name="stego")
-        said = capfd.readouterr().err
-        assert end.value.code == 4, said
-        assert said.count("Error: ") == 1
+        ended = stego("prepare", "voc2012", "--source", source, "--out", tmp_path / "work/voc")
+        assert ended.returncode == 4, ended.stderr
+        assert ended.stderr.count("Error: ") == 1
         assert set(tmp_path.rglob("*")) == before
-        return said
+        return ended.stderr
 
     return run
 
 
 def hostile_tar(target: Path, member: tarfile.TarInfo, content: bytes = b"") -> Path:
-    OFFICIAL.as_tar(OFFICIAL.voc_files(), target)
+    archives.as_tar(archives.voc_files(), target)
     with tarfile.open(target, "a") as tar:
         member.size = len(content)
         tar.addfile(member, io.BytesIO(content))
@@ -51,7 +46,7 @@ def hostile_tar(target: Path, member: tarfile.TarInfo, content: bytes = b"") -> 
 def test_names_that_lead_out_are_refused_and_nothing_is_written(refused, tmp_path, name) -> None:
     tar = hostile_tar(tmp_path / "T.tar", tarfile.TarInfo(name), b"evil")
     assert "leads out of it" in refused(tar)
-    file = OFFICIAL.as_zip(OFFICIAL.voc_files(), tmp_path / "T.zip")
+    file = archives.as_zip(archives.voc_files(), tmp_path / "T.zip")
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr(name, b"evil")
     assert "leads out of it" in refused(file)
@@ -75,9 +70,9 @@ def test_device_nodes_and_pipes_are_refused(refused, tmp_path, kind) -> None:
 
 def test_a_link_in_place_of_a_photograph_is_never_followed(refused, tmp_path) -> None:
     """It stays inside, so it is passed over; then the photograph is missing."""
-    files = OFFICIAL.voc_files()
+    files = archives.voc_files()
     del files[f"{VOC}JPEGImages/2007_000032.jpg"]
-    OFFICIAL.as_tar(files, tmp_path / "T.tar")
+    archives.as_tar(files, tmp_path / "T.tar")
     link = tarfile.TarInfo(f"{VOC}JPEGImages/2007_000032.jpg")
     link.type, link.linkname = tarfile.SYMTYPE, "2007_000039.jpg"
     with tarfile.open(tmp_path / "T.tar", "a") as tar:
@@ -86,10 +81,10 @@ def test_a_link_in_place_of_a_photograph_is_never_followed(refused, tmp_path) ->
 
 
 def test_a_truncated_archive_gets_one_sentence_and_leaves_nothing(refused, tmp_path) -> None:
-    whole = OFFICIAL.as_tar(OFFICIAL.voc_files(), tmp_path / "T.tar").read_bytes()
+    whole = archives.as_tar(archives.voc_files(), tmp_path / "T.tar").read_bytes()
     (tmp_path / "T.tar").write_bytes(whole[: len(whole) // 2])
     assert "T.tar" in refused(tmp_path / "T.tar")
-    packed = OFFICIAL.as_tar(OFFICIAL.voc_files(), tmp_path / "T.tar", "w:gz").read_bytes()
+    packed = archives.as_tar(archives.voc_files(), tmp_path / "T.tar", "w:gz").read_bytes()
     (tmp_path / "T.tar").write_bytes(packed[: len(packed) // 2])
     assert "T.tar" in refused(tmp_path / "T.tar")
 
@@ -97,9 +92,9 @@ def test_a_truncated_archive_gets_one_sentence_and_leaves_nothing(refused, tmp_p
 @pytest.fixture(scope="module")
 def large(tmp_path_factory) -> Path:
     """An archive whose preparation lasts long enough to be killed at several moments."""
-    files = {f"imgs/train/{index:04}.png": OFFICIAL.png(OFFICIAL.voc_label((160, 120), index)) for index in range(240)}
+    files = {f"imgs/train/{index:04}.png": archives.png(archives.voc_label((160, 120), index)) for index in range(240)}
     files |= {f"labels/train/{index:04}.png": files[f"imgs/train/{index:04}.png"] for index in range(240)}
-    return OFFICIAL.as_tar(files, tmp_path_factory.mktemp("large") / "own.tar")
+    return archives.as_tar(files, tmp_path_factory.mktemp("large") / "own.tar")
 
 
 def start(large: Path, out: Path) -> "subprocess.Popen[str]":
@@ -109,12 +104,12 @@ def start(large: Path, out: Path) -> "subprocess.Popen[str]":
 
 def test_killed_at_several_moments_and_repeated_the_result_is_the_same(large, tmp_path) -> None:
     first = start(large, tmp_path / "undisturbed")
-    assert first.wait(60) == 0, first.communicate()
+    assert first.wait(PATIENCE) == 0, first.communicate()
     first.communicate()
     out, partial = tmp_path / "out", tmp_path / ".out.stego-partial"
     for done in (1, 80, 160):
         run = start(large, out)
-        journal, end = partial / ".stego-journal.jsonl", time.monotonic() + 30
+        journal, end = partial / ".stego-journal.jsonl", time.monotonic() + PATIENCE
         while run.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < done):
             assert time.monotonic() < end
             time.sleep(0.002)
@@ -123,27 +118,27 @@ def test_killed_at_several_moments_and_repeated_the_result_is_the_same(large, tm
         assert run.returncode == -signal.SIGKILL
         assert not out.exists()
     last = start(large, out)
-    _, said = last.communicate(timeout=60)
+    _, said = last.communicate(timeout=PATIENCE)
     assert last.returncode == 0, said
     assert "Going on:" in said
-    assert OFFICIAL.contents(out) == OFFICIAL.contents(tmp_path / "undisturbed")
+    assert archives.contents(out) == archives.contents(tmp_path / "undisturbed")
     assert not partial.exists()
 
 
 def test_ctrl_c_ends_with_130_and_a_second_run_is_refused_meanwhile(large, tmp_path) -> None:
     run = start(large, tmp_path / "out")
-    journal, end = tmp_path / ".out.stego-partial/.stego-journal.jsonl", time.monotonic() + 30
+    journal, end = tmp_path / ".out.stego-partial/.stego-journal.jsonl", time.monotonic() + PATIENCE
     while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
         assert time.monotonic() < end
         time.sleep(0.002)
     os.kill(run.pid, signal.SIGSTOP)
     second = start(large, tmp_path / "out")
-    _, said = second.communicate(timeout=30)
+    _, said = second.communicate(timeout=PATIENCE)
     assert second.returncode == 6
     assert f"process {run.pid} on" in said
     run.send_signal(signal.SIGINT)
     os.kill(run.pid, signal.SIGCONT)
-    _, said = run.communicate(timeout=30)
+    _, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == 130, said
     assert "The same command goes on." in said
     assert not (tmp_path / "out").exists()

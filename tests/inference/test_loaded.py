@@ -5,20 +5,14 @@ from __future__ import annotations
 import pytest
 
 from stego_cli.crf import ENGINES
+from stego_cli.crf.engines import AUTO, AUTO_ON_GPU
 from stego_cli.errors import UsageError
 from stego_cli.inference import loaded
 from stego_cli.inference.loaded import labellers, load_model
 from stego_cli.inference.predict import Recipe, Refiner
 from stego_cli.progress import Quiet
 from stego_cli.settings import CrfSettings, SegmentSettings
-
-
-class Notes(Quiet):
-    def __init__(self):
-        self.texts = []
-
-    def note(self, text):
-        self.texts.append(text)
+from tests.support.recorder import Recorder
 
 
 class OnGpu:
@@ -30,17 +24,17 @@ def recipe(engine=None):
 
 
 def test_a_gpu_that_torch_cannot_use_still_runs_the_network_and_a_note_tells_what_it_does_not():
-    notes = Notes()
-    assert labellers([OnGpu()], recipe(), (), notes) == []
-    assert len(notes.texts) == 1
-    assert "Only the network runs on the GPU" in notes.texts[0]
+    recorder = Recorder()
+    assert labellers([OnGpu()], recipe(), (), recorder) == []
+    assert len(recorder.notes) == 1
+    assert "Only the network runs on the GPU" in recorder.notes[0]
 
 
 @pytest.mark.parametrize(("engine", "outputs"), [(None, ("probabilities",)), ("cpu", ()), ("cuda", ("probabilities",))])
 def test_what_the_cpu_needs_log_probabilities_for_is_not_left_to_a_gpu(engine, outputs):
-    notes = Notes()
-    assert labellers([OnGpu()], recipe(engine), outputs, notes) == []
-    assert notes.texts == []
+    recorder = Recorder()
+    assert labellers([OnGpu()], recipe(engine), outputs, recorder) == []
+    assert recorder.notes == []
 
 
 def test_a_run_on_the_cpu_has_its_resolution_engine_and_shares_of_the_cores_decided(tiny_model, tmp_path, monkeypatch):
@@ -57,9 +51,7 @@ def test_a_run_on_the_cpu_has_its_resolution_engine_and_shares_of_the_cores_deci
 
 def test_auto_takes_no_engine_that_holds_the_gil():
     """`load_model` counts on it: it gives the session its threads before the engine is chosen."""
-    from stego_cli.crf import engines
-
-    assert all(ENGINES[name].releases_gil for name in (*engines._AUTO, *engines._AUTO_ON_GPU))
+    assert all(ENGINES[name].releases_gil for name in (*AUTO, *AUTO_ON_GPU))
 
 
 def test_a_model_without_a_linear_probe_is_refused_where_that_is_asked_for(tiny_model, tmp_path):

@@ -17,15 +17,7 @@ from stego_cli.inference.outputs import OutputPlan
 from stego_cli.inference.pipeline import Pipeline
 from stego_cli.inference.predict import Recipe
 from stego_cli.inference.session import Session
-from stego_cli.progress import Quiet
-
-
-class Told(Quiet):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+from tests.support.recorder import Recorder
 
 
 class Device:
@@ -55,12 +47,12 @@ def run(tmp_path, tiny_model):
     session = Session.from_file(tiny_model, "cpu")
 
     def go(devices, batch=8):
-        found, told = find_photos(tmp_path / "photos"), Told()
+        found, recorder = find_photos(tmp_path / "photos"), Recorder()
         recipe = Recipe(session.info.res, "cluster", None)
         model = LoadedModel(tiny_model, [session], devices, recipe, batch, lanes=2, processes=2)
         plan = OutputPlan(found.root, tmp_path / "masks", tmp_path, None, session.info.colours("cluster"))
-        pipeline = Pipeline(model, plan, told)
-        return {item.entry.path: item for item in pipeline.masks(found.photos, lambda: False)}, told
+        pipeline = Pipeline(model, plan, recorder)
+        return {item.entry.path: item for item in pipeline.masks(found.photos, lambda: False)}, recorder
 
     return go
 
@@ -80,10 +72,10 @@ def test_devices_get_batches_of_one_shape_and_their_labels_become_the_masks(run,
 
 def test_a_device_out_of_memory_gets_halves_and_later_batches_are_small_at_once(run):
     device = Device(room=3)
-    finished, told = run([device], batch=16)
+    finished, recorder = run([device], batch=16)
     assert [item.entry.status for item in finished.values()].count("done") == 39
-    assert len(told.notes) == 1  # whichever of the batches in flight met it first
-    assert re.fullmatch(r"Batches of \d+ do not fit into memory; continuing with smaller ones.", told.notes[0])
+    assert len(recorder.notes) == 1  # whichever of the batches in flight met it first
+    assert re.fullmatch(r"Batches of \d+ do not fit into memory; continuing with smaller ones.", recorder.notes[0])
     assert sum(size for size in device.batches if size <= 3) == 40
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper
 from stego_cli.errors import ModelError, UsageError
 from stego_cli.inference.session import Session, is_out_of_memory
 
+TASKS = Path("/proc/self/task")  # the threads of this process
 needs_a_failing_gpu = pytest.mark.skipif(
     "CUDAExecutionProvider" not in ort.get_available_providers() or torch.cuda.is_available(),
     reason="needs an ONNX Runtime with CUDA, and no GPU",
@@ -42,10 +44,18 @@ def test_sessions_of_one_thread_run_side_by_side_and_give_the_same(tiny_model):
     images = pictures(8)
     expected = Session.from_file(tiny_model, "cpu").log_probs(images)
     single = Session.from_file(tiny_model, "cpu", threads=1)
-    assert single._session.get_session_options().intra_op_num_threads == 1
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda image: single.log_probs(image[None])[0], images))
     assert np.allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="has no /proc")
+@pytest.mark.parametrize(("threads", "more"), [(1, 0), (3, 2)])
+def test_a_session_starts_no_more_threads_than_it_is_given(tiny_model, threads, more):
+    before = set(TASKS.iterdir())
+    session = Session.from_file(tiny_model, "cpu", threads=threads)
+    assert len(set(TASKS.iterdir()) - before) == more
+    assert session.threads == threads
 
 
 @needs_a_failing_gpu

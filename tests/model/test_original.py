@@ -1,8 +1,7 @@
-"""Imported checkpoints of the original: held against its own figures, and against DINO written out once more here."""
+"""Imported checkpoints of the original, compared with its own figures and with another implementation of DINO."""
 
 import json
 import math
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +23,9 @@ from stego_cli.palette import palette
 from stego_cli.progress import Quiet
 from stego_cli.scoring import protocol
 from stego_cli.settings import CrfSettings
+from tests.support import original_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-ORIGINAL = runpy.run_path(str(GOLDEN / "original_checkpoint.py"))
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 
@@ -34,7 +33,7 @@ MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.2
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
     """The checkpoint that the golden figures belong to, and its tensors."""
     file = tmp_path_factory.mktemp("published") / "published.ckpt"
-    return file, ORIGINAL["make"](file)
+    return file, original_checkpoint.make(file)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +126,7 @@ def test_every_kind_of_checkpoint_computes_what_the_original_would(
     variant: str, tmp_path: Path, photos_folder: Path
 ) -> None:
     classes, config = VARIANTS[variant]
-    tensors = ORIGINAL["make"](tmp_path / "x.ckpt", classes, **config)
+    tensors = original_checkpoint.make(tmp_path / "x.ckpt", classes, **config)
     import_checkpoint(tmp_path / "x.ckpt", tmp_path / "run")
     checkpoint = load_checkpoint(tmp_path / "run")
     model = segmenter(checkpoint, False, Quiet())
@@ -156,7 +155,7 @@ def test_every_kind_of_checkpoint_computes_what_the_original_would(
 
 def test_keys_patch_8_and_extra_clusters_export(tmp_path: Path) -> None:
     classes, config = VARIANTS["keys, patch 8"]
-    ORIGINAL["make"](tmp_path / "x.ckpt", classes, **config)
+    original_checkpoint.make(tmp_path / "x.ckpt", classes, **config)
     import_checkpoint(tmp_path / "x.ckpt", tmp_path / "run")
     model = segmenter(load_checkpoint(tmp_path / "run"), False, Quiet())
     model.backbone.vit.blocks = model.backbone.vit.blocks[-2:]  # two of twelve blocks trace like all of them
@@ -240,11 +239,11 @@ def test_another_run_is_never_overwritten_and_the_same_import_may_be_repeated(
         ("linear_probe.bias", [0.0] * 27, "linear_probe.bias is not a tensor"),
     ],
 )
-def test_a_checkpoint_that_lacks_or_garbles_a_tensor_is_refused(
+def test_a_checkpoint_with_a_missing_or_damaged_tensor_is_refused(
     name: str, value: object, sentence: str, published: tuple[Path, dict[str, Tensor]], tmp_path: Path
 ) -> None:
     tensors = {key: tensor for key, tensor in published[1].items() if key != name}
-    ORIGINAL["save"](tmp_path / "x.ckpt", tensors if value is None else tensors | {name: value})
+    original_checkpoint.save(tmp_path / "x.ckpt", tensors if value is None else tensors | {name: value})
     with pytest.raises(StegoError, match=sentence) as caught:
         import_checkpoint(tmp_path / "x.ckpt", tmp_path / "run")
     assert caught.value.exit_code == 5
@@ -255,7 +254,7 @@ def test_a_checkpoint_without_a_linear_probe_and_in_half_precision_is_taken(
     published: tuple[Path, dict[str, Tensor]], tmp_path: Path
 ) -> None:
     tensors = {key: tensor.half() for key, tensor in published[1].items() if not key.startswith("linear_probe")}
-    ORIGINAL["save"](tmp_path / "x.ckpt", tensors)
+    original_checkpoint.save(tmp_path / "x.ckpt", tensors)
     checkpoint = import_checkpoint(tmp_path / "x.ckpt", tmp_path / "run")
     assert checkpoint.linear is None
     assert load_checkpoint(tmp_path / "run").linear_names == ()

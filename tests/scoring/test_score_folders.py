@@ -11,13 +11,13 @@ from stego_cli.classes import numbered
 from stego_cli.errors import NoInputError, Stopped
 from stego_cli.images.ids import Ids
 from stego_cli.progress import Quiet
-from stego_cli.scoring import score_folders as module
 from stego_cli.scoring.comparison import Comparison
 from stego_cli.scoring.confusion import UNKNOWN_CLASSES, make_grid
+from stego_cli.scoring.extremes import CountsByPair
 from stego_cli.scoring.mask_pairs import MaskPair, walk_pairs
 from stego_cli.scoring.result import Score, as_json, make_score
 from stego_cli.scoring.score_folders import score_folders
-from stego_cli.scoring.tally import Sums
+from stego_cli.scoring.tally import Sums, tally
 from stego_cli.stop import Stop
 
 
@@ -56,13 +56,12 @@ def test_one_matrix_over_the_whole_set(tmp_path: Path) -> None:
     assert result.images == 3
 
 
-def test_processes_and_a_single_one_come_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(tmp_path, count=120)
+def test_processes_and_a_single_one_come_to_the_same(tmp_path: Path) -> None:
+    fill(tmp_path, count=140)  # fewer are counted by one process
     alone = run(tmp_path, workers=1)
-    monkeypatch.setattr(module, "_FEW", 10)
     shared = run(tmp_path, workers=2)
     assert as_json(alone) == as_json(shared)
-    assert shared.images == 120
+    assert shared.images == 140
 
 
 def test_a_requested_stop_ends_the_work(tmp_path: Path) -> None:
@@ -173,7 +172,7 @@ def test_missing_partners_and_broken_files_fail_by_themselves(tmp_path: Path) ->
     save(np.zeros((6, 8)), tmp_path / "pred" / "y" / "only.png")
     save(np.random.default_rng(0).integers(0, 3, (60, 80)), tmp_path / "gt" / "torn.png")
     (tmp_path / "pred" / "torn.png").write_bytes((tmp_path / "gt" / "torn.png").read_bytes()[:-400])
-    save(np.zeros((6, 8, 3)), tmp_path / "gt" / "colour.png")
+    save(np.arange(144).reshape(6, 8, 3) // 72 * (255, 0, 0), tmp_path / "gt" / "colour.png")
     save(np.zeros((6, 8)), tmp_path / "pred" / "colour.png")
     result = run(tmp_path)
     reasons = dict(result.failures)
@@ -181,7 +180,7 @@ def test_missing_partners_and_broken_files_fail_by_themselves(tmp_path: Path) ->
     assert reasons["x/only.png"] == "no mask for this label"
     assert reasons["y/only.png"] == "no label for this mask"
     assert reasons["torn.png"].startswith("mask: broken")
-    assert reasons["colour.png"].startswith("label: not a mask: a colour picture")
+    assert reasons["colour.png"].startswith("label: a colour picture (#000000, #ff0000)")
     assert len(reasons) == 4
 
 
@@ -195,7 +194,9 @@ def test_hidden_folders_and_overlays_are_passed_over(tmp_path: Path) -> None:
 def test_names_that_differ_in_the_case_of_the_suffix_alone_fail(tmp_path: Path) -> None:
     fill(tmp_path, 1)
     save(np.zeros((6, 8)), tmp_path / "pred" / "0" / "0.PNG")
-    assert [problem for _, problem in run(tmp_path).failures] == ["two files share this name but for the case of .png"]
+    assert [problem for _, problem in run(tmp_path).failures] == [
+        "two files share this name but for the case of its suffix"
+    ]
 
 
 @pytest.mark.parametrize("missing", ["pred", "gt", "both pair"])
@@ -208,8 +209,7 @@ def test_no_input(tmp_path: Path, missing: str) -> None:
         run(tmp_path)
 
 
-def test_the_best_and_the_worst_of_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stego_cli.scoring.extremes._HELD", 5)
+def test_the_best_and_the_worst_of_many(tmp_path: Path) -> None:
     label = np.arange(100).reshape(10, 10) % 2
     for index in range(40):
         pred = label.copy()
@@ -221,6 +221,11 @@ def test_the_best_and_the_worst_of_many(tmp_path: Path, monkeypatch: pytest.Monk
     assert [one.pair.name for one in result.worst] == ["39", "38", "37"]
     assert result.best[1].accuracy == pytest.approx(98)
     assert result.best[0].miou == 100
+    folders, grid = (tmp_path / "pred", tmp_path / "gt"), make_grid(2, 255, None)
+    comparison = Comparison(*folders, numbered(2), grid, "identity", "honest", extremes=3)
+    with CountsByPair(held=5) as counts:  # a few at a time give the same
+        counts.keep(tally(list(walk_pairs(comparison.pred, comparison.gt)), comparison))
+        assert counts.extremes(3, grid, result) == (result.best, result.worst)
 
 
 def test_a_photograph_s_own_figures_treat_extra_clusters_as_the_mode_does(tmp_path: Path) -> None:

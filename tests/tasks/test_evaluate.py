@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from PIL import Image
 
@@ -14,16 +13,6 @@ from stego_cli.settings import EvaluateSettings
 from stego_cli.tasks.evaluate import evaluate
 
 COLOURS = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)], dtype=np.uint8)  # the tiny model's classes
-
-
-@pytest.fixture
-def flip_model(tiny_model: Path, tmp_path: Path) -> Path:
-    """The tiny model with metadata that says flip averaging is in it (of colours alone, it would change nothing)."""
-    model = onnx.load(tiny_model)
-    about = json.loads(model.metadata_props[0].value)
-    onnx.helper.set_model_props(model, {"stego": json.dumps({**about, "flip": True})})
-    onnx.save(model, tmp_path / "flip.onnx")
-    return tmp_path / "flip.onnx"
 
 
 @pytest.fixture
@@ -81,11 +70,13 @@ def test_a_missing_split_and_missing_labels_are_named(flip_model: Path, data: Pa
     assert "1.png" in result.failures[0][0]
 
 
-def test_the_command_shows_published_figures_and_writes_json(run_stego, flip_model: Path, data: Path) -> None:
+def test_the_command_shows_published_figures_and_writes_json(
+    run_stego, flip_model: Path, data: Path, tmp_path: Path
+) -> None:
     ended = run_stego(
         "evaluate", data, "--model", flip_model, "--no-crf", "--classes", "cocostuff27", "--json", "out.json"
     )
     assert ended.returncode == 0, ended.stderr
     assert "STEGO (DINO ViT-B/8), published" in ended.stdout
-    figures = json.loads((flip_model.parent / "out.json").read_text())
+    figures = json.loads((tmp_path / "out.json").read_text())
     assert figures["cluster"]["accuracy"] > 99.9

@@ -7,8 +7,7 @@ import torch
 from PIL import Image
 
 from stego_cli.errors import NoInputError, Stopped
-from stego_cli.model.backbones import backbone
-from stego_cli.model.vit import FrozenViT, build
+from stego_cli.model.vit import FrozenViT
 from stego_cli.progress import Quiet
 from stego_cli.stop import Stop
 from stego_cli.training.cached import compute_features
@@ -17,13 +16,6 @@ from stego_cli.training.features import FeatureCache
 from stego_cli.training.views import Cut, survey
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def small_vit() -> FrozenViT:
-    """A real architecture, small and at random: these tests are about bookkeeping, not about features."""
-    torch.manual_seed(0)
-    return build(backbone("timm:vit_tiny_patch16_224"), None, block=1)
 
 
 def computed(

@@ -1,10 +1,6 @@
 """Steps of both schemes on small made-up features; and two processes against one."""
 
-import os
-import socket
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,8 +13,8 @@ from stego_cli.training.fit import Fit
 from stego_cli.training.neighbours import nearest_neighbours
 from stego_cli.training.pairs import INTER, INTRA, NEGATIVE, Batch, derangement, paper_pairs, sample_maps, short_pairs
 from stego_cli.training.ranks import ALONE, Ranks, join, leave
+from tests.support.two_processes import run_twice
 
-ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 
 
@@ -119,17 +115,8 @@ def stepped(scheme: str, settings: dict[str, object], ranks: Ranks) -> tuple[Fit
 def of_two(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, object]]]:
     """What each of two processes gets in each case."""
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = str(found.getsockname()[1])
-    env = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "PYTHONPATH": str(ROOT)}
-    files = [folder / f"{rank}.pt" for rank in range(2)]
-    started = [
-        subprocess.Popen([sys.executable, __file__, file], env={**env, "RANK": str(rank)})
-        for rank, file in enumerate(files)
-    ]
-    assert [process.wait(timeout=120) for process in started] == [0, 0]
-    return [torch.load(file) for file in files]
+    run_twice(__file__, folder)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
 @pytest.mark.parametrize("case", range(len(CASES)))
@@ -156,5 +143,5 @@ if __name__ == "__main__":  # one of the two processes
     results = [stepped(scheme, settings, ranks)[1] for scheme, settings in CASES]
     assert ranks.gather(ranks.rank) == [0, 1]
     assert ranks.any(ranks.rank == 1)
-    torch.save(results, sys.argv[1])
+    torch.save(results, f"{sys.argv[1]}/{ranks.rank}.pt")
     leave()

@@ -16,6 +16,7 @@ from stego_cli.training.features import FeatureCache
 from stego_cli.training.linear_probe import fit_linear_probe, sample_as_upsampled
 from stego_cli.training.probe_labels import LabelledPoints, read_labels
 from stego_cli.training.train import train
+from tests.support.recorder import Recorder
 
 PHOTOS = ("cat", "lake", "otters")
 
@@ -63,15 +64,7 @@ def test_the_probe_learns_what_is_linear_in_the_codes() -> None:
 
 
 def test_labels_missing_broken_and_void_are_counted_and_the_rest_is_used(tmp_path: Path) -> None:
-    said: list[str] = []
-
-    class Recorder(Quiet):
-        def note(self, text: str) -> None:
-            said.append(text)
-
-        def warn(self, text: str) -> None:
-            said.append(text)
-
+    recorder = Recorder()
     half = np.full((20, 30), 255)
     half[5, 7] = 3
     labelled(tmp_path / "labels" / "deep", "half", half)
@@ -79,12 +72,12 @@ def test_labels_missing_broken_and_void_are_counted_and_the_rest_is_used(tmp_pat
     (tmp_path / "labels" / "broken.png").write_bytes(b"no picture")
     folders = Folders(tmp_path / "photos", tmp_path / "labels")
     photos = [folders.photos / name for name in ("deep/half.jpg", "void.jpg", "broken.jpg", "missing.jpg")]
-    points = read_labels(photos, folders, torch.Generator().manual_seed(0), Recorder())
+    points = read_labels(photos, folders, torch.Generator().manual_seed(0), recorder)
     assert points is not None
     assert (points.count, set(points.classes.tolist()), set(points.photos.tolist())) == (4, {3}, {0})
     assert torch.allclose(points.places, torch.tensor([[7.5 / 30, 5.5 / 20]]).expand(len(points.places), 2))
-    assert any("1 of 4 usable, 2 missing or broken, 1 void" in text for text in said)
-    assert any("broken.png" in text for text in said)
+    assert any("1 of 4 usable, 2 missing or broken, 1 void" in text for text in recorder.texts)
+    assert any("broken.png" in text for text in recorder.texts)
     assert read_labels(photos[1:], folders, torch.Generator(), Quiet()) is None
 
 

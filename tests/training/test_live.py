@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import pytest
 import torch
 
-from stego_cli.model.backbones import backbone
-from stego_cli.model.vit import FrozenViT, build
-from stego_cli.progress import Quiet
+from stego_cli.model.vit import FrozenViT
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
 from stego_cli.training.context import RunContext
@@ -16,28 +13,15 @@ from stego_cli.training.features import FeatureCache
 from stego_cli.training.live import LiveFeatures
 from stego_cli.training.stream import autocast
 from stego_cli.training.views import Cut, survey
+from tests.support.recorder import Recorder
 
 CPU = torch.device("cpu")
-
-
-class Recorder(Quiet):
-    def __init__(self) -> None:
-        self.said = ""
-
-    def note(self, text: str) -> None:
-        self.said += text
-
-
-@pytest.fixture(scope="module")
-def small_vit() -> FrozenViT:
-    torch.manual_seed(0)
-    return build(backbone("timm:vit_tiny_patch16_224"), None, block=1)
 
 
 def prepared(vit: FrozenViT, paths: list[Path], run: Path, **settings: object) -> tuple[object, str]:
     recorder = Recorder()
     wanted = TrainSettings(res=64, **settings)
-    return prepare_features(vit, paths, wanted, RunContext(CPU, run, recorder, Stop())), recorder.said
+    return prepare_features(vit, paths, wanted, RunContext(CPU, run, recorder, Stop())), "".join(recorder.notes)
 
 
 def test_beyond_the_limit_features_are_computed_for_each_step_and_are_the_same(

@@ -1,6 +1,5 @@
 import torch
 
-from stego_cli.training import neighbours
 from stego_cli.training.neighbours import nearest_neighbours
 
 
@@ -20,15 +19,14 @@ def test_few_photographs_have_few_neighbours() -> None:
     assert nearest_neighbours(torch.rand(1, 4), 7).tolist() == [[0]]
 
 
-def test_blocks_change_nothing(monkeypatch) -> None:
+def test_blocks_change_nothing() -> None:
     pooled = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
     photos = torch.arange(50) // 2
     similarity = torch.nn.functional.normalize(pooled, dim=1) @ torch.nn.functional.normalize(pooled, dim=1).T
     expected = similarity.masked_fill(photos[:, None] == photos, -1).topk(5).indices
     assert torch.equal(nearest_neighbours(pooled, 5, photos), expected)
-    monkeypatch.setattr(neighbours, "_BLOCK", 7)  # blocks that cut photographs in two, and runs that are not full
-    monkeypatch.setattr(neighbours, "_RUN", 3)
-    assert torch.equal(nearest_neighbours(pooled, 5, photos), expected)
+    # blocks that cut photographs in two, and runs that are not full
+    assert torch.equal(nearest_neighbours(pooled, 5, photos, block=7, run=3), expected)
 
 
 def test_crops_of_one_photograph_are_neighbours_only_where_there_is_no_other() -> None:

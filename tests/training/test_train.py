@@ -18,21 +18,9 @@ from stego_cli.training.cluster_codes import most_classes
 from stego_cli.training.presets import preset_settings
 from stego_cli.training.run_folder import LOCK_FILE, RunOptions
 from stego_cli.training.train import train
+from tests.support.recorder import Recorder, StopAtStep
 
 QUICK = {"res": 112, "steps": 12, "restarts": 2}
-
-
-class Recorder(Quiet):
-    """Keeps what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.said.append(text)
-
-    def warn(self, text: str) -> None:
-        self.said.append(text)
 
 
 def quick(paths: list[Path], run: Path, progress: Quiet | None = None, **settings: object) -> None:
@@ -60,8 +48,8 @@ def test_few_photographs_train_and_say_what_was_adapted(
     assert [each["classes"] for each in curve] == list(range(4, most_classes(count) + 1))
     assert all(0 <= each["stability"] <= 1 for each in curve)
     assert checkpoint.settings.batch == count
-    assert any("classes for" in text for text in recorder.said)
-    assert any("nearest neighbour" in text for text in recorder.said)
+    assert any("classes for" in text for text in recorder.texts)
+    assert any("nearest neighbour" in text for text in recorder.texts)
     assert len(metrics(tmp_path / "run")) == QUICK["steps"]
     assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
     assert np.isfinite(checkpoint.centroids.numpy()).all()
@@ -106,7 +94,7 @@ def test_the_block_is_found_among_those_of_the_second_half(
     assert dimensions[checkpoint.block] == max(dimensions.values())
     assert dimensions[11] < dimensions[9]  # the last block of this backbone was tuned for another task
     assert checkpoint.settings.block == checkpoint.block
-    assert any(text.startswith("Dimensions used by") for text in recorder.said)
+    assert any(text.startswith("Dimensions used by") for text in recorder.texts)
 
 
 def test_the_papers_recipe_trains_on_crops_and_keeps_its_own_centroids(
@@ -146,15 +134,9 @@ def test_a_stopped_run_is_whole_and_resumes_to_the_same_bytes(
     settings = TrainSettings(**QUICK)
     train(paths[:4], tmp_path / "undisturbed", settings, Quiet(), Stop())
     stop = Stop()
-
-    class Impatient(Quiet):
-        def event(self, kind: str, **fields: object) -> None:
-            if kind == "step" and fields["step"] == 5:
-                stop.requested = 130
-
     run = tmp_path / "run"
     with pytest.raises(Stopped) as caught:
-        train(paths[:4], run, settings, Impatient(), stop)
+        train(paths[:4], run, settings, StopAtStep(stop, 5), stop)
     assert caught.value.exit_code == 130
     assert "resume=True" in str(caught.value)
     assert load_checkpoint(run).provenance.steps_done == 5
@@ -193,7 +175,7 @@ def test_collapsed_codes_are_reported(tmp_path: Path, paths: list[Path], real_we
     recorder = Recorder()
     # Attraction alone: every code moves to one point, as with published shifts on the wrong backbone.
     quick(paths[:4], tmp_path / "run", recorder, steps=60, lr=0.02, weights=(0.0, 1.0, 1.0), quantiles=(0.0, 0.0, 0.0))
-    assert any("collapsing" in text for text in recorder.said)
+    assert any("collapsing" in text for text in recorder.texts)
 
 
 @pytest.mark.parametrize(
@@ -206,14 +188,8 @@ def test_settings_without_meaning_are_refused(field: str, value: object) -> None
 
 def test_a_signal_after_the_last_step_changes_nothing(paths: list[Path], tmp_path: Path, real_weights: Path) -> None:
     stop = Stop()
-
-    class Late(Quiet):
-        def event(self, kind: str, **fields: object) -> None:
-            if kind == "step" and fields["step"] == QUICK["steps"]:
-                stop.requested = 130
-
     quick(paths[:2], tmp_path / "plain")
-    train(paths[:2], tmp_path / "late", TrainSettings(**QUICK), Late(), stop)
+    train(paths[:2], tmp_path / "late", TrainSettings(**QUICK), StopAtStep(stop, QUICK["steps"]), stop)
     for file in ("model.safetensors", "config.json"):
         assert (tmp_path / "late" / file).read_bytes() == (tmp_path / "plain" / file).read_bytes()
 

@@ -1,11 +1,8 @@
 """A run that two processes share, as torchrun starts them: stopped by a signal to one of them, and gone on with."""
 
-import contextlib
 import json
 import os
 import signal
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,32 +14,18 @@ from stego_cli.machine import calm_threads
 from stego_cli.progress import Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
+from tests.support.two_processes import free_ports, run_twice
 
 ROOT = Path(__file__).parents[2]
 STEPS, STOPPED_AT = 30, 8
 FILES = ("model.safetensors", "config.json", "metrics.jsonl", "report.html")
 
 
-def free_ports(count: int) -> list[str]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [str(each.getsockname()[1]) for each in sockets]
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, real_weights: Path) -> Path:
     """A folder with the runs "whole" and "stopped", and what each process said of the latter's first part."""
     folder = tmp_path_factory.mktemp("two")
-    env = {**os.environ, "MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, __file__, folder, *free_ports(3)]
-    started = [subprocess.Popen(command, env={**env, "RANK": str(rank)}) for rank in range(2)]
-    try:
-        assert [process.wait(timeout=120) for process in started] == [0, 0]
-    finally:
-        for process in started:
-            process.kill()
+    run_twice(__file__, folder, *free_ports(3))
     return folder
 
 

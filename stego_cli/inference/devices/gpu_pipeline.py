@@ -36,7 +36,7 @@ from stego_cli.inference.tiles import MOST_PATCHES, in_tiles
 from stego_cli.settings import CrfSettings, Probe
 
 Labels = NDArray[np.uint8]  # (H, W)
-_PLANES = 256 << 20  # bytes of probabilities at a photograph's own size that are held at once, or one plane
+_HELD = 256 << 20
 _STRONGEST_SHRINKING = 8  # beyond it a GPU's block cannot hold the filter's rows; such photographs are tiny
 # One CRF at a time on a device: calls share the lattice of the spatial kernel, whichever stream has built it.
 _CRF: defaultdict[torch.device, threading.Lock] = defaultdict(threading.Lock)
@@ -53,15 +53,21 @@ def missing(session: Session, crf: CrfSettings | None) -> str | None:
 class DevicePipeline:
     """Everything between decoded photographs and class indices, on a session's device.
 
+    Args:
+        session: the model.
+        probe: which of its outputs.
+        crf: how it is refined; None: not at all.
+        held: bytes of probabilities at a photograph's own size that are held at once, or one plane.
+
     Raises:
         UsageError: torch or Triton cannot use that device.
     """
 
-    def __init__(self, session: Session, probe: Probe, crf: CrfSettings | None) -> None:
+    def __init__(self, session: Session, probe: Probe, crf: CrfSettings | None, held: int = _HELD) -> None:
         reason = missing(session, crf)
         if reason is not None:
             raise UsageError(f"{setting('device', session.device)}: {reason}.", f"Give {setting('device', 'cpu')}.")
-        self._session, self._probe = session, probe
+        self._session, self._probe, self._held = session, probe, held
         self._classes = len(session.info.names(probe))
         self._crf = crf if crf and crf.iterations and self._classes > 1 else None
         self._device = torch.device("cpu") if session.gpu is None else torch.device("cuda", session.gpu)
@@ -113,7 +119,7 @@ class DevicePipeline:
         wins = wins.scatter_(1, chosen.flatten(1), True).cpu()
         for place, index in enumerate(sound):
             classes = wins[place].nonzero().flatten().tolist()
-            results[index] = _enlarged(log_probs[place], chosen[place], classes, sizes[index])
+            results[index] = _enlarged(log_probs[place], chosen[place], classes, sizes[index], self._held)
         return results
 
     def _upload(self, images: Rgb) -> Tensor:
@@ -163,7 +169,7 @@ class DevicePipeline:
             self._idle.append(stream)
 
 
-def _enlarged(log_probs: Tensor, chosen: Tensor, classes: list[int], size: tuple[int, int]) -> Labels:
+def _enlarged(log_probs: Tensor, chosen: Tensor, classes: list[int], size: tuple[int, int], held: int) -> Labels:
     """Return what images.masks.labels_at does, from planes on a device.
 
     Args:
@@ -171,6 +177,7 @@ def _enlarged(log_probs: Tensor, chosen: Tensor, classes: list[int], size: tuple
         chosen: int64 (h, w), the likeliest class of each pixel.
         classes: those that are the likeliest somewhere, ascending.
         size: width and height.
+        held: bytes of enlarged planes at once.
     """
     (width, height), (high, wide) = size, chosen.shape
     if (wide, high) == size:
@@ -182,7 +189,7 @@ def _enlarged(log_probs: Tensor, chosen: Tensor, classes: list[int], size: tuple
     best = log_probs.new_full((height, width), -1)
     labels = torch.empty((height, width), dtype=torch.uint8, device=best.device)
     ids = torch.tensor(classes, device=best.device)
-    for part in torch.split(ids, max(1, _PLANES // (4 * height * width))):
+    for part in torch.split(ids, max(1, held // (4 * height * width))):
         planes = log_probs[part].exp()[None]
         # With antialias it is Pillow's own filter, for shrinking too.
         planes = F.interpolate(planes, (height, width), mode="bilinear", antialias=True)[0]

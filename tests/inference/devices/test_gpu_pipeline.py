@@ -94,13 +94,12 @@ def test_any_size_is_reached_as_pillow_reaches_it(session, photos_folder, size):
     assert agreement(DevicePipeline(session, "cluster", None).labels(images, [size]), expected) >= 0.9999
 
 
-def test_classes_in_parts_give_the_same_bytes(session, photos_folder, monkeypatch):
+def test_classes_in_parts_give_the_same_bytes(session, photos_folder):
     images = decode(photos_folder / "anhinga.jpg", 56, 14).pixels[None]
-    pipeline = DevicePipeline(session, "cluster", None)
-    whole, *_ = pipeline.labels(images, [(300, 200)])
+    whole, *_ = DevicePipeline(session, "cluster", None).labels(images, [(300, 200)])
     assert len(np.unique(whole)) == 4
-    for planes in (1, 3):  # held at once
-        monkeypatch.setattr(gpu_pipeline, "_PLANES", planes * 4 * 300 * 200)
+    for planes in (1, 3):
+        pipeline = DevicePipeline(session, "cluster", None, held=planes * 4 * 300 * 200)
         assert np.array_equal(pipeline.labels(images, [(300, 200)])[0], whole)
 
 
@@ -159,22 +158,21 @@ def test_a_photograph_without_finite_values_has_a_reason_and_the_others_their_la
 
 
 def test_running_out_of_memory_is_told_apart_and_leaves_nothing_behind(session, monkeypatch):
-    pipeline = DevicePipeline(session, "cluster", None)
-    uploaded = []
+    tensors = []
 
-    def upload(images):
-        pixels = torch.tensor(images)
-        uploaded.append(weakref.ref(pixels))
-        return pixels
+    def run_out(images, log_probs, *_):
+        """Keep weak references to the tensors at both addresses, and ask for more than any machine holds."""
+        found = [each for each in gc.get_objects() if type(each) is torch.Tensor]
+        tensors.extend(weakref.ref(each) for each in found if each.data_ptr() in (images, log_probs))
+        torch.empty(1 << 50, dtype=torch.uint8)
 
-    monkeypatch.setattr(pipeline, "_upload", upload)
-    pipeline._classes = 1 << 40  # more than any machine holds
+    monkeypatch.setattr(session, "run_in_place", run_out)
     with pytest.raises(RuntimeError) as caught:
-        pipeline.labels(np.zeros((1, 14, 14, 3), np.uint8), [(14, 14)])
+        DevicePipeline(session, "cluster", None).labels(np.zeros((1, 14, 14, 3), np.uint8), [(14, 14)])
     gc.collect()
     assert is_out_of_memory(caught.value)
-    assert len(uploaded) == 1
-    assert uploaded[0]() is None  # although the error is still alive
+    assert len(tensors) >= 2
+    assert [tensor() for tensor in tensors] == [None] * len(tensors)  # although the error is still alive
 
 
 def test_a_gpu_that_torch_cannot_use_is_named_with_its_build(tiny_model):

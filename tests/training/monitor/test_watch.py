@@ -9,26 +9,16 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stego_cli.errors import Stopped, UsageError
-from stego_cli.progress import Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
 from stego_cli.training.monitor import tensorboard_log
 from stego_cli.training.monitor.histograms import BINS
 from stego_cli.training.run_folder import RunOptions
 from stego_cli.training.train import train
+from tests.support.recorder import Recorder, StopAtStep
 
 SETTINGS = TrainSettings(res=56, steps=10, points=5, restarts=1, classes=4)
 TERMS = ("negative", "inter", "intra")
-
-
-class Recorder(Quiet):
-    """Keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def run_into(run: Path, paths: list[Path], settings: TrainSettings = SETTINGS, **options: bool) -> list[str]:
@@ -102,15 +92,9 @@ def test_the_log_holds_scalars_histograms_and_predictions(logged: Path, paths: l
 
 def test_a_resumed_run_is_logged_and_reported_whole(plain: Path, paths: list[Path], tmp_path: Path) -> None:
     stop = Stop()
-
-    class Impatient(Quiet):
-        def event(self, kind: str, **fields: object) -> None:
-            if kind == "step" and fields["step"] == 4:
-                stop.requested = 130
-
     run = tmp_path / "run"
     with pytest.raises(Stopped, match="after step 4"):
-        train(paths, run, SETTINGS, Impatient(), stop, options=RunOptions(tensorboard=True))
+        train(paths, run, SETTINGS, StopAtStep(stop, 4), stop, options=RunOptions(tensorboard=True))
     assert "4 of 10" in (run / "report.html").read_text()
     assert run_into(run, paths, tensorboard=True, resume=True) == []
     assert kept(run) == kept(plain)

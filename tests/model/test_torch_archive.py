@@ -4,7 +4,6 @@ import argparse
 import collections
 import os
 import pickle
-import runpy
 import struct
 import tarfile
 import zipfile
@@ -17,9 +16,8 @@ import torch
 
 from stego_cli.errors import ModelError
 from stego_cli.model.original import import_checkpoint
-from stego_cli.model.torch_file import Record, StoredTensor, TorchArchive
-
-ORIGINAL = runpy.run_path(str(Path(__file__).parents[1] / "golden" / "original_checkpoint.py"))
+from stego_cli.model.torch_archive import Record, StoredTensor, TorchArchive
+from tests.support import original_checkpoint
 
 
 class Calls:
@@ -182,6 +180,9 @@ def test_storages_are_read_within_their_bounds_only(saved: Path, tmp_path: Path)
             forged = StoredTensor(stored.storage, offset, (40, 50), strides)
             with pytest.raises(ModelError, match="damaged"):
                 archive.tensor(forged, (40, 50), "t")
+        for shape in ((10**5000,), (2**50, 1), tuple(range(100)), "ab"):  # in the message only as far as it is a shape
+            with pytest.raises(ModelError, match=r"has t of shape \(\)"):
+                archive.tensor(StoredTensor(stored.storage, 0, shape, (1,)), (40, 50), "t")
         unfolding = StoredTensor(stored.storage, 0, (400, 500), (0, 0))
         with pytest.raises(ModelError, match="damaged"):
             archive.tensor(unfolding, (400, 500), "t")
@@ -239,7 +240,7 @@ def test_what_is_no_zip_of_torch_is_refused(tmp_path: Path) -> None:
 def test_an_unsupported_configuration_is_refused_by_name(
     changes: dict[str, Any], sentence: str, tmp_path: Path
 ) -> None:
-    ORIGINAL["save"](tmp_path / "x.ckpt", {}, **changes)
+    original_checkpoint.save(tmp_path / "x.ckpt", {}, **changes)
     with pytest.raises(ModelError, match=sentence):
         import_checkpoint(tmp_path / "x.ckpt", tmp_path / "run")
 

@@ -1,18 +1,17 @@
-"""A file of `torch.save`, read without running anything that it asks for.
+"""Reading a file of `torch.save` without executing anything in it.
 
-Such a file is a zip of raw storages and one pickle, and a pickle is a program that may call any function by name. Here
-a name is never looked up: the few that describe tensors and dicts stand for classes of this module, those of the
-libraries that checkpoints mention become inert records, and every other name ends the reading. Tensors stay references
-until they are asked for, so optimiser states and the like cost nothing; their bounds are checked then.
+Such a file is a zip archive of raw storages and one pickle, and a pickle is a program that may call any function by
+name. Here no name is looked up: the few that describe tensors and dicts are mapped to classes of this module, those of
+the libraries that checkpoints mention become inert records, and any other name is refused. A tensor is read only when
+it is asked for, with a check of its bounds, so optimiser states and the like cost nothing.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
-import pickletools
 import zipfile
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -21,9 +20,13 @@ import torch
 from torch import Tensor
 
 from stego_cli.errors import ModelError
+from stego_cli.model.pickle_limits import PROGRAM_LIMIT, ForbiddenOpcode, check_program
+from stego_cli.model.regular_file import open_regular
 from stego_cli.text import shown
 
-_PICKLE_LIMIT = 32 * 2**20  # bytes; without the storages a checkpoint's pickle takes well below one megabyte
+_DIRECTORY_LIMIT = 4 * 2**20  # bytes of the zip archive's directory, which has 100 for a tensor
+_ENTRY_LIMIT = 64 * 2**20  # bytes; the largest tensor of a ViT-B takes 9 MB
+_MOST_DIMENSIONS = 8
 _ELEMENTS = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -36,7 +39,7 @@ _ELEMENTS = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-# Packages whose objects sit among a checkpoint's hyper-parameters and callbacks. What they hold is kept as data.
+# Packages with objects among a checkpoint's hyper-parameters and callbacks. Their content is kept as data.
 _INERT_PACKAGES = frozenset(
     {"omegaconf", "pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "typing"}
 )
@@ -51,14 +54,10 @@ _INERT = frozenset(
         for name in ("dict", "list", "tuple", "set", "frozenset", "str", "int", "float", "bool", "bytes", "object")
     }
 )
-# Opcodes that checkpoints have no use for: arbitrary classes by older ways, extension codes, buffers kept elsewhere.
-_FORBIDDEN_OPCODES = frozenset(
-    {"INST", "OBJ", "EXT1", "EXT2", "EXT4", "PERSID", "BYTEARRAY8", "NEXT_BUFFER", "READONLY_BUFFER"}
-)
 
 
 class Record:
-    """Stands for an object of a foreign class: keeps its state, and never becomes that class.
+    """Stands for an object of a foreign class: has its state, without that class's code.
 
     Attributes:
         state: the attributes that the object had.
@@ -77,10 +76,10 @@ class Record:
         self.state[key] = value
 
     def append(self, value: object) -> None:
-        """Drop an item: nothing is read from foreign lists."""
+        """Drop an item: no foreign list is needed."""
 
     def extend(self, values: object) -> None:
-        """Drop items, likewise."""
+        """Drop items: see `append`."""
 
 
 class _Mapping(dict[Any, Any]):
@@ -95,7 +94,7 @@ class _Mapping(dict[Any, Any]):
         pass
 
 
-# Whatever a pickle can name has a `__setstate__`, which is all that unpickling then touches: it cannot change a class.
+# All classes that a pickle can name have a `__setstate__`, so that unpickling cannot set attributes of a class.
 class _Elements:
     """The type of a storage's elements."""
 
@@ -113,7 +112,7 @@ class _Storage:
 
 
 class StoredTensor:
-    """Where a tensor lies in the archive: as the file says, unchecked until it is read."""
+    """Where a tensor is in the archive, as the file describes it; not checked before it is read."""
 
     def __init__(self, storage: object, offset: object, shape: object, strides: object, *rest: object) -> None:
         self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
@@ -122,16 +121,17 @@ class StoredTensor:
         raise pickle.UnpicklingError("a tensor has no state")
 
     def sizes(self) -> tuple[int, ...]:
-        """Return its shape; () if what the file says is none."""
-        if not isinstance(self.shape, tuple) or not all(type(size) is int for size in self.shape):
+        """Return its shape; () if the file describes none that a tensor can have."""
+        shape = self.shape
+        if not isinstance(shape, tuple) or len(shape) > _MOST_DIMENSIONS:
             return ()
-        return self.shape
+        return shape if all(type(size) is int and 0 <= size < 2**48 for size in shape) else ()
 
 
 class _Parameter:
     """Unwraps a parameter to its tensor."""
 
-    def __new__(cls, data: object, *rest: object) -> Any:  # noqa: ANN401  (what it stands for, not an instance)
+    def __new__(cls, data: object, *rest: object) -> Any:  # noqa: ANN401  (the data, not an instance)
         return data
 
     def __setstate__(self, state: object) -> None:
@@ -142,9 +142,25 @@ class _Forbidden(Exception):  # noqa: N818  (never leaves this module)
     pass
 
 
+class _BoundedFile(io.BufferedReader):
+    """A file that refuses to read more at once than `most` bytes: zipfile believes the sizes in an archive."""
+
+    most = _DIRECTORY_LIMIT
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read `size` bytes, or all that is left."""
+        if size is None or size < 0:
+            here = self.tell()
+            size = self.seek(0, io.SEEK_END) - here
+            self.seek(here)
+        if size > self.most:
+            raise zipfile.BadZipFile(f"it has a part of {size / 1e6:.0f} MB")
+        return super().read(size)
+
+
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  (a class or an element type)
-        """Return what stands for a name; nothing is imported, and no attribute is ever looked up."""
+        """Return the substitute for a name; nothing is imported, and no attribute is looked up."""
         if (module, name) in (("collections", "OrderedDict"), ("collections", "defaultdict")):
             return _Mapping
         if module == "torch" and name in _ELEMENTS:
@@ -170,28 +186,28 @@ class TorchArchive:
     """An open file of `torch.save`; a context manager.
 
     Attributes:
-        content: what was saved, with `StoredTensor` for tensors and `Record` for objects of foreign classes.
+        content: the saved object, with `StoredTensor` for tensors and `Record` for objects of foreign classes.
 
-    Raises (when made):
-        ModelError: it cannot be read, is not such a file, is damaged, or its pickle asks for what none needs.
+    Raises (in the constructor):
+        ModelError: the file cannot be read, is not such an archive, is damaged, or its pickle names what none needs.
     """
 
     def __init__(self, file: Path) -> None:
         self._name = shown(file)
         try:
-            self._zip = zipfile.ZipFile(file)
+            self._file = _BoundedFile(open_regular(file))
         except OSError as error:
             raise ModelError(f"{self._name} cannot be read: {error.strerror or error}.") from error
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise self._no_zip(file) from error
         try:
+            self._zip = self._opened()
+            self._file.most = _ENTRY_LIMIT
             self._entries = {info.filename: info for info in self._zip.infolist()}
             self._folder = self._only_folder()
-            if self._folder + "byteorder" in self._entries and self._bytes("byteorder") != b"little":
-                raise ModelError(f"{self._name} was written on a big-endian machine, which is not read.")
+            if self._folder + "byteorder" in self._entries and self._bytes("byteorder", 100) != b"little":
+                raise ModelError(f"{self._name} was written on a big-endian machine, which is not supported.")
             self.content = self._load()
         except BaseException:
-            self._zip.close()
+            self._file.close()
             raise
 
     def __enter__(self) -> Self:
@@ -200,7 +216,7 @@ class TorchArchive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._zip.close()
+        self._file.close()
 
     def tensor(self, stored: StoredTensor, shape: tuple[int, ...], name: str) -> Tensor:
         """Return a tensor as contiguous float32 of that shape.
@@ -218,29 +234,34 @@ class TorchArchive:
         assert isinstance(strides, tuple)
         raw = bytearray(self._bytes(f"data/{storage.key}"))
         count = len(raw) // storage.dtype.itemsize
-        # Also without repeated elements: a few bytes must not unfold into a huge tensor.
+        # No repeated elements either (strides of 0): a few bytes must not become a huge tensor.
         needed = offset + 1 + sum((size - 1) * step for size, step in zip(shape, strides, strict=False))
         if len(strides) != len(shape) or needed > count or torch.Size(shape).numel() > count or 0 in shape:
             raise self.damaged(f"{name} reaches beyond its data")
         flat = torch.frombuffer(raw, dtype=storage.dtype, count=count)
         tensor = torch.as_strided(flat, shape, strides, offset).to(torch.float32).clone().contiguous()
         if not bool(torch.isfinite(tensor).all()):
-            raise ModelError(f"{self._name} holds values in {name} that are not finite: its training failed.")
+            raise ModelError(f"{self._name} has values in {name} that are not finite: its training failed.")
         return tensor
 
     def damaged(self, reason: str) -> ModelError:
         """Return the error of a file that contradicts itself."""
         return ModelError(f"{self._name} is damaged: {reason}.", "Fetch it again.")
 
-    def _no_zip(self, file: Path) -> ModelError:
-        with file.open("rb") as stream:
-            begins = stream.read(4)
-        if begins == b"PK\x03\x04":
-            return self.damaged("its end is missing")
-        return ModelError(
-            f"{self._name} is not a checkpoint: no zip archive, which is how torch saves since version 1.6.",
-            "Give a .ckpt of the original STEGO. One of an older torch must be saved again with a newer one.",
-        )
+    def _opened(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self._file)
+        except OSError as error:
+            raise ModelError(f"{self._name} cannot be read: {error.strerror or error}.") from error
+        except Exception as error:  # zipfile has errors of many kinds for damage
+            self._file.seek(0)
+            if self._file.read(4) == b"PK\x03\x04":
+                missing = isinstance(error, zipfile.BadZipFile) and "not a zip file" in str(error)
+                raise self.damaged("its end is missing" if missing else _brief(error)) from error
+            raise ModelError(
+                f"{self._name} is not a checkpoint: no zip archive, the format of torch since version 1.6.",
+                "Give a .ckpt of the original STEGO. One of an older torch must be saved again with a newer one.",
+            ) from error
 
     def _only_folder(self) -> str:
         found = [name for name in self._entries if name.endswith("/data.pkl") and name.count("/") == 1]
@@ -248,44 +269,34 @@ class TorchArchive:
             raise ModelError(f"{self._name} is a zip archive, but not one that torch wrote.")
         return found[0].removesuffix("data.pkl")
 
-    def _bytes(self, entry: str) -> bytes:
-        """Return the bytes of an entry, which lies in the archive as it is: what is compressed could be a bomb."""
+    def _bytes(self, entry: str, most: int = _ENTRY_LIMIT) -> bytes:
+        """Return the bytes of an entry of at most `most`, which must not be compressed: it could be a bomb."""
         info = self._entries.get(self._folder + entry)
         if info is None:
             raise self.damaged(f"{_brief(entry)} is missing")
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or info.flag_bits & 1:
             raise ModelError(f"{self._name} is not one that torch wrote: {entry} is compressed or encrypted.")
+        if info.file_size > most:
+            raise self.damaged(f"{_brief(entry)} takes {info.file_size / 1e6:.0f} MB, far more than in a checkpoint")
         try:
             return self._zip.read(info)
-        except Exception as error:  # zipfile has many; all mean that
+        except Exception as error:  # zipfile has errors of many kinds for it
             raise self.damaged(_brief(error)) from error
 
     def _load(self) -> Any:  # noqa: ANN401  (whatever was saved)
-        entry = self._entries[self._folder + "data.pkl"]
-        if entry.file_size > _PICKLE_LIMIT:
-            raise self.damaged(f"its pickle takes {entry.file_size / 1e6:.0f} MB, far more than any checkpoint's")
-        program = self._bytes("data.pkl")
+        program = self._bytes("data.pkl", PROGRAM_LIMIT)
         try:
-            _check_opcodes(program)
-            return _Reader(BytesIO(program)).load()
-        except _Forbidden as error:
+            check_program(program)
+            return _Reader(io.BytesIO(program)).load()
+        except (_Forbidden, ForbiddenOpcode) as error:
             raise ModelError(
                 f"{self._name} is refused: it asks for {error}, which no checkpoint needs; nothing of it was run.",
                 "Get the checkpoint from those who published it.",
             ) from error
-        except Exception as error:  # a damaged pickle can end in nearly any
+        except Exception as error:  # a damaged pickle can raise nearly any
             raise self.damaged(f"its pickle cannot be read ({_brief(error) or type(error).__name__})") from error
 
 
-def _check_opcodes(program: bytes) -> None:
-    """Refuse opcodes that are not needed, and a memo index that would make the unpickler take memory by itself."""
-    for opcode, argument, _ in pickletools.genops(program):
-        if opcode.name in _FORBIDDEN_OPCODES:
-            raise _Forbidden(f"the opcode {opcode.name}")
-        if opcode.name.endswith("PUT") and not (isinstance(argument, int) and argument <= len(program)):
-            raise pickle.UnpicklingError("its memo has holes")
-
-
 def _brief(thing: object) -> str:
-    """Return a description that fits in a sentence, however long what the file says is."""
+    """Return a description that is short enough for a sentence."""
     return " ".join(str(thing).split())[:100].rstrip(".")

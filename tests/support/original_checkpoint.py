@@ -1,6 +1,6 @@
 """Makes checkpoints with the layout of the original STEGO's, their weights drawn from a seed.
 
-Each tensor is drawn from a generator of its own, seeded by its name, so the golden figures beside this file belong to
+Each tensor is drawn from a generator of its own, seeded by its name, so the figures in tests/golden belong to
 the default one on every machine. The configuration is pickled under the names of OmegaConf's classes by stand-ins, so
 that no test needs OmegaConf itself.
 """

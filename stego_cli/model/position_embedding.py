@@ -1,7 +1,7 @@
 """Resampling a grid of position embeddings to another size, as a product with small matrices.
 
-Written as matrices of weights, the three ways in which published code does it (see `Backbone.positions`) are one
-formula, give the same result in torch and in ONNX Runtime, and keep height and width dynamic in the exported graph.
+Published code does this in three ways (see `Backbone.positions`). As matrices of weights they are one formula, give the
+same result in torch and in ONNX Runtime, and keep height and width dynamic in the exported graph.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def resample(grid: Tensor, height: int, width: int, style: str) -> Tensor:
 
     Args:
         grid: the table.
-        height: wanted rows; like `width` it may be symbolic while a graph is exported.
+        height: wanted rows; like `width`, symbolic while a graph is exported.
         width: wanted columns.
         style: "bicubic" (kernel with a = -0.75, borders repeated), "bicubic+0.1" (the same, with the scale of a grid
             0.1 larger), or "antialias" (a = -0.5, kernel widened when shrinking, weights beyond the border dropped and
@@ -35,12 +35,12 @@ def resample(grid: Tensor, height: int, width: int, style: str) -> Tensor:
 
 
 def _places(count: int, like: Tensor) -> Tensor:
-    """Return 0 to count - 1 as float32; its last element plus one is `count` as a tensor, even when symbolic."""
+    """Return 0 to count - 1 as float32. Its last element plus one is `count` as a tensor, even if symbolic."""
     return torch.arange(count, dtype=torch.float32, device=like.device)
 
 
 def _bicubic(n_in: int, places: Tensor, extra: Tensor) -> Tensor:
-    """Return the weights (n_out, n_in) of plain bicubic interpolation, scaled as if to n_out + extra."""
+    """Return the weights (n_out, n_in) of plain bicubic interpolation, with the scale of a size n_out + extra."""
     table = torch.arange(n_in, dtype=torch.float32, device=places.device)
     source = (places + 0.5) * (n_in / (places[-1] + 1 + extra)) - 0.5
     left = source.floor()

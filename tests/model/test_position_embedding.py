@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stego_cli.model.positions import resample
+from stego_cli.model.position_embedding import resample
 
 GRID = torch.randn(14, 14, 6, generator=torch.Generator().manual_seed(0))
 
