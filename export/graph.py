@@ -7,7 +7,8 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import onnx
 import torch
@@ -57,7 +58,24 @@ def trace(model: Segmenter) -> onnx.ModelProto:
             verbose=False,
         )
     assert program is not None  # the dynamo exporter always returns one
-    return program.model_proto
+    graph = program.model_proto
+    _strip_notes(graph)
+    return graph
+
+
+def _strip_notes(model: onnx.ModelProto) -> None:
+    """Delete what the exporter notes for debugging: stack traces, with the paths of this machine, and names of modules.
+
+    Exports from two installations are thereby equal.
+    """
+    pending: list[Any] = [model]
+    while pending:
+        message = pending.pop()
+        for field, value in message.ListFields():
+            if field.name in ("metadata_props", "doc_string"):
+                message.ClearField(field.name)
+            elif field.message_type is not None:
+                pending.extend(value if isinstance(value, Iterable) else [value])
 
 
 @contextlib.contextmanager

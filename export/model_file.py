@@ -10,10 +10,13 @@ import onnx
 from export.graph import halved, trace
 from export.parity import check_parity
 from export.quantized import quantized
+from stego_cli.class_edits import ClassEdits
 from stego_cli.classes import numbered
 from stego_cli.errors import ModelError, setting
+from stego_cli.gallery.model_edit import edit_model
+from stego_cli.gallery.run_classes import classes_of_run
 from stego_cli.images.atomic import require_writable_files, sha256, write_bytes
-from stego_cli.inference.contract import METADATA_KEY, ExportRecord, ModelInfo, metadata_text
+from stego_cli.inference.contract import METADATA_KEY, PRODUCER, ExportRecord, ModelInfo, metadata_text
 from stego_cli.inference.session import Session
 from stego_cli.model.checkpoint import MODEL_FILE, Checkpoint, load_checkpoint, segmenter
 from stego_cli.progress import Progress
@@ -27,7 +30,7 @@ def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Pro
     """Export the checkpoint in the folder `run` to the file `target`, which appears only if parity holds.
 
     Raises:
-        UsageError: `run` holds no checkpoint.
+        UsageError: `run` holds no checkpoint, or its classes.toml is wrong.
         ModelError: the checkpoint is damaged, or the exported graph does not compute the same.
         OutputError: the file cannot be written.
     """
@@ -48,7 +51,11 @@ def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Pro
         stage.advance()
         parity = check_parity(reference, Session.from_bytes(content, "cpu"), settings.precision)
         stage.advance()
-        write_bytes(target, _with_metadata(graph, info, replace(made, parity=parity)))
+        content = _with_metadata(graph, info, replace(made, parity=parity))
+        edits, _ = classes_of_run(run)
+        if edits != ClassEdits(edits.found):
+            content = edit_model(content, edits, "the exported model")
+        write_bytes(target, content)
         stage.advance()
     progress.note(
         f"Torch and ONNX Runtime agree: log-probabilities within {parity.difference:.1e}, "
@@ -88,7 +95,7 @@ def _record(checkpoint: Checkpoint, digest: str) -> ExportRecord:
 def _with_metadata(graph: onnx.ModelProto, info: ModelInfo, made: ExportRecord) -> bytes:
     """Return the model file's bytes."""
     onnx.helper.set_model_props(graph, {METADATA_KEY: metadata_text(info, made)})
-    graph.producer_name, graph.producer_version = "stego-cli", __version__
+    graph.producer_name, graph.producer_version = PRODUCER, __version__
     if graph.ByteSize() > _LIMIT:
         raise ModelError(
             f"The model takes {graph.ByteSize() / 1e9:.1f} GB; one ONNX file holds 2.",

@@ -8,10 +8,13 @@ import typer
 from typer.core import TyperGroup
 
 from stego_cli.commands import (
+    classes,
+    convert,
     correspond,
     doctor,
     evaluate,
     export_onnx,
+    gallery,
     import_checkpoint,
     models,
     prepare,
@@ -30,6 +33,7 @@ Examples:
   stego train ./photos --out ./run               train a model to keep
   stego export-onnx ./run                        write stego.onnx, which segment then uses
   stego segment ./more --out ./masks2 --model stego.onnx
+  stego gallery ./masks --edit                   look at the classes, name and join them
   stego doctor                                   does everything work on this machine?
 
 Exit codes: 0 all done; 1 internal error; 2 usage; 3 finished, some inputs failed; 4 no input; 5 model refused; 6 output
@@ -62,6 +66,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List backbones and fetch their weights.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
+classes_app = typer.Typer(help=classes.HELP, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(classes_app, name="classes")
 _COMMANDS: dict[str, Any] = {
     "segment": segment,
     "train": train,
@@ -71,10 +77,14 @@ _COMMANDS: dict[str, Any] = {
     "score": score,
     "evaluate": evaluate,
     "correspond": correspond,
+    "gallery": gallery,
+    "convert": convert,
     "doctor": doctor,
 }
 for _name, _module in _COMMANDS.items():
     app.command(_name, cls=StegoCommand, help=_module.HELP)(_module.command)
+for _name, (_help, _command) in classes.COMMANDS.items():
+    classes_app.command(_name, cls=StegoCommand, help=_help)(_command)
 models_app.command("list", cls=StegoCommand, help=models.LIST_HELP)(models.list_command)
 models_app.command("pull", cls=StegoCommand, help=models.PULL_HELP)(models.pull_command)
 

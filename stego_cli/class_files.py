@@ -57,6 +57,20 @@ def parse_ignore(text: str) -> int | None:
     return int(text)
 
 
+def parse_void(text: str) -> tuple[int, ...]:
+    """Return the label values without a class: numbers separated by commas, or none for the word "none".
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text == "none":
+        return ()
+    values = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) <= LARGEST_ID for part in values):
+        raise UsageError(f"must be label values, such as 0 or 0,255, or none, got {text!r}", field="void")
+    return tuple(dict.fromkeys(map(int, values)))
+
+
 def read_remap(file: Path) -> dict[int, int]:
     """Return the remapping in a file: label value to class, -1 for no class.
 
@@ -86,8 +100,9 @@ def read_remap(file: Path) -> dict[int, int]:
 def read_palette(file: Path) -> tuple[dict[Colour, int], ClassTable]:
     """Return the class of each colour in a palette file, and the classes.
 
-    A line is "RED GREEN BLUE NAME" (0 to 255) or "#RRGGBB NAME"; line 1 is class 0. A line named void or ignore takes
-    no number. Empty lines are skipped.
+    A line is "RED GREEN BLUE NAME" (0 to 255), "#RRGGBB NAME", or "NAME:RED,GREEN,BLUE::" as in CVAT's labelmap.txt;
+    line 1 is class 0. A line named void or ignore takes no number. Empty lines, and the title of a labelmap.txt, are
+    skipped.
 
     Raises:
         UsageError: the file cannot be read or parsed.
@@ -96,7 +111,7 @@ def read_palette(file: Path) -> tuple[dict[Colour, int], ClassTable]:
     names: list[str] = []
     own: list[Colour] = []
     for number, line in enumerate(_read(file, "palette").splitlines(), 1):
-        if not line.strip():
+        if not line.strip() or line.startswith("# label:"):
             continue
         colour, name = _palette_line(line)
         if colour is None or colour in colours:
@@ -155,6 +170,10 @@ def _palette_line(line: str) -> tuple[Colour | None, str]:
         red, green, blue = (int(found[at]) for at in (1, 2, 3))
         if max(red, green, blue) < 256:
             return (red, green, blue), found[4]
+    if found := re.fullmatch(r"\s*([^:]+):(\d+),(\d+),(\d+):[^:]*:[^:]*", line):
+        red, green, blue = (int(found[at]) for at in (2, 3, 4))
+        if max(red, green, blue) < 256:
+            return (red, green, blue), found[1]
     return None, ""
 
 

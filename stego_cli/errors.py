@@ -7,6 +7,7 @@
     ├── ModelError (5)          model or weights refused
     │   └── WeightsError (5)    backbone weights could not be had
     ├── OutputError (6)         the output cannot be written
+    │   └── RefusedNameError    one file of it cannot have its name; also a PhotoError
     ├── Stopped (130 or 143)    a signal ended the run; what was done is kept
     └── PhotoError              one photograph cannot be used: recorded, never ends a run
 
@@ -139,3 +140,7 @@ class PhotoError(StegoError):
 
     Its message goes into journals and reports as it is, so it mentions no settings.
     """
+
+
+class RefusedNameError(OutputError, PhotoError):
+    """The file system refuses a file's name: that one cannot be written, others can."""

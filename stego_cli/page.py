@@ -4,12 +4,17 @@ is set, also on a narrow screen."""
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
 from stego_cli.version import __version__
 
+# What a page begins with.
+OURS = re.compile(
+    rb'<!doctype html>\s*<html lang="en"><head><meta charset="utf-8"><meta name="generator" content="stego">'
+)
 # Colours are variables, so that the dark scheme replaces them in one place.
 _STYLE = """
 :root{color-scheme:light dark;--text:#1d2733;--quiet:#5b6878;--page:#f4f6f9;--card:#fff;--line:#dde3ea;--faint:#eef1f5}
@@ -69,7 +74,7 @@ def page(title: str, style: str, parts: Iterable[str]) -> str:
         parts: HTML of the body, in order; empty ones are left out.
     """
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="generator" content="stego">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{title}</title><style>{_STYLE}{style}</style></head>\n"
         f"<body><main>\n{chr(10).join(part for part in parts if part)}\n"

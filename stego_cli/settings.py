@@ -6,9 +6,10 @@ with their results, so each of their fields is plain JSON (`dataclasses.asdict`)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from stego_cli.classes import LARGEST_ID, ClassTable
 from stego_cli.errors import UsageError, setting
@@ -25,6 +26,7 @@ ScoreMode = Literal["honest", "stego"]
 DEFAULT_BACKBONE = "focus-vits14"
 DEFAULT_RES = 320  # shorter side in pixels, the resolution of the paper's evaluation
 DEFAULT_STEPS = 250  # of training: short on purpose (docs/log/training.md)
+_MOST_BLOCKS, _WIDEST_CODE = 1000, 65536  # far beyond any that exist
 PAPER_TEMPERATURE = 2.0  # of the cluster probe's softmax in the published evaluation
 
 
@@ -38,6 +40,89 @@ class CrfSettings:
     bilateral_sxy: float = 67.0  # spatial deviation of the appearance kernel, pixels
     bilateral_srgb: float = 3.0  # colour deviation of the appearance kernel, 8-bit steps
     bilateral_compat: float = 4.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures become RGB of 8 bits; grey and RGB of 8 bits are that already, and taken as they are."""
+
+    bands: tuple[int, ...] = ()  # one (grey) or three (red, green, blue), from 1; (): the first three, or the only one
+    stretch: str = (
+        "auto"  # of numbers of more than 8 bits: "auto", "none", "LOW,HIGH", or "PERCENT" cut off at each end
+    )
+    accept_truncated: bool = False  # take what is there of a file that is cut short
+    ranges: tuple[tuple[str, float, float], ...] = ()  # as decided for a run: kind of numbers, black, white
+
+    def __post_init__(self) -> None:
+        if self.bands and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
+            raise UsageError(f"must be one or three numbers from 1, got {self.bands}", field="bands")
+        if self.stretch not in ("auto", "none") and self.limits is None and self.percent is None:
+            raise UsageError(
+                f"must be auto, none, two numbers LOW,HIGH with LOW below HIGH, or a percentage from 0 to below 50, "
+                f"got {self.stretch!r}",
+                field="stretch",
+            )
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The numbers that become black and white, where `stretch` gives them."""
+        try:
+            low, high = map(float, self.stretch.split(","))
+        except ValueError:
+            return None
+        return (low, high) if -math.inf < low < high < math.inf else None
+
+    @property
+    def percent(self) -> float | None:
+        """The share of the numbers that is cut off at each end, in percent, where `stretch` is one."""
+        try:
+            percent = float(self.stretch.removesuffix("%"))
+        except ValueError:
+            return None
+        return percent if 0 <= percent < 50 else None
+
+    @property
+    def asked(self) -> Reading:
+        """What was asked for, without what was decided."""
+        return replace(self, ranges=())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON has them."""
+        return {
+            "bands": list(self.bands),
+            "stretch": self.stretch,
+            "accept_truncated": self.accept_truncated,
+            "ranges": [list(one) for one in self.ranges],
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> Reading:  # noqa: ANN401  (JSON from outside)
+        """Return the settings that `as_dict` gave.
+
+        Raises:
+            ValueError: they are something else.
+        """
+        try:
+            return cls(
+                tuple(int(band) for band in fields["bands"]),
+                str(fields["stretch"]),
+                bool(fields["accept_truncated"]),
+                tuple((str(kind), float(low), float(high)) for kind, low, high in fields["ranges"]),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError, UsageError) as error:
+            raise ValueError("not settings of reading pictures") from error
+
+
+@dataclass(frozen=True)
+class FileFilter:
+    """Which files of a folder are photographs to work on. Patterns are those of a shell; `*` stands for `/` too.
+
+    A pattern is compared with a file's path below the folder, and with its name alone.
+    """
+
+    include: tuple[str, ...] = ()  # only files that match one of these; (): all
+    exclude: tuple[str, ...] = ()  # no files and no folders that match one of these
+    follow_links: bool = False  # look into folders that are links, each folder once
 
 
 @dataclass(frozen=True)
@@ -85,7 +170,13 @@ class TrainSettings:
         check_choice("token", self.token, Token)
         if isinstance(self.block, str) and self.block != "auto":
             raise UsageError(f"must be a number or 'auto', got {self.block!r}", field="block")
+        if isinstance(self.block, int) and not 0 <= self.block < _MOST_BLOCKS:
+            raise UsageError(f"must be 0 or more, the first block, got {self.block}", field="block")
         check_choice("crops", self.crops, Crops)
+        if not 1 <= self.code <= _WIDEST_CODE:
+            raise UsageError(f"must be 1 to {_WIDEST_CODE}, got {self.code}", field="code")
+        if not 0 < self.temperature < math.inf:
+            raise UsageError(f"must be above 0, got {self.temperature}", field="temperature")
 
 
 @dataclass(frozen=True)
@@ -169,6 +260,7 @@ class ScoreSettings:
     classes: ClassTable | None = None  # None: those of the data set; without one, as many as the labels use
     ignore: int | Literal["auto"] | None = "auto"  # label value of no class; "auto": the data set's; None: no value
     remap: dict[int, int] | None = None  # label value to class, -1 for none; values not listed are of no class
+    palette: Path | None = None  # file of colours and names, for labels that are colour pictures
     match: Match = "hungarian"
     mode: ScoreMode = "honest"
     strict: bool = False  # a mask of another size than its label fails instead of being resized
@@ -177,6 +269,7 @@ class ScoreSettings:
     report: Path | None = None  # an HTML page with pictures
     photos: Path | None = None  # photographs to show in the report; None: those of the data set
     workers: int | None = None  # processes; None: one a core
+    overwrite: bool = False  # files of the names of the JSON and the report are replaced, whoever wrote them
 
     def __post_init__(self) -> None:
         check_choice("match", self.match, Match)
@@ -200,7 +293,10 @@ class PrepareSettings:
     lists: Path | None = None  # folder with lists of names that the source does not have
     labels: Path | None = None  # `folder`: where labels are, if not in the source
     classes: ClassTable | None = None  # `folder`: the classes; None: as many as the labels use
-    palette: Path | None = None  # `folder`: file of colours and names, for labels that are colour pictures
+    palette: Path | Literal["auto"] | None = None  # `folder`: file of the classes of colours; "auto": each is a class
+    label_pattern: str | None = None  # `folder`: name of a label, such as "{stem}_mask.png"; None: the usual names
+    remap: dict[int, int] | None = None  # `folder`: label value to class, -1 for none; None: found out
+    void: tuple[int, ...] | None = None  # `folder`: label values of no class; None: 255, but in binary labels
     val: float = 0.2  # `folder`: share of the photographs in the split `val`
     limit: int | None = None  # at most so many photographs of each split
     fraction: float | None = None  # this share of each split
@@ -231,7 +327,7 @@ class PrepareSettings:
                 "Leave one out.",
             )
         if self.name != "folder":
-            for field_name in ("labels", "classes", "palette"):
+            for field_name in ("labels", "classes", "palette", "label_pattern", "remap", "void"):
                 if getattr(self, field_name) is not None:
                     raise UsageError(f"{setting(field_name)} is for the data set folder; {self.name} has its own.")
 

@@ -20,6 +20,7 @@ from stego_cli.model.weights import pull
 from stego_cli.progress import Quiet
 from stego_cli.settings import DEFAULT_BACKBONE
 from tests.support.models import tiny_graph
+from tests.support.processes import PATIENCE
 
 calm_threads()  # as the command does, before anything imports torch
 
@@ -94,7 +95,7 @@ def run_stego(tmp_path: Path) -> RunStego:
             env={**os.environ, **env},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
 
     return run

@@ -20,16 +20,19 @@ ROOMS = [
     {"stego_cli.tasks"},
     {"export", "stego_cli.doctor", "stego_cli.correspond"},
     {"stego_cli.training"},
+    {"stego_cli.gallery"},
     {"stego_cli.scoring"},
     {"stego_cli.datasets"},
     {"stego_cli.inference"},
     {"stego_cli.crf"},
     {"stego_cli.model"},
     {"stego_cli.images"},
+    {"stego_cli.classes_toml"},
+    {"stego_cli.class_edits"},
     {"stego_cli.stop", "stego_cli.progress", "stego_cli.settings", "stego_cli.class_files"},
     {"stego_cli.classes"},
     {"stego_cli.errors", "stego_cli.machine", "stego_cli.page", "stego_cli.palette", "stego_cli.processes"},
-    {"stego_cli.text", "stego_cli.version"},
+    {"stego_cli.text", "stego_cli.version", "stego_cli.checked_json"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 

@@ -4,7 +4,7 @@ from stego_cli import machine
 
 
 @pytest.mark.parametrize(("limit", "given"), [("1000000\n", 1_000_000), ("max\n", None), ("9" * 19, None)])
-def test_memory_is_the_machines_or_the_containers_whichever_is_less(tmp_path, limit, given):
+def test_memory_is_the_lesser_of_the_machines_and_the_containers(tmp_path, limit, given):
     whole = machine.memory([tmp_path / "missing"])
     assert whole > 1_000_000
     (tmp_path / "limit").write_text(limit)
@@ -22,7 +22,7 @@ def test_memory_is_the_machines_or_the_containers_whichever_is_less(tmp_path, li
         ([], 7),
     ],
 )
-def test_cores_are_the_affinitys_or_the_containers_whichever_is_less(tmp_path, monkeypatch, files, given):
+def test_cores_are_the_lesser_of_the_affinitys_and_the_containers(tmp_path, monkeypatch, files, given):
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda process: set(range(7)), raising=False)
     places = [tmp_path / str(index) for index in range(max(1, len(files)))]
     for place, text in zip(places, files, strict=False):

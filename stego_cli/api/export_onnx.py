@@ -15,6 +15,7 @@ def export_onnx(
     out: PathName = "stego.onnx",
     precision: Precision = "fp32",
     flip: bool = False,
+    overwrite: bool = False,
     progress: Reporting = None,
 ) -> ExportResult:
     """Write a run as one ONNX file, as `stego export-onnx` does: backbone, head and probes, for any batch and size.
@@ -24,6 +25,7 @@ def export_onnx(
         out: the model file; it is written only if it computes what the run does.
         precision: "fp32"; "fp16": half the size, for GPUs; "int8": faster on CPUs, its masks differ a little.
         flip: average with the mirrored photograph: a little better, twice the time.
+        overwrite: replace a file of that name that this tool did not write, too.
         progress: what the call reports to; None: the console or notebook; False: nothing.
 
     Returns:
@@ -35,4 +37,4 @@ def export_onnx(
         OutputError: the file cannot be written.
     """
     settings = ExportSettings(precision, flip)
-    return export(None if run is None else Path(run), Path(out), settings, reporter(progress))
+    return export(None if run is None else Path(run), Path(out), settings, reporter(progress), overwrite)

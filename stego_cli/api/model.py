@@ -16,6 +16,7 @@ from stego_cli.api.reporting import PathName
 from stego_cli.errors import ModelError, PhotoError, UsageError
 from stego_cli.images.decode import Decoded, decode, decode_whole, to_rgb
 from stego_cli.images.discover import STATE
+from stego_cli.inference.mask_classes import classes_as_made
 from stego_cli.inference.predict import Recipe, at_work_size, choose_refiner, predict
 from stego_cli.inference.session import Session
 from stego_cli.palette import Colour
@@ -57,12 +58,12 @@ class Model:
         self.res = self._session.info.res
 
     def names(self, probe: Probe = "cluster") -> tuple[str, ...]:
-        """Return the names of a probe's classes, in the order of their labels."""
-        return self._session.info.names(probe)
+        """Return the names of a probe's classes, in the order of their labels; labels that no class has have none."""
+        return classes_as_made(self._session.info, probe).names
 
     def colours(self, probe: Probe = "cluster") -> list[Colour]:
         """Return the colours of a probe's classes, RGB of 0 to 255, in the order of their labels."""
-        return self._session.info.colours(probe)
+        return classes_as_made(self._session.info, probe).colours
 
     def predict(
         self, image: Picture, *, crf: bool = True, res: int | None = None, probe: Probe = "cluster"
@@ -93,7 +94,9 @@ class Model:
             labelled = predict(self._session, decoded, recipe)
         except PhotoError as error:
             raise PhotoError(f"{named}{error.message}") from error
-        return Prediction(labelled.labels, labelled.log_probs, self.names(probe), self.colours(probe), picture)
+        classes = classes_as_made(self._session.info, probe)
+        labels = labelled.labels if classes.values is None else classes.values[labelled.labels]
+        return Prediction(labels, labelled.log_probs, classes.names, classes.colours, picture)
 
 
 def _loaded(image: Picture, res: int, patch: int) -> tuple[Decoded, Callable[[], Image.Image]]:

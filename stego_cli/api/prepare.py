@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
-from stego_cli.class_files import parse_classes
+from stego_cli.class_files import parse_classes, read_remap
 from stego_cli.datasets.build import Prepared
 from stego_cli.settings import CutCrops, PrepareSettings
 from stego_cli.stop import NEVER
@@ -22,7 +23,10 @@ def prepare(
     lists: PathName | None = None,
     labels: PathName | None = None,
     classes: int | PathName | None = None,
-    palette: PathName | None = None,
+    palette: PathName | Literal["auto"] | None = None,
+    label_pattern: str | None = None,
+    remap: PathName | dict[int, int] | None = None,
+    void: Sequence[int] | None = None,
     val: float = 0.2,
     limit: int | None = None,
     fraction: float | None = None,
@@ -44,9 +48,14 @@ def prepare(
         download: fetch the archives first, into `source` or ./NAME-download.
         mirror: addresses of folders to try before the official host.
         lists: folder of the curated lists (cocostuff27, potsdam3).
-        labels: "folder": where the labels are (x/a.png for x/a.jpg).
+        labels: "folder": where the labels are, if they are not in `source`.
         classes: "folder": a number, a file with one name a line, or a data set; None: from the labels.
-        palette: "folder": file of "RED GREEN BLUE NAME" lines, for labels that are colour pictures.
+        palette: "folder": file of "RED GREEN BLUE NAME" lines, for labels that are colour pictures; "auto": each colour
+            is a class.
+        label_pattern: "folder": name of a label, such as "{stem}_mask.png"; None: the usual ones.
+        remap: "folder": class of each label value (-1: no class), or a file of "label-value class" lines; None: the
+            values in order.
+        void: "folder": label values of no class, none if empty; None: 255, but not in labels with one other value.
         val: "folder": share of the photographs in the split val, 0 to 1.
         limit: at most this many photographs of each split.
         fraction: this share of each split, above 0 and at most 1.
@@ -77,7 +86,10 @@ def prepare(
         lists=None if lists is None else Path(lists),
         labels=None if labels is None else Path(labels),
         classes=None if classes is None else parse_classes(str(classes)),
-        palette=None if palette is None else Path(palette),
+        palette="auto" if palette == "auto" else None if palette is None else Path(palette),
+        label_pattern=label_pattern,
+        remap=remap if remap is None or isinstance(remap, dict) else read_remap(Path(remap)),
+        void=None if void is None else tuple(void),
         val=val,
         limit=limit,
         fraction=fraction,

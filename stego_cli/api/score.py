@@ -20,6 +20,7 @@ def score(
     classes: int | PathName | None = None,
     ignore: int | Literal["none"] | None = None,
     remap: PathName | dict[int, int] | None = None,
+    palette: PathName | None = None,
     match: Match = "hungarian",
     mode: ScoreMode = "honest",
     strict: bool = False,
@@ -27,17 +28,19 @@ def score(
     report: PathName | None = None,
     photos: PathName | None = None,
     workers: int | None = None,
+    overwrite: bool = False,
     progress: Reporting = None,
 ) -> Score:
     """Measure masks against labels, as `stego score` does: pred/x/a.png against gt/x/a.png.
 
     Args:
         pred: folder of predicted masks, PNGs of class numbers.
-        gt: folder of labels, or a data set that `prepare` made.
+        gt: folder of labels of any lossless format, or a data set that `prepare` made.
         classes: a number, a file with one name a line, or "cocostuff27", "cityscapes", "voc2012", "potsdam3"; None:
             those of the data set, else as many as the labels use.
         ignore: label value of no class; "none": there is no such value; None: the data set's, else 255.
         remap: class of each label value (-1: no class), or a file of "label-value class" lines.
+        palette: file of "RED GREEN BLUE NAME" lines, for labels that are colour pictures.
         match: how clusters are matched to classes: "hungarian" (one cluster a class, as many pixels as possible agree),
             "majority" (each cluster is the class of most of its pixels) or "identity" (numbers as they are).
         mode: "honest": predictions of no class are wrong; "stego": they are left out, as in the original code.
@@ -46,6 +49,7 @@ def score(
         report: HTML page to write, with pictures.
         photos: folder of photographs to show in the report; None: those of the data set.
         workers: processes that count pixels; None: one a core.
+        overwrite: replace a file with the name of the report that this tool did not write, too.
         progress: what the call reports to; None: the console or notebook; False: nothing.
 
     Returns:
@@ -63,6 +67,7 @@ def score(
         classes=None if classes is None else parse_classes(str(classes)),
         ignore="auto" if ignore is None else None if ignore == "none" else ignore,
         remap=remap if remap is None or isinstance(remap, dict) else read_remap(Path(remap)),
+        palette=None if palette is None else Path(palette),
         match=match,
         mode=mode,
         strict=strict,
@@ -70,5 +75,6 @@ def score(
         report=None if report is None else Path(report),
         photos=None if photos is None else Path(photos),
         workers=workers,
+        overwrite=overwrite,
     )
     return task.score(settings, reporter(progress), NEVER)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stego_cli.commands.options import INPUT, MEASURING, MODEL, OUTPUT, TorchDeviceOption, completed_from
+from stego_cli.commands.options import INPUT, MEASURING, MODEL, OUTPUT, ReplaceOption, TorchDeviceOption, completed_from
 from stego_cli.model.backbones import BACKBONES
 from stego_cli.settings import DEFAULT_BACKBONE, DEFAULT_RES
 
@@ -93,14 +93,16 @@ def command(
             metavar="N", help="Seed of the choice of photographs and pixels of DATA.", rich_help_panel=MEASURING
         ),
     ] = 0,
+    overwrite: ReplaceOption = False,
     device: TorchDeviceOption = "auto",
 ) -> None:
     """Draw correspondences."""
     import json
 
     from stego_cli.images.atomic import require_writable_files, write_bytes
+    from stego_cli.images.ownership import require_ours_or_absent
     from stego_cli.stop import Stop
-    from stego_cli.tasks.correspond import CorrespondTask, correspond
+    from stego_cli.tasks.correspond import VALUES_OURS, CorrespondTask, correspond
     from stego_cli.ui import Ui, write_line
 
     task = CorrespondTask(
@@ -115,17 +117,19 @@ def command(
         limit=limit,
         seed=seed,
         device=device,
+        overwrite=overwrite,
     )
+    require_ours_or_absent(json_file, VALUES_OURS, overwrite)
     require_writable_files(json_file)
     ui = Ui()
     with Stop() as stop:
         result = correspond(task, ui, stop)
-    if result.agreement is not None:
-        _show(result.agreement, result.names, ui, out=str(json_file) != "-")
-    if str(json_file) == "-":
+    if str(json_file) == "-":  # before the tables, which may fail to be shown
         write_line(json.dumps(result.values))
     elif json_file is not None:
         write_bytes(json_file, (json.dumps(result.values, indent=2) + "\n").encode())
+    if result.agreement is not None:
+        _show(result.agreement, result.names, ui, out=str(json_file) != "-")
     if result.failed:
         from stego_cli.errors import EXIT_SOME_FAILED
 

@@ -15,6 +15,7 @@ from stego_cli.commands.options import (
     CrfEngineOption,
     DeviceOption,
     JsonFileOption,
+    ReplaceOption,
     WorkersOption,
 )
 from stego_cli.settings import Protocol
@@ -76,6 +77,7 @@ def command(
         bool, typer.Option("--crf/--no-crf", help="Also score after the dense CRF.", rich_help_panel=MEASURING)
     ] = True,
     json_file: JsonFileOption = None,
+    overwrite: ReplaceOption = False,
     device: DeviceOption = "auto",
     crf_engine: CrfEngineOption = "auto",
     workers: WorkersOption = None,
@@ -84,6 +86,8 @@ def command(
     from stego_cli.class_files import parse_classes
     from stego_cli.errors import EXIT_SOME_FAILED
     from stego_cli.images.atomic import require_writable_files
+    from stego_cli.images.ownership import require_ours_or_absent
+    from stego_cli.scoring.evaluate import OURS
     from stego_cli.settings import EvaluateSettings
     from stego_cli.stop import Stop
     from stego_cli.tasks.evaluate import evaluate
@@ -102,12 +106,13 @@ def command(
         workers=workers,
     )
     ui = Ui()
+    require_ours_or_absent(json_file, OURS, overwrite)
     require_writable_files(json_file)
     with Stop() as stop:
         result = evaluate(settings, ui, stop)
-    _show(result, ui, out=str(json_file) != "-")
-    if json_file is not None:
+    if json_file is not None:  # before the tables, which may fail to be shown
         _write_json(result, json_file)
+    _show(result, ui, out=str(json_file) != "-")
     if result.failures:
         raise typer.Exit(EXIT_SOME_FAILED)
 

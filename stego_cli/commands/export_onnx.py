@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stego_cli.commands.options import MODEL, OUTPUT, EventsOption
+from stego_cli.commands.options import MODEL, OUTPUT, EventsOption, ReplaceOption
 from stego_cli.settings import Precision
 
 HELP = """Write a run as one ONNX file: backbone, head and probes, for any batch and any size in whole patches.
@@ -45,6 +45,7 @@ def command(
             rich_help_panel=MODEL,
         ),
     ] = False,
+    overwrite: ReplaceOption = False,
     as_json: EventsOption = False,
 ) -> None:
     """Export a run."""
@@ -54,6 +55,6 @@ def command(
     from stego_cli.ui import Ui
 
     settings, ui = ExportSettings(precision, flip), Ui(as_json)
-    result = export(run, out, settings, ui)
+    result = export(run, out, settings, ui, overwrite)
     ui.event("exported", model=str(out), bytes=result.bytes)
     ui.note(f"{shown(out)}: {result.bytes / 1e6:.0f} MB, {precision}{', flip-averaged' if flip else ''}.")

@@ -74,10 +74,22 @@ ClassesOption = Annotated[
         rich_help_panel=MEASURING,
     ),
 ]
+PaletteOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--palette",
+        metavar="FILE",
+        help='File of "RED GREEN BLUE NAME" lines, for labels that are colour pictures.',
+        rich_help_panel=MEASURING,
+    ),
+]
 EventsOption = Annotated[bool, typer.Option("--json", help="Write events as JSON lines to standard output.")]
 JsonFileOption = Annotated[
     Path | None,
     typer.Option(
         "--json", metavar="FILE", help="Write all figures as JSON; - for standard output.", rich_help_panel=OUTPUT
     ),
+]
+ReplaceOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that this tool did not write, too.", rich_help_panel=OUTPUT)
 ]

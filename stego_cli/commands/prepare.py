@@ -81,7 +81,7 @@ def command(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="LABELS", help="Folder of the labels: x/a.png for x/a.jpg.", rich_help_panel=_OWN),
+        typer.Option(metavar="LABELS", help="Folder of the labels, if they are not in --source.", rich_help_panel=_OWN),
     ] = None,
     classes: Annotated[
         str | None,
@@ -95,7 +95,37 @@ def command(
     palette: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help='File of "RED GREEN BLUE NAME" lines, for colour labels.', rich_help_panel=_OWN
+            metavar="FILE|auto",
+            help='For colour labels: file of "RED GREEN BLUE NAME" lines, or labelmap.txt of CVAT; auto: each is a '
+            "class.",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    label_pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help='Name of a label, such as "{stem}_mask.png" or "masks/{folder}/{stem}.png".',
+            show_default="the usual ones",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    remap: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='File of "label-value class" lines.',
+            show_default="values in order",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    void: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUES",
+            help="Label values of no class, such as 0 or 0,255, or none.",
+            show_default="255, but not in binary labels",
+            rich_help_panel=_OWN,
         ),
     ] = None,
     val: Annotated[
@@ -146,7 +176,7 @@ def command(
     as_json: EventsOption = False,
 ) -> None:
     """Prepare a data set."""
-    from stego_cli.class_files import parse_classes
+    from stego_cli.class_files import parse_classes, parse_void, read_remap
     from stego_cli.errors import EXIT_SOME_FAILED
     from stego_cli.settings import PrepareSettings
     from stego_cli.stop import Stop
@@ -162,7 +192,10 @@ def command(
         lists=lists,
         labels=labels,
         classes=parse_classes(classes) if classes else None,
-        palette=palette,
+        palette="auto" if str(palette) == "auto" else palette,
+        label_pattern=label_pattern,
+        remap=None if remap is None else read_remap(remap),
+        void=None if void is None else parse_void(void),
         val=val,
         limit=limit,
         fraction=fraction,

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stego_cli.commands.options import INPUT, MACHINE, MEASURING, OUTPUT, ClassesOption, JsonFileOption
+from stego_cli.commands.options import (
+    INPUT,
+    MACHINE,
+    MEASURING,
+    OUTPUT,
+    ClassesOption,
+    JsonFileOption,
+    PaletteOption,
+    ReplaceOption,
+)
 from stego_cli.settings import Match, ScoreMode
 
 if TYPE_CHECKING:
@@ -23,7 +32,8 @@ Examples:
   stego score --pred ./masks --gt ./labels --classes cocostuff27 --json score.json
   stego score --pred ./masks --gt ./labels --classes names.txt --remap remap.txt --report score.html --photos ./photos
 
-MASKS/x/a.png is compared with LABELS/x/a.png: PNGs whose grey values or palette indices are class numbers. Clusters
+MASKS/x/a.png is compared with LABELS/x/a.png, whose grey values or palette indices are class numbers. Labels may also
+be TIFF, GIF, BMP, .npy, .npz or .mat files, colour pictures with --palette, and named a_mask.png or the like. Clusters
 have no names, so they are first matched to classes, once for the whole set: `hungarian` gives each class one cluster,
 so that as many pixels as possible agree; `majority` makes each cluster the class of most of its pixels; `identity`
 takes the numbers as they are.
@@ -34,7 +44,7 @@ dataset.json has the classes, their colours and the void value, so that --classe
 Predictions that are no class number count as wrong. With `--mode stego` they are left out, as in the original code,
 for comparison with published results. A mask of another size than its label is resized (nearest pixel).
 """
-_SHOWN_FAILURES = 20
+_SHOWN_FAILURES, _SHOWN_VALUES = 20, 8
 
 
 def command(
@@ -62,6 +72,7 @@ def command(
             rich_help_panel=MEASURING,
         ),
     ] = None,
+    palette: PaletteOption = None,
     match: Annotated[
         Match, typer.Option(help="How clusters are matched to classes.", rich_help_panel=MEASURING)
     ] = "hungarian",
@@ -85,6 +96,7 @@ def command(
     photos: Annotated[
         Path | None, typer.Option(metavar="PHOTOS", help="Photographs to show in the report.", rich_help_panel=OUTPUT)
     ] = None,
+    overwrite: ReplaceOption = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -107,6 +119,7 @@ def command(
         classes=None if classes is None else parse_classes(classes),
         ignore="auto" if ignore is None else parse_ignore(ignore),
         remap=None if remap is None else read_remap(remap),
+        palette=palette,
         match=match,
         mode=mode,
         strict=strict,
@@ -115,17 +128,19 @@ def command(
         report=report,
         photos=photos,
         workers=workers,
+        overwrite=overwrite,
     )
     ui = Ui()
     with Stop() as stop:
         result = score(settings, ui, stop)
-    _show(result, ui, to_stdout, report)
+    _show(result, ui, to_stdout, report, palette)
     if result.failures:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _show(score: Score, ui: Ui, as_json: bool, report: Path | None) -> None:
+def _show(score: Score, ui: Ui, as_json: bool, report: Path | None, palette: Path | None) -> None:
     """Show the metrics, what was left out of them, and what failed."""
+    from stego_cli.images.ids import COLOUR_PICTURE
     from stego_cli.scoring.result import as_json as json_text
     from stego_cli.text import shown
     from stego_cli.ui import write_line
@@ -142,14 +157,31 @@ def _show(score: Score, ui: Ui, as_json: bool, report: Path | None) -> None:
         ui.note(f"Masks of another size than their label, resized to it (nearest pixel): {score.resized}.")
     if score.void:
         ui.note(f"Labels without a pixel of any class: {score.void}.")
+    _show_left_out(score, ui, palette)
     if not total:
         ui.warn("No labelled pixel is of any class, so there is nothing to measure; see --ignore and --remap.")
     for path, reason in score.failures[:_SHOWN_FAILURES]:
         ui.line(f"failed: {shown(path)}: {shown(reason)}", style="red")
     if len(score.failures) > _SHOWN_FAILURES:
         ui.note(f"... and {len(score.failures) - _SHOWN_FAILURES} more; --json FILE lists them all.")
+    if any(COLOUR_PICTURE in reason for _, reason in score.failures):
+        ui.note("Labels that are colour pictures need --palette FILE, which has the class of each colour.")
     if report is not None:
         ui.note(f"Report: {shown(report)}.")
+
+
+def _show_left_out(score: Score, ui: Ui, palette: Path | None) -> None:
+    """Name the label values and colours that are of no class, but for 255, which usually has no class."""
+    from stego_cli.classes import LARGEST_ID, VOID
+    from stego_cli.text import shown
+
+    beyond = {value: count for value, count in score.left_out.items() if value != VOID}
+    if palette is not None and (count := beyond.pop(LARGEST_ID, 0)):
+        ui.warn(f"{count} pixels of labels have colours that are not in {shown(palette)}, and were left out.")
+    if beyond:
+        first = ", ".join(f"{value} ({count} pixels)" for value, count in list(beyond.items())[:_SHOWN_VALUES])
+        more = f" and {len(beyond) - _SHOWN_VALUES} more" if len(beyond) > _SHOWN_VALUES else ""
+        ui.warn(f"Label values of no class, left out of all metrics: {first}{more}; see --classes and --remap.")
 
 
 def _show_tables(score: Score, ui: Ui, out: bool) -> None:

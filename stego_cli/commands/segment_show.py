@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 def show_result(result: SegmentResult, ui: Ui) -> None:
     """Show what was done: photographs, failures, time by stage, share of pixels by class."""
     from stego_cli.inference.summary import STAGES
-    from stego_cli.text import shown
+    from stego_cli.text import shown, visible
 
     summary, names = result.summary, result.names
     seconds = {name: round(value, 2) for name, value in summary.seconds.items()}
     total = summary.pixels.total() or 1
-    shares = {names[index]: count / total for index, count in sorted(summary.pixels.items())}
+    shares = {visible(names[index]): count / total for index, count in sorted(summary.pixels.items())}
     ui.event(
         "summary",
         photographs=summary.photographs,

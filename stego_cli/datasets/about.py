@@ -6,6 +6,7 @@
 | `name` | data set, as `stego prepare` names it |
 | `classes` | list of `name` and `colour` (RGB); class i is the i-th; empty without labels |
 | `void` | label value of pixels without a class |
+| `values` | label value of each class in the source, if these were not 0, 1, 2 and so on |
 | `splits` | by name: `photographs`, `labels`, `pixels` and `images` (lists by class: pixels; labels with any), `void` |
 | `prepared` | what it was made from, and how |
 """
@@ -16,7 +17,11 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from msgspec import Meta, Struct
+
+from stego_cli.checked_json import LIMIT, parse
 from stego_cli.classes import VOID, ClassTable
 from stego_cli.errors import UsageError
 from stego_cli.text import shown
@@ -26,25 +31,29 @@ VERSION = 1
 _UPWARDS = 3  # folders above, so that DATA/labels/val/x is found to belong to DATA
 
 
+Count = Annotated[int, Meta(ge=0)]
+
+
 @dataclass
 class Split:
     """Counts of one split: `pixels` and `images` have an entry for each class."""
 
-    photographs: int = 0
-    labels: int = 0
-    pixels: list[int] = field(default_factory=list)
-    images: list[int] = field(default_factory=list)
-    void: int = 0
+    photographs: Count = 0
+    labels: Count = 0
+    pixels: list[Count] = field(default_factory=list)
+    images: list[Count] = field(default_factory=list)
+    void: Count = 0
 
 
 @dataclass(frozen=True)
 class About:
-    """The content of `dataset.json`; `table` is None without labels."""
+    """The content of `dataset.json`; `table` is None without labels, `values` empty if they are the classes."""
 
     name: str
     table: ClassTable | None
     splits: dict[str, Split]
     prepared: dict[str, object]
+    values: tuple[int, ...] = ()
 
     def as_json(self) -> str:
         """Return the file's text."""
@@ -54,12 +63,36 @@ class About:
             "name": self.name,
             "classes": [{"name": name, "colour": list(colour)} for name, colour in classes],
             "void": self.table.void if self.table else VOID,
+            **({"values": list(self.values)} if self.values else {}),
             "splits": {name: vars(split) for name, split in self.splits.items()},
             "prepared": self.prepared,
         }
         text = json.dumps(content, indent=1)
         # Lists of numbers are written on one line, for people who read the file.
         return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\n\s*", " ", found[0]), text) + "\n"
+
+
+_Byte = Annotated[int, Meta(ge=0, le=255)]
+
+
+class _Version(Struct):
+    stego_dataset: int
+
+
+class _Class(Struct):
+    name: str
+    colour: tuple[_Byte, _Byte, _Byte]
+
+
+class _Content(Struct):
+    """The schema of the file."""
+
+    name: str
+    classes: Annotated[list[_Class], Meta(max_length=65536)]
+    void: Annotated[int, Meta(ge=0, le=65535)]
+    splits: dict[str, Split]
+    prepared: dict[str, object]
+    values: tuple[Annotated[int, Meta(ge=0, le=65535)], ...] = ()
 
 
 def read_about(root: Path) -> About | None:
@@ -70,26 +103,26 @@ def read_about(root: Path) -> About | None:
     """
     file = root / FILE
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        with file.open("rb") as stream:
+            text = stream.read(LIMIT + 1)
+    except OSError:
         return None
-    if '"stego_dataset"' not in text:
+    if b'"stego_dataset"' not in text:
         return None
     try:
-        content = json.loads(text)
-        if content["stego_dataset"] != VERSION:
+        if (version := parse(text, _Version).stego_dataset) > VERSION:
             raise UsageError(f"{shown(file)} is of a newer version of this tool.", "Update it, or prepare again.")
-        names = tuple(str(each["name"]) for each in content["classes"])
-        colours = tuple((int(red), int(green), int(blue)) for red, green, blue in map(_colour, content["classes"]))
-        splits = {name: Split(**counts) for name, counts in content["splits"].items()}
-        table = ClassTable(names, colours, int(content["void"])) if names else None
-        return About(str(content["name"]), table, splits, dict(content["prepared"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if version != VERSION:
+            raise ValueError(f"its version is {version}")
+        content = parse(text, _Content)
+        for split in content.splits.values():
+            if not len(split.pixels) == len(split.images) == len(content.classes):
+                raise ValueError("it has counts of other classes")
+    except ValueError as error:
         raise UsageError(f"{shown(file)} is broken ({error}).", "Prepare the data set again.") from error
-
-
-def _colour(entry: dict[str, list[int]]) -> list[int]:
-    return entry["colour"]
+    names, colours = tuple(each.name for each in content.classes), tuple(each.colour for each in content.classes)
+    table = ClassTable(names, colours, content.void) if names else None
+    return About(content.name, table, content.splits, content.prepared, content.values)
 
 
 def find_about(folder: Path) -> tuple[Path, About] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import posixpath
@@ -30,6 +31,8 @@ from stego_cli.text import shown
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _LARGEST = 1 << 30  # bytes of one member; the largest picture of the known data sets has a seventh of it
 _LONGEST_TARGET = 4096  # bytes of a link's target
+_LARGEST_HEADER = 1 << 20  # bytes of a tar's header of names and the like
+_BOMB, _RATIO = 64 << 20, 200  # bytes from which content must not be this many times as large as it is compressed
 _BLOCK = 512  # bytes, the unit of a tar
 PIECE = 1 << 20  # bytes of a file that are in memory at a time when it is copied
 _DAMAGED = (
@@ -102,7 +105,7 @@ class _Tar:
         self._offsets: dict[str, int] = {}
         self.sizes: dict[str, int] = {}
         try:
-            with tarfile.open(fileobj=self._stream, mode="r:") as tar:
+            with tarfile.open(fileobj=_Headers(self._stream, file), mode="r:") as tar:
                 while member := tar.next():
                     self._add(member)
                     # A member takes a kilobyte of memory, and what is needed of it is noted.
@@ -158,6 +161,7 @@ class _Zip:
     def __init__(self, file: Path) -> None:
         self._file, self._zip = file, zipfile.ZipFile(file)
         self.sizes: dict[str, int] = {}
+        self._members: dict[str, zipfile.ZipInfo] = {}
         try:
             for member in self._zip.infolist():
                 self._add(member)
@@ -178,13 +182,16 @@ class _Zip:
             raise SourceError(
                 f"{shown(self._file)} is refused: {shown(member.filename)} is a device, a pipe or the like."
             )
-        elif not member.is_dir():
-            self.sizes[member.filename] = member.file_size
+        elif not member.is_dir() and not member.filename.endswith("\\"):
+            if member.file_size > max(_BOMB, _RATIO * member.compress_size):
+                raise SourceError(f"{shown(self._file)} is refused: {shown(member.filename)} is compressed too well.")
+            name = member.filename.replace("\\", "/")  # as the format demands, and not all programs on Windows write
+            self.sizes[name], self._members[name] = member.file_size, member
 
     def read(self, name: str) -> bytes:
         _require_small(name, self.sizes[name], self._file)
         with _sentence(self._file, name):
-            return self._zip.read(name)
+            return self._zip.read(self._members[name])
 
     def pieces(self, name: str) -> Iterator[bytes]:
         if content := self.read(name):
@@ -192,6 +199,24 @@ class _Zip:
 
     def close(self) -> None:
         self._zip.close()
+
+
+class _Headers(io.RawIOBase):
+    """A tar's file for reading headers: one that has a header of gigabytes is refused before memory is taken."""
+
+    def __init__(self, stream: IO[bytes], file: Path) -> None:
+        self._stream, self._file = stream, file
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _LARGEST_HEADER:
+            raise SourceError(f"{shown(self._file)} is refused: it has a header of {size / 1e6:.0f} MB.")
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
 
 
 def _plain(file: Path, scratch: Path) -> IO[bytes]:
@@ -220,10 +245,14 @@ def _plain(file: Path, scratch: Path) -> IO[bytes]:
 
 
 def _copy(unpacked: IO[bytes], plain: IO[bytes], file: Path) -> None:
+    most, size = max(_BOMB, _RATIO * file.stat().st_size), 0
     while True:
         block = unpacked.read(1 << 20)
         if not block:
             return
+        size += len(block)
+        if size > most:
+            raise SourceError(f"{shown(file)} is refused: it is compressed too well.")
         try:
             plain.write(block)
         except OSError as error:

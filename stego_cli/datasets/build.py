@@ -17,7 +17,7 @@ from stego_cli.datasets.about import FILE, About
 from stego_cli.datasets.catalogue import DATASETS
 from stego_cli.datasets.contact_sheet import FILE as CONTACT
 from stego_cli.datasets.contact_sheet import contact_sheet
-from stego_cli.datasets.folder import SIDES
+from stego_cli.datasets.folder_splits import SIDES
 from stego_cli.datasets.inventory import Inventory, Item
 from stego_cli.datasets.items_done import JOURNAL, LOCK, ItemsDone
 from stego_cli.datasets.layout import LABELS, PHOTOS

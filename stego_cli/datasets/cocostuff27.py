@@ -113,5 +113,5 @@ def _listed(files: Files, split: str, name: str) -> list[str] | None:
     return list(dict.fromkeys(Path(line).stem for line in files.lines(found[0])))
 
 
-def _label(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
+def _label(item: Item, contents: list[bytes]) -> ClassMap:
     return class_map(contents[0], _MAPPING)

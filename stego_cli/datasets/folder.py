@@ -1,45 +1,49 @@
-"""Any tree of photographs, with or without labels.
+"""Any tree of photographs, with or without labels, as people and annotation tools leave them.
 
-Photographs are in imgs/ or images/ of the source, or else anywhere in it. Labels mirror them (x/a.png for x/a.jpg) in
-labels/, masks/ or annotations/, or in the folder `labels`. They are
-
-- PNGs of numbers (grey or palette): the number is the class, 255 is void;
-- or colour PNGs, with a palette file that has the class of each colour;
-- or a folder for each class, CLASS/x/a.png, whose pixels that are not zero are of that class.
-
-Photographs in train/ and val/ keep that split. Others are split by a hash of their content, so that a new photograph
-moves no other one, except that near-duplicates are kept in one split.
+Photographs and labels are found by the names of folders and files (`pairing`), or by a pattern. Labels are numbers in
+pictures or arrays, colours with a palette, a folder of masks for each class, or polygons. Photographs in train/, val/
+and test/ keep that split; others are split by content (`folder_splits`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from stego_cli.class_files import read_palette
 from stego_cli.classes import VOID, ClassTable
-from stego_cli.datasets.from_bytes import class_map, open_picture, rgb_of
+from stego_cli.datasets.folder_splits import split_by_content
 from stego_cli.datasets.inventory import ClassMap, Inventory, Item
-from stego_cli.datasets.near_duplicates import alike, fingerprint
-from stego_cli.datasets.source import LABELS, LISTS, Files
+from stego_cli.datasets.label_kinds import LabelKind, kind_of_labels
+from stego_cli.datasets.pairing import SHAPES, Pairing, pair_up
+from stego_cli.datasets.places import SPLITS, Place, place_of
+from stego_cli.datasets.shapes import Drawing, read_annotations, read_labelme, table_of_shapes
+from stego_cli.datasets.source import LABELS, Files
 from stego_cli.errors import PhotoError, SourceError, UsageError
-from stego_cli.images.discover import DECODED, UNDECODED, with_masks
-from stego_cli.images.streams import map_ahead
-from stego_cli.machine import cores
-from stego_cli.palette import Colour
+from stego_cli.images.discover import with_masks
+from stego_cli.images.label_files import open_label
+from stego_cli.images.label_names import folded
+from stego_cli.images.readers.table import open_picture
 from stego_cli.progress import Progress
 from stego_cli.settings import PrepareSettings
 from stego_cli.text import shown
 
-SIDES = "lists/sides.json"  # in a data set that was split by content: split by hash
-_PHOTOS, _LABELS = ("imgs", "images"), ("labels", "masks", "annotations")
-_SPLITS = ("train", "val")
+_EXAMPLES = 3  # pairs that are shown
+_LOOKED_AT, _FEW = 5, 64  # pictures that are opened to see whether they are labels; values or colours of a label
+_LISTS = r"(?:.*/)?ImageSets/Segmentation/([^/]+)\.txt"  # of VOC and CVAT
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """The labels of a folder: files of each photograph, drawings in files of many, and how they are read."""
+
+    kind: LabelKind
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    drawings: dict[str, Drawing] = field(default_factory=dict)
 
 
 def find(files: Files, settings: PrepareSettings, progress: Progress) -> Inventory:
@@ -49,164 +53,204 @@ def find(files: Files, settings: PrepareSettings, progress: Progress) -> Invento
 
     Raises:
         SourceError: there is no photograph.
-        UsageError: the palette file is broken, or the classes do not fit the folders of labels.
+        UsageError: the palette file is broken, the classes do not fit the labels, or it is unclear what labels mean.
     """
-    below, label_below = _folders(files, settings)
-    others = tuple(folder for folder in (label_below, f"{LABELS}/", f"{LISTS}/") if folder)
-    photos = sorted(
-        name.removeprefix(below)
-        for name in files
-        if name.startswith(below) and Path(name).suffix.lower() in DECODED | UNDECODED and not name.startswith(others)
-    )
-    if not photos:
+    pairing = pair_up(files, settings.label_pattern, settings.labels is not None)
+    if not pairing.labels and pairing.twins and all(_few_values(files, name) for name in pairing.twins[:_LOOKED_AT]):
+        pairing = pair_up(files, twins_are_labels=True)
+    if not pairing.photos:
         raise SourceError(f"There is no photograph in {files.given}.")
-    by_stem = {
-        name.removeprefix(label_below)[: -len(".png")]: name
-        for name in (files if label_below else ())
-        if name.startswith(label_below) and name.lower().endswith(".png")
-    }
-    classes = _class_folders(photos, by_stem)
-    own_splits = all(photo.split("/")[0] in _SPLITS and "/" in photo for photo in photos)
-    split_of, sides = ({}, {}) if own_splits else _split(files, below, photos, settings, progress)
+    labels = _labels(pairing, settings, files, progress)
+    listed = _listed_splits(files, pairing.photos)
+    photos = [replace(place, split=listed.get(place.name, place.split)) for place in pairing.photos]
+    photos = [place for place in photos if place.split] if listed else photos
+    own_splits = all(place.split for place in photos)
+    paths = _paths(photos, own_splits)
+    split_of, sides = ({}, {}) if own_splits else split_by_content(files, list(paths.values()), settings, progress)
     items = []
-    for photo in with_masks(photos):
-        stem = photo.path.rpartition(".")[0]
-        stems = [f"{name}/{stem}" for name in classes] or [stem]
+    for photo in with_masks(sorted(paths)):
+        source = paths[photo.path]
         name = photo.mask.removesuffix(".png")
-        split, name = name.split("/", 1) if own_splits else (split_of[photo.path], name)
-        labels = tuple(by_stem[each] for each in stems if each in by_stem)
-        items.append(Item(split, name, below + photo.path, labels))
-    return replace(_described(items, classes, label_below, settings, files), sides=sides)
+        split, name = name.split("/", 1) if own_splits else (split_of[source], name)
+        items.append(Item(split, name, source, labels.files.get(source, ()), drawn=source in labels.drawings))
+    notes = [*_found(pairing, labels, len(photos), settings.labels), *labels.kind.notes]
+    if len(photos) < len(pairing.photos):
+        notes.append(f"{len(pairing.photos) - len(photos)} photographs are in no list of a split, and are left out.")
+    kind = labels.kind
+    return Inventory(
+        items,
+        kind.table,
+        kind.read_label,
+        as_is=kind.as_is,
+        colours=kind.colours,
+        values=kind.values,
+        notes=notes,
+        sides=sides,
+        strict=False,
+    )
 
 
-def _folders(files: Files, settings: PrepareSettings) -> tuple[str, str]:
-    """Return the beginning of the names of photographs and of labels; "" for no labels."""
-    tops = {name.split("/")[0] for name in files if "/" in name}
-    below = next((f"{top}/" for top in _PHOTOS if top in tops), "")
-    if settings.labels is not None:
-        return below, f"{LABELS}/"
-    return below, next((f"{top}/" for top in _LABELS if top in tops), "")
-
-
-def _class_folders(photos: list[str], by_stem: dict[str, str]) -> list[str]:
-    """Return the names of the folders that are classes; none where labels mirror the photographs themselves."""
-    stems = {photo.rpartition(".")[0] for photo in photos}
-    if stems & by_stem.keys():
-        return []
-    return sorted({stem.split("/")[0] for stem in by_stem if stem.partition("/")[2] in stems})
-
-
-def _described(items: list[Item], classes: list[str], below: str, settings: PrepareSettings, files: Files) -> Inventory:
-    """Make the inventory for the kind of labels that there are."""
-    without = sum(not item.labels for item in items)
-    few = f"{without} of {len(items)} photographs have no label."
-    notes = [] if not without else [few] if without < len(items) else ["There are no labels."]
-    table = settings.classes
-    if settings.palette is not None:
-        of_colour, own = read_palette(settings.palette)
-        return Inventory(items, own, lambda _, contents: _of_colours(contents[0], of_colour), notes=notes, strict=False)
-    if classes:
-        if table is not None and not set(classes) <= set(table.names):
-            raise UsageError(
-                f"do not have the names of the folders of labels: {', '.join(map(shown, classes))}", field="classes"
-            )
-        table = table or ClassTable(tuple(classes))
-        index_of = {name: index for index, name in enumerate(table.names)}
-
-        def read_folders(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
-            return _of_folders([index_of[name.removeprefix(below).split("/")[0]] for name in names], contents)
-
-        return Inventory(items, table, read_folders, notes=notes, strict=False)
-    first = next((item.labels[0] for item in items if item.labels), None)
-    colours = _palette_in(files.read(first)) if first and table is None else []
-    return Inventory(items, table, _numbers, as_is=True, colours=colours, notes=notes, strict=False)
-
-
-def _numbers(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
-    return class_map(contents[0])
-
-
-def _palette_in(content: bytes) -> list[Colour]:
-    """Return the colours of a palette PNG; an empty list if it has no palette or is broken."""
+def _few_values(files: Files, name: str) -> bool:
+    """Return whether a picture has as few values or colours as a label, and not as many as a photograph."""
     try:
-        image = open_picture(content)
-        values = image.getpalette("RGB") if image.mode == "P" else None
-    except (PhotoError, OSError, ValueError):
-        return []
-    return [(red, green, blue) for red, green, blue in _threes(values)] if values else []
+        label = open_label(files.read(name), name)
+        return len(np.unique(label.colours() if label.in_colour else label.ids())) <= _FEW
+    except (PhotoError, SourceError):
+        return False
 
 
-def _threes(values: list[int]) -> list[list[int]]:
-    """Return the values in groups of three."""
-    return [values[at : at + 3] for at in range(0, len(values) - 2, 3)]
+def _labels(pairing: Pairing, settings: PrepareSettings, files: Files, progress: Progress) -> _Labels:
+    """Return the labels, of the kind that there are."""
+    if isinstance(settings.palette, Path):
+        read_palette(settings.palette)  # it must be readable, also where there are no labels
+    own = {photo: names for photo, names in pairing.labels.items() if not names[0].lower().endswith(SHAPES)}
+    if pairing.classes:
+        return _Labels(_of_class_folders(pairing.classes, settings.classes), pairing.labels)
+    if own:
+        names = [name for (name,) in own.values()]
+        return _Labels(kind_of_labels(names, settings, files, progress), own)
+    drawings, names = _drawings(pairing, files)
+    if not drawings:
+        return _Labels(LabelKind(_unread, settings.classes))
+    table, numbers = table_of_shapes(names, settings.classes)
+
+    def read(item: Item, contents: list[bytes]) -> ClassMap:
+        return drawings[item.photo].draw(numbers)
+
+    return _Labels(LabelKind(read, table), drawings=drawings)
 
 
-def _of_folders(classes: list[int], contents: list[bytes]) -> ClassMap:
-    """Lay masks over each other, later classes over earlier ones; pixels outside all masks are void."""
-    labels: ClassMap | None = None
-    for index, content in sorted(zip(classes, contents, strict=True), key=lambda each: each[0]):
-        mask = np.asarray(open_picture(content).convert("L")) > 0
-        if labels is None:
-            labels = np.full(mask.shape, VOID, dtype=np.uint8)
-        if mask.shape != labels.shape:
-            raise PhotoError("its masks differ in size")
-        labels[mask] = index
-    assert labels is not None  # an item without masks is not read
-    return labels
+def _unread(item: Item, contents: list[bytes]) -> ClassMap:
+    raise PhotoError("it has no label")
 
 
-def _of_colours(content: bytes, colours: dict[Colour, int]) -> ClassMap:
-    rgb = np.asarray(rgb_of(content)).astype(np.uint32)
-    packed = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
-    codes = np.array([red << 16 | green << 8 | blue for red, green, blue in colours], dtype=np.uint32)
-    order = np.argsort(codes)
-    at = np.minimum(np.searchsorted(codes[order], packed), len(codes) - 1)
-    classes = np.array(list(colours.values()), dtype=np.uint8)[order]
-    return np.where(codes[order][at] == packed, classes[at], np.uint8(VOID))
+def _drawings(pairing: Pairing, files: Files) -> tuple[dict[str, Drawing], list[str]]:
+    """Return the polygons of each photograph, and the names of their classes."""
+    found: dict[str, Drawing] = {}
+    for photo, (name,) in pairing.labels.items():
+        try:
+            found[photo] = read_labelme(files.read(name))
+        except PhotoError:
+            continue  # another program's file of that name
+    if found:
+        return found, sorted({shape.name for drawing in found.values() for shape in drawing.shapes})
+    by_name: dict[str, list[Place]] = {}
+    for place in pairing.photos:
+        by_name.setdefault(folded(place.name.rpartition("/")[2]), []).append(place)
+    names: list[str] = []
+    for name in sorted(files):
+        if not name.lower().endswith((".json", ".xml")):
+            continue
+        try:
+            those = read_annotations(files.read(name), name)
+        except PhotoError as error:
+            raise SourceError(f"{error.message}.") from error
+        if those is not None:
+            names += those.names
+            for file, drawing in those.drawings.items():
+                named = _photo_of(file, place_of(name), by_name)
+                if named is not None:
+                    found[named] = drawing
+    return found, names
 
 
-def _split(
-    files: Files, below: str, photos: list[str], settings: PrepareSettings, progress: Progress
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the split of each photograph by its name, and by the hash of its content."""
-    before = _sides_before(settings)
-
-    def look(photo: str) -> tuple[str, int | None]:
-        content = files.read(below + photo)
-        return hashlib.sha256(content).hexdigest(), fingerprint(content)
-
-    with (
-        ThreadPoolExecutor(cores()) as pool,
-        progress.stage("Looking for near-duplicates", len(photos), "photographs") as stage,
-    ):
-        looked = []
-        for each in map_ahead(pool, look, photos, 4 * cores()):
-            looked.append(each)
-            stage.advance()
-    groups = alike([mark for _, mark in looked])
-    sides: dict[str, str] = {}
-    for group in groups:
-        hashes = [looked[index][0] for index in group]
-        past = Counter(before[each] for each in hashes if each in before)
-        # In a new group the member with the smallest hash decides, whatever the order of the files.
-        side = past.most_common(1)[0][0] if past else _side(min(hashes), settings.val)
-        sides.update({digest: before.get(digest, side) for digest in hashes})
-    joined = sum(len(group) for group in groups if len(group) > 1)
-    if joined:
-        progress.note(f"{joined} photographs have near-duplicates; each group of them is in one split.")
-    return {photo: sides[digest] for photo, (digest, _) in zip(photos, looked, strict=True)}, sides
+def _photo_of(file: str, place: Place, by_name: Mapping[str, Sequence[Place]]) -> str | None:
+    """Return the photograph that an annotation file names: by its path, its folder or its split."""
+    wanted = folded(file.replace("\\", "/"))
+    those = by_name.get(wanted.rpartition("/")[2], ())
+    if len(those) > 1:
+        those = [photo for photo in those if f"/{folded(photo.name)}".endswith(f"/{wanted}")] or those
+    if len(those) > 1:
+        folder = place.name.rpartition("/")[0]
+        words = re.split(r"[\d_.-]+", folded(place.stem))
+        split = place.split or next((SPLITS[word] for word in words if word in SPLITS), "")
+        those = [photo for photo in those if photo.name.rpartition("/")[0] == folder] or [
+            photo for photo in those if photo.split == split
+        ]
+    return those[0].name if len(those) == 1 else None
 
 
-def _sides_before(settings: PrepareSettings) -> dict[str, str]:
-    """Return the splits in the data set that will be replaced, by hash of the content."""
-    if not settings.overwrite:
+def _of_class_folders(classes: list[str], table: ClassTable | None) -> LabelKind:
+    if table is not None and not set(classes) <= set(table.names):
+        raise UsageError(
+            f"do not have the names of the folders of labels: {', '.join(map(shown, classes))}", field="classes"
+        )
+    table = table or ClassTable(tuple(classes))
+    numbers = {name: index for index, name in enumerate(table.names)}
+
+    def read(item: Item, contents: list[bytes]) -> ClassMap:
+        """Lay masks over each other, later classes over earlier ones; pixels outside all masks are void."""
+        labels: ClassMap | None = None
+        folders = [next(part for part in name.split("/") if part in numbers) for name in item.labels]
+        for name, content in sorted(zip(folders, contents, strict=True), key=lambda each: numbers[each[0]]):
+            mask = np.asarray(open_picture(content).convert("L")) > 0
+            if labels is None:
+                labels = np.full(mask.shape, VOID, dtype=np.uint8)
+            if mask.shape != labels.shape:
+                raise PhotoError("its masks differ in size")
+            labels[mask] = numbers[name]
+        assert labels is not None  # an item without masks is not read
+        return labels
+
+    return LabelKind(read, table)
+
+
+def _listed_splits(files: Files, photos: Sequence[Place]) -> dict[str, str]:
+    """Return the split of each photograph in lists such as VOC's; empty if there are none, or folders tell splits."""
+    lists = {}
+    for name in files:
+        found = re.fullmatch(_LISTS, name)
+        if found and folded(found[1]) in SPLITS:
+            lists[SPLITS[folded(found[1])]] = name
+    if not lists or any(place.split for place in photos):
         return {}
-    try:
-        sides = json.loads((settings.out / SIDES).read_text())
-        return {str(digest): str(side) for digest, side in sides.items() if side in _SPLITS}
-    except (OSError, ValueError, AttributeError):
-        return {}
+    by_stem = {place.stem: place.name for place in photos}
+    return {
+        by_stem[stem]: split
+        for split, name in lists.items()
+        for line in files.lines(name)
+        if (stem := line.rpartition("/")[2]) in by_stem
+    }
 
 
-def _side(digest: str, val: float) -> str:
-    return "val" if int(digest[:12], 16) < val * 16**12 else "train"
+def _paths(photos: Sequence[Place], own_splits: bool) -> dict[str, str]:
+    """Return the path of each photograph in the data set, before its suffix is changed, with its name in the source.
+
+    Folders above that of the photographs are left out, unless two photographs would have one path.
+    """
+    for with_above in (False, True):
+        paths = {}
+        for place in photos:
+            folders = [*(place.above if with_above else ()), *(place.below if own_splits else place.with_split)]
+            split = [place.split] if own_splits else []
+            paths["/".join([*split, *folders, place.name.rpartition("/")[2]])] = place.name
+        if len(paths) == len(photos):
+            break
+    return paths
+
+
+def _found(pairing: Pairing, labels: _Labels, count: int, elsewhere: Path | None) -> list[str]:
+    """Return notes about what was found: examples of pairs, and what has no partner or is passed over."""
+
+    def named(name: str) -> str:
+        given = name.startswith(f"{LABELS}/") and elsewhere is not None
+        return shown(f"{elsewhere}/{name.removeprefix(f'{LABELS}/')}" if given else name)
+
+    pairs = labels.files or dict.fromkeys(labels.drawings, ("polygons",))
+    notes = []
+    if pairs:
+        first = "; ".join(f"{named(photo)} - {named(names[0])}" for photo, names in list(pairs.items())[:_EXAMPLES])
+        notes.append(f"Photographs and their labels, for example: {first}.")
+    without = count - len(pairs)
+    if without:
+        notes.append(f"{without} of {count} photographs have no label." if pairs else "There are no labels.")
+    if pairing.others:
+        first = ", ".join(map(named, pairing.others[:_EXAMPLES]))
+        notes.append(
+            f"Files that look like labels and belong to no photograph: {len(pairing.others)}, such as {first}."
+        )
+    if pairing.passed_over:
+        notes.append(
+            f"Other pictures, which are passed over (instances, overlays, other folders): {pairing.passed_over}."
+        )
+    return notes

@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from stego_cli.classes import VOID
 from stego_cli.datasets.inventory import ClassMap
 from stego_cli.errors import PhotoError
-from stego_cli.images.decode import MAX_PIXELS, to_rgb
+from stego_cli.images.decode import decode_whole
 from stego_cli.images.ids import ids_of
-
-
-def open_picture(content: bytes) -> Image.Image:
-    """Open a picture, lazily, and refuse one that is too large.
-
-    Raises:
-        PhotoError: with a reason that fits on a line.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is the one that counts
-            image = Image.open(io.BytesIO(content))
-    except Image.DecompressionBombError as error:
-        raise PhotoError(f"more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
-    except UnidentifiedImageError as error:
-        raise PhotoError("the file is empty" if not content else "not a picture that Pillow can decode") from error
-    except Exception as error:  # at a damaged header Pillow's readers raise anything
-        raise PhotoError(str(error) or type(error).__name__) from error
-    if image.width * image.height > MAX_PIXELS:
-        raise PhotoError(f"more than {MAX_PIXELS / 1e6:.0f} million pixels ({image.width} x {image.height})")
-    return image
+from stego_cli.images.readers.table import open_picture
 
 
 def rgb_of(content: bytes) -> Image.Image:
@@ -43,11 +20,7 @@ def rgb_of(content: bytes) -> Image.Image:
     Raises:
         PhotoError: it cannot be decoded as a whole.
     """
-    image = open_picture(content)
-    try:
-        return to_rgb(ImageOps.exif_transpose(image))
-    except Exception as error:
-        raise PhotoError(str(error) or type(error).__name__) from error
+    return decode_whole(content)
 
 
 def class_map(content: bytes, mapping: NDArray[np.uint8] | None = None) -> ClassMap:

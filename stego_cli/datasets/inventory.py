@@ -26,6 +26,7 @@ class Item:
     name: str
     photo: str
     labels: tuple[str, ...] = ()  # nearly always one; none without a label
+    drawn: bool = False  # it has a label that is in no file of its own
 
     @property
     def key(self) -> str:
@@ -40,11 +41,12 @@ class Inventory:
     Attributes:
         items: all photographs.
         table: the classes; None if only the labels can tell.
-        read_label: from names and contents of an item's label files to classes, uint8 (H, W); raises PhotoError.
+        read_label: from an item and the contents of its label files to classes, uint8 (H, W); raises PhotoError.
         as_is: `read_label` changes nothing, so a label file with the right palette is copied.
         read_photo: from a file's content to RGB, for formats that viewers cannot open; None: photographs are copied.
         cut: cuts a photograph into pieces that replace it, each with a suffix for its name; None: they stay whole.
         colours: of the masks, where `table` is None.
+        values: label value of each class in the source, where they are not 0, 1, 2 and so on.
         notes: what the user should know about what was found.
         sides: split of each photograph by the hash of its content, to be kept for the next time.
         strict: a broken file means that the source is broken, and ends the run; else it is left out and listed.
@@ -52,11 +54,12 @@ class Inventory:
 
     items: list[Item]
     table: ClassTable | None
-    read_label: Callable[[tuple[str, ...], list[bytes]], ClassMap]
+    read_label: Callable[[Item, list[bytes]], ClassMap]
     as_is: bool = False
     read_photo: Callable[[bytes], Image.Image] | None = None
     cut: Callable[[Image.Image, ClassMap | None], Iterable[Piece]] | None = None
     colours: list[Colour] = field(default_factory=list)
+    values: tuple[int, ...] = ()
     notes: list[str] = field(default_factory=list)
     sides: dict[str, str] = field(default_factory=dict)
     strict: bool = True

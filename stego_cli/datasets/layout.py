@@ -60,11 +60,12 @@ def photographs_of(given: Path) -> tuple[Path, bool]:
 
 
 def scored_folders(pred: Path, gt: Path) -> tuple[Path, Path]:
-    """Return the folders of masks and labels to compare; if `gt` is a data set, those of its split val.
+    """Return the folders of masks and labels to compare; if `gt` is a data set, those of its split val,
+    or else of another split with labels.
 
     Masks are then taken from the split's folder, if there is one.
     """
-    for split in reversed(SPLITS):
+    for split in ("val", "test", "train"):
         labels = gt / LABELS / split
         if labels.is_dir() and (gt / PHOTOS).is_dir():
             masks = next((pred / below for below in (split, f"{PHOTOS}/{split}") if (pred / below).is_dir()), pred)

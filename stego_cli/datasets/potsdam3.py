@@ -7,7 +7,6 @@ size of the .mat crops. The split of the tiles is the ISPRS's: 24 for training, 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +19,7 @@ from stego_cli.datasets.from_bytes import mapping_of, rgb_of
 from stego_cli.datasets.inventory import UNLABELLED, ClassMap, Inventory, Item, Piece
 from stego_cli.datasets.source import Files, after
 from stego_cli.errors import PhotoError, SourceError, setting
+from stego_cli.images.mat_files import load_mat
 from stego_cli.progress import Progress
 from stego_cli.settings import PrepareSettings
 from stego_cli.text import shown
@@ -83,15 +83,10 @@ def _find_tiles(tiles: dict[str, str], files: Files) -> Inventory:
 
 
 def _array(content: bytes, key: str) -> NDArray[Any]:
-    from scipy.io import loadmat
-
-    try:
-        array = np.asarray(loadmat(io.BytesIO(content))[key])
-    except KeyError as error:
-        raise PhotoError(f"there is no {key!r} in it") from error
-    except Exception as error:  # at a damaged file the reader raises anything
-        raise PhotoError(f"not a .mat file that can be read: {error}") from error
-    return array
+    arrays = load_mat(content)
+    if key not in arrays:
+        raise PhotoError(f"there is no {key!r} in it")
+    return arrays[key]
 
 
 def _photo_of_mat(content: bytes) -> Image.Image:
@@ -101,14 +96,14 @@ def _photo_of_mat(content: bytes) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
 
 
-def _label_of_mat(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
+def _label_of_mat(item: Item, contents: list[bytes]) -> ClassMap:
     ids = _array(contents[0], "gt")
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise PhotoError(f"its gt is {ids.dtype} {ids.shape}, not numbers of height x width")
     return _MAPPING[np.where((ids < 0) | (ids > VOID), VOID, ids).astype(np.uint8)]
 
 
-def _label_of_colours(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
+def _label_of_colours(item: Item, contents: list[bytes]) -> ClassMap:
     table = np.full((2, 2, 2), VOID, dtype=np.uint8)
     for colour, index in _COLOURS.items():
         table[colour] = _MAPPING[index]

@@ -16,6 +16,7 @@ from stego_cli.settings import PrepareSettings
 from stego_cli.text import shown
 
 # Keys of dataset.json that are settings of the same name; with the name of the data set they decide the result.
+_LATER_KEYS = ("label_pattern", "remap", "void")  # left out if they are None
 _KEYS = ("val", "limit", "fraction", "seed", "crops", "ratio", "resize", "unlabelled")
 
 
@@ -37,7 +38,8 @@ def prepared_before(settings: PrepareSettings, given: Sequence[Path]) -> About |
         return None
     if settings.overwrite:
         return None
-    differs = [key for key, value in options(settings).items() if about.prepared.get(key) != value]
+    now = {**dict.fromkeys((*_LATER_KEYS, "palette")), **options(settings)}
+    differs = [key for key, value in now.items() if about.prepared.get(key) != value]
     there = all(source.exists() for source in given)  # an archive may be deleted once it was prepared
     if not differs and there and given and about.prepared.get("sources") != sources_of(settings, given):
         differs = ["source"]
@@ -62,9 +64,12 @@ def options(settings: PrepareSettings) -> dict[str, object]:
         "table": asdict(settings.classes) if settings.classes else None,
         **{key: getattr(settings, key) for key in _KEYS},
     }
-    if settings.palette is not None:
+    if settings.palette == "auto":
+        kept["palette"] = "auto"
+    elif settings.palette is not None:
         content = settings.palette.read_bytes() if settings.palette.is_file() else None
         kept["palette"] = "" if content is None else hashlib.sha256(content).hexdigest()
+    kept |= {key: value for key in _LATER_KEYS if (value := getattr(settings, key)) is not None}
     as_read: dict[str, object] = json.loads(json.dumps(kept))
     return as_read
 

@@ -98,8 +98,10 @@ class Files:
 
     def _index(self, store: Archive, below: str) -> None:
         self._stores.append(store)
+        # Some programs on Windows write names like images\\a.jpg; unpacked elsewhere these are names of files.
+        windows = any("\\" in name for name in store.sizes) and not any("/" in name for name in store.sizes)
         for name in store.sizes:
-            plain = name.removeprefix("./")
+            plain = (name.replace("\\", "/") if windows else name).removeprefix("./")
             whole = f"/{plain}/"
             if "/." not in whole and "/__MACOSX/" not in whole:
                 self._where.setdefault(f"{below}/{plain}" if below else plain, (len(self._stores) - 1, name))

@@ -60,4 +60,4 @@ class SplitCounts:
             key: replace(split, pixels=split.pixels[:count], images=split.images[:count])
             for key, split in self.splits.items()
         }
-        return About(name, table, splits, prepared)
+        return About(name, table, splits, prepared, self._inventory.values)

@@ -52,5 +52,5 @@ def find(files: Files, settings: PrepareSettings, progress: Progress) -> Invento
     return Inventory(items, TABLES["voc2012"], _label, as_is=True, notes=notes)
 
 
-def _label(names: tuple[str, ...], contents: list[bytes]) -> ClassMap:
+def _label(item: Item, contents: list[bytes]) -> ClassMap:
     return class_map(contents[0])

@@ -14,7 +14,7 @@ from PIL import Image
 
 from stego_cli.classes import VOID
 from stego_cli.datasets.crops import at_random, five
-from stego_cli.datasets.from_bytes import open_picture, rgb_of
+from stego_cli.datasets.from_bytes import rgb_of
 from stego_cli.datasets.inventory import ClassMap, Inventory, Item, Piece
 from stego_cli.datasets.source import Files
 from stego_cli.datasets.subset import rank
@@ -23,6 +23,7 @@ from stego_cli.images.atomic import write_new
 from stego_cli.images.decode import photo_size
 from stego_cli.images.ids import resize_ids
 from stego_cli.images.masks import encode_mask
+from stego_cli.images.readers.table import open_picture
 from stego_cli.palette import Colour, palette
 from stego_cli.settings import PrepareSettings
 from stego_cli.text import shown
@@ -102,9 +103,9 @@ class Writer:
         return written
 
     def _labels(self, item: Item) -> ClassMap | None:
-        if not item.labels:
+        if not (item.labels or item.drawn):
             return None
-        return self._inventory.read_label(item.labels, [self._files.read(name) for name in item.labels])
+        return self._inventory.read_label(item, [self._files.read(name) for name in item.labels])
 
     def _mask(self, item: Item) -> tuple[bytes, Image.Image] | None:
         """Return a label file and its picture if it can be copied: its palette has the colours of the classes."""

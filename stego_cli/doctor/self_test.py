@@ -146,7 +146,7 @@ def _mask() -> Finding:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "mask.png")
         took = _milliseconds(lambda: write_bytes(file, encode_mask(labels, palette(_CLASSES))))
-        with Image.open(file) as mask:
+        with Image.open(file, formats=("PNG",)) as mask:
             same = np.array_equal(np.asarray(mask), labels)
         left = [path.name for path in Path(folder).iterdir()] != ["mask.png"]
     good, size = same and not left, f"{_PHOTO[0]} x {_PHOTO[1]}"

@@ -2,46 +2,123 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from stego_cli.errors import OutputError
+from stego_cli.errors import OutputError, RefusedNameError, setting
 from stego_cli.text import shown
 
+# Errors that are about one name; all others would meet every further file too.
+_REFUSED_NAME = frozenset({errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ})
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)  # 0 on Windows
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # the last on Windows
 DISCOVERY = ".stego-discover-"  # how the name of a discovery's scratch folder begins: ours beyond doubt
 
 
-def write_bytes(target: Path, content: bytes, scratch: Path | None = None) -> None:
+def write_bytes(target: Path, content: bytes, scratch: Path | None = None, below: Path | None = None) -> None:
     """Write `content` to `target` through a temporary file that is renamed at the end.
 
     Args:
         target: the file; its folder is made if it is missing.
         content: all of it.
         scratch: folder on the same file system for the temporary file; None: beside the target.
+        below: a folder around the target; none between them may be a link. None: they may.
 
     Raises:
-        OutputError: the disk is full, the folder read-only, or the name refused. No temporary file is left.
+        RefusedNameError: the file system does not take this name; other files can be written.
+        OutputError: no file can be written: the disk is full, the folder read-only, or a folder is a link.
+            In either case no temporary file is left.
     """
     # A short name of our own: the target's may already be as long as the file system allows.
     temporary = (scratch or target.parent) / f".stego-{uuid.uuid4().hex[:16]}.tmp"
+    if below is not None:
+        require_no_links(below, target.parent)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        with _about_name(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as stream:
                 stream.write(content)
-            temporary.replace(target)
+            with _about_name(target):
+                temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise OutputError(
-            f"{target} cannot be written: {error.strerror or error}.", "Free some space or choose another --out."
+            f"{shown(target)} cannot be written: {error.strerror or error}.",
+            f"Free some space or choose another {setting('out')}.",
         ) from error
+
+
+@contextmanager
+def _about_name(target: Path) -> Iterator[None]:
+    """Tell a refusal of a file's name from what every other file would meet too."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _REFUSED_NAME:
+            raise RefusedNameError(
+                f"{shown(target)} cannot be written: the file system refuses the name ({error.strerror}).",
+                "Choose another name.",
+            ) from error
+        raise
+
+
+def require_no_links(root: Path, folder: Path) -> None:
+    """Refuse a folder below `root` that is a link, or is reached through one: what is written there would be elsewhere.
+
+    `root` itself may be one, and folders that do not exist yet are none.
+
+    Raises:
+        OutputError: it is.
+    """
+    path = root
+    for part in folder.relative_to(root).parts:
+        path /= part
+        if path.is_symlink():
+            raise OutputError(
+                f"{shown(path)} is a link to another folder, and nothing is written through one.",
+                f"Remove the link or choose another {setting('out')}.",
+            )
+
+
+def open_own(file: Path, flags: int) -> int:
+    """Open a file that this tool keeps for itself, such as a lock, or make it; return its descriptor.
+
+    What is not a regular file of one name is refused: writing to a link would change a file elsewhere, and opening a
+    pipe would wait for ever.
+
+    Args:
+        file: its folder must exist.
+        flags: those of `os.open`, beside the ones that see to this.
+
+    Raises:
+        OutputError: it is a link, or not a file.
+        OSError: it cannot be opened.
+    """
+    descriptor = -1
+    try:
+        descriptor = os.open(file, flags | os.O_CREAT | _NO_LINK, 0o644)
+        about = os.fstat(descriptor)
+        if stat.S_ISREG(about.st_mode) and about.st_nlink < 2 and (_NO_LINK or not file.is_symlink()):
+            return descriptor
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EMLINK, errno.ENXIO):  # a link; the same on BSD; a pipe
+            raise
+    if descriptor >= 0:
+        os.close(descriptor)
+    raise OutputError(
+        f"{shown(file)} is a link, or not a file, and nothing is written to it.",
+        f"Remove it or choose another {setting('out')}.",
+    )
 
 
 def write_new(target: str, pieces: Iterable[bytes]) -> int:
@@ -90,7 +167,9 @@ def append_line(target: Path, line: str) -> None:
         with target.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
     except OSError as error:
-        raise OutputError(f"{target} cannot be written: {error.strerror or error}.", "Free some space.") from error
+        raise OutputError(
+            f"{shown(target)} cannot be written: {error.strerror or error}.", "Free some space."
+        ) from error
 
 
 def require_writable(folder: Path) -> None:
@@ -105,7 +184,9 @@ def require_writable(folder: Path) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.", "Choose another --out.") from error
+        raise OutputError(
+            f"{shown(folder)} cannot be written: {error.strerror or error}.", f"Choose another {setting('out')}."
+        ) from error
 
 
 def require_writable_files(*files: Path | None) -> None:
@@ -117,7 +198,7 @@ def require_writable_files(*files: Path | None) -> None:
     for file in files:
         if file is not None and str(file) != "-":
             if file.is_dir():
-                raise OutputError(f"{file} is a folder.", "Give the name of a file.")
+                raise OutputError(f"{shown(file)} is a folder.", "Give the name of a file.")
             require_writable(file.parent)
 
 

@@ -1,27 +1,53 @@
 """Photographs to RGB bytes, as a viewer shows them, at the resolution the model works at.
 
-What becomes of unusual files: EXIF orientation is applied; greyscale, palette, CMYK and LAB become RGB; 16-bit
-greyscale is scaled to 8 bits; transparency is laid over white; of an animation the first frame is taken.
+What becomes of each kind of picture is in docs/reference/pictures.md: EXIF orientation is applied, colour profiles are
+not; greyscale, palette, CMYK and LAB become RGB; more than 8 bits are stretched to 8 (`images.stretch`); transparency
+is laid over white; of an animation the first frame is taken, of several pages the first.
 """
 
 from __future__ import annotations
 
-import stat
-import warnings
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile
 
 from stego_cli.errors import PhotoError
-from stego_cli.images.discover import UNDECODED
+from stego_cli.images.readers.bands import ImageBands
+from stego_cli.images.readers.picture import Picture
+from stego_cli.images.readers.source import MAX_PIXELS, Source, quiet, reason_of
+from stego_cli.images.readers.table import open_any, open_picture
+from stego_cli.images.stretch import Mask, is_whole, range_for, require_bands, to_8_bits
+from stego_cli.settings import Reading
 
-MAX_PIXELS = 178_956_970  # Pillow's own limit, 540 MB of RGB: a larger header is refused before memory is taken
+__all__ = [
+    "MAX_PIXELS",
+    "Decoded",
+    "Rgb",
+    "decode",
+    "decode_whole",
+    "nearest_square",
+    "open_photo",
+    "photo_size",
+    "to_rgb",
+    "work_size",
+]
+
 _MAX_ASPECT = 8  # a strip longer than this is worked at less than `res`, so that memory stays bounded
-_ORIENTATION, _TIFF_WIDTH, _TIFF_HEIGHT = 0x0112, 0x0100, 0x0101
-_SIDEWAYS = frozenset({5, 6, 7, 8})
+_UPRIGHT = {  # by EXIF orientation: what turns a stored picture as a viewer shows it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 Rgb = NDArray[np.uint8]  # (H, W, 3)
 
@@ -33,10 +59,16 @@ class Decoded:
     Attributes:
         pixels: uint8 (H, W, 3), RGB, H and W multiples of the patch.
         size: the photograph's own width and height, after EXIF orientation.
+        nodata: bool, of the photograph's own height and width: True where it has no value. None: it has one everywhere.
+        frames: number of pictures in the file, of which the first one was taken.
+        truncated: the file is cut short, and what was there has been taken.
     """
 
     pixels: Rgb
     size: tuple[int, int]
+    nodata: Mask | None = None
+    frames: int = 1
+    truncated: bool = False
 
 
 def work_size(width: int, height: int, res: int, patch: int) -> tuple[int, int]:
@@ -53,77 +85,157 @@ def _whole_patches(length: float, patch: int) -> int:
 
 
 def open_photo(path: Path) -> Image.Image:
-    """Open a photograph lazily, refusing what cannot or should not be decoded.
+    """Open a photograph with Pillow, lazily, refusing what cannot or should not be decoded.
 
     Raises:
         PhotoError: with a reason that fits on a line.
     """
-    try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            raise PhotoError("not a regular file")  # opening a named pipe would wait for ever
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is the one that counts
-            image = Image.open(path)
-    except Image.DecompressionBombError as error:
-        raise PhotoError(f"more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
-    except UnidentifiedImageError as error:
-        if path.suffix.lower() in UNDECODED:
-            raise PhotoError(f"no decoder for {path.suffix} files; convert it to JPEG or PNG") from error
-        empty = about.st_size == 0
-        raise PhotoError("the file is empty" if empty else "not a picture that Pillow can decode") from error
-    except PhotoError:
-        raise
-    except Exception as error:  # Pillow's readers raise whatever a damaged header leads them into
-        raise PhotoError(_reason(error)) from error
-    if image.width * image.height > MAX_PIXELS:
-        image.close()
-        raise PhotoError(f"more than {MAX_PIXELS / 1e6:.0f} million pixels ({image.width} x {image.height})")
-    if not image.width * image.height:
-        image.close()
-        raise PhotoError(f"a picture without pixels ({image.width} x {image.height})")
-    return image
+    return open_picture(path)
 
 
 def photo_size(path: Path) -> tuple[int, int]:
-    """Return width and height as a viewer shows them, from the header alone.
+    """Return width and height as a viewer shows them, from the header where that has the orientation.
 
     Raises:
         PhotoError: the file cannot be opened.
     """
-    with open_photo(path) as image:
-        return _viewed_size(image)
+    try:
+        return _size(path, bare=False)
+    except PhotoError as error:
+        try:
+            return _size(path, bare=True)
+        except PhotoError:
+            raise error from None
 
 
-def decode(path: Path, res: int, patch: int) -> Decoded:
+def _size(path: Path, bare: bool) -> tuple[int, int]:
+    with open_any(path, bare) as picture, quiet():
+        try:
+            return picture.viewed_size
+        except Exception as error:  # a PNG is decoded for its EXIF
+            raise PhotoError(reason_of(error)) from error
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A picture as a viewer shows it, at its own size or, of a JPEG, at no less than was asked for."""
+
+    image: Image.Image
+    size: tuple[int, int]
+    nodata: Mask | None
+    frames: int
+    truncated: bool = False
+
+
+def decode(path: Path, res: int, patch: int, reading: Reading = Reading()) -> Decoded:  # noqa: B008  (frozen)
     """Decode a photograph at work size.
 
+    Args:
+        path: the file.
+        res: shorter side at work, pixels.
+        patch: the sides are multiples of it, pixels.
+        reading: how pictures that are not RGB of 8 bits become that.
+
     Raises:
         PhotoError: it cannot be decoded whole.
     """
-    with open_photo(path) as image:
+    whole = _decoded(path, reading, (res, patch))
+    resized = whole.image.resize(work_size(*whole.size, res, patch), Image.Resampling.BILINEAR)
+    return Decoded(np.asarray(resized), whole.size, whole.nodata, whole.frames, whole.truncated)
+
+
+def decode_whole(source: Source, reading: Reading = Reading()) -> Image.Image:  # noqa: B008  (frozen)
+    """Decode a photograph, a file or its content, at its own size, RGB, as a viewer shows it.
+
+    Raises:
+        PhotoError: it cannot be decoded whole.
+    """
+    return _decoded(source, reading, None).image
+
+
+def _decoded(source: Source, reading: Reading, work: tuple[int, int] | None) -> _Whole:
+    """Decode a photograph; if that fails, without its metadata; then, if that is accepted, what there is of it.
+
+    Raises:
+        PhotoError: all of it failed; the reason is that of the first time.
+    """
+    strict = replace(reading, accept_truncated=False)
+    try:
+        return _attempt(source, strict, work, bare=False)
+    except PhotoError as error:
+        first = error
+    try:
+        return _attempt(source, strict, work, bare=True)
+    except PhotoError:
+        pass
+    if reading.accept_truncated:
+        for bare in (False, True):
+            try:
+                with _truncated_accepted():
+                    return replace(_attempt(source, reading, work, bare), truncated=True)
+            except PhotoError:
+                continue
+    raise first
+
+
+_TRUNCATED = threading.Lock()
+
+
+@contextmanager
+def _truncated_accepted() -> Iterator[None]:
+    """Let Pillow take files that are cut short. That is one switch for all threads, so one goes through at a time."""
+    with _TRUNCATED:
+        before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
         try:
-            size = _viewed_size(image)
-            if image.format == "JPEG":
-                # Scaled decoding: the decoder leaves out frequencies that resizing would drop anyway. Twice the work
-                # size keeps the resampling filter's own work.
-                width, height = work_size(*image.size, res, patch)
-                image.draft(None, (2 * width, 2 * height))
-        except Exception as error:
-            raise PhotoError(_reason(error)) from error
-        rgb = _viewed_rgb(image)
-    resized = rgb.resize(work_size(*size, res, patch), Image.Resampling.BILINEAR)
-    return Decoded(np.asarray(resized), size)
+            yield
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def decode_whole(path: Path) -> Image.Image:
-    """Decode a photograph at its own size, RGB, as a viewer shows it.
+def _attempt(source: Source, reading: Reading, work: tuple[int, int] | None, bare: bool) -> _Whole:
+    with open_any(source, bare) as picture, quiet():
+        try:
+            image, nodata = _pixels(picture, reading, work)
+        except PhotoError:
+            raise
+        except Exception as error:  # as many kinds as there are decoders
+            raise PhotoError(reason_of(error)) from error
+        return _Whole(image, picture.viewed_size, nodata, picture.frames)
 
-    Raises:
-        PhotoError: it cannot be decoded whole.
-    """
-    with open_photo(path) as image:
-        return _viewed_rgb(image)
+
+def _pixels(picture: Picture, reading: Reading, work: tuple[int, int] | None) -> tuple[Image.Image, Mask | None]:
+    """Return the picture as a viewer shows it, and where it has no value."""
+    image, bands = picture.image, picture.bands
+    if bands is not None:
+        limits = range_for(bands, reading)
+        if image is None or reading.bands or not is_whole(bands.info, limits):
+            rgb, nodata = to_8_bits(bands, reading, limits)
+            turn = _UPRIGHT.get(picture.orientation)
+            if turn is not None:
+                rgb = rgb.transpose(turn)
+                nodata = None if nodata is None else np.asarray(Image.fromarray(nodata).transpose(turn))
+            return rgb, nodata
+    assert image is not None  # it has bands or an image
+    if work is not None and image.format == "JPEG":
+        # Scaled decoding: the decoder leaves out frequencies that resizing would drop anyway. Twice the work size
+        # keeps the resampling filter's own work.
+        width, height = work_size(*image.size, *work)
+        image.draft(None, (2 * width, 2 * height))
+    image.load()
+    turn = _UPRIGHT.get(picture.orientation)
+    if turn is not None and image.format != "TIFF":  # Pillow turns TIFFs as it loads them
+        image = image.transpose(turn)
+    return _of_bands(image, reading.bands) if reading.bands else to_rgb(image), None
+
+
+def _of_bands(image: Image.Image, bands: tuple[int, ...]) -> Image.Image:
+    """Return the chosen channels of a picture of 8 bits as RGB."""
+    if image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    channels = image.split()
+    require_bands(bands, len(channels))
+    chosen = [channels[band - 1] for band in bands]
+    return Image.merge("RGB", chosen if len(chosen) == 3 else 3 * chosen)
 
 
 def nearest_square(image: Image.Image, side: int) -> Image.Image:
@@ -134,40 +246,20 @@ def nearest_square(image: Image.Image, side: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.NEAREST).crop((left, top, left + side, top + side))
 
 
-def _viewed_rgb(image: Image.Image) -> Image.Image:
-    try:
-        return to_rgb(ImageOps.exif_transpose(image))
-    except MemoryError as error:
-        raise PhotoError("not enough memory to decode it") from error
-    except Exception as error:
-        raise PhotoError(_reason(error)) from error
-
-
-def _viewed_size(image: Image.Image) -> tuple[int, int]:
-    try:
-        sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
-    except Exception as error:
-        raise PhotoError(_reason(error)) from error
-    if image.format == "TIFF":  # Pillow turns some of these by itself, `size` included: the tags say what is stored
-        width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]  # type: ignore[attr-defined]
-    else:
-        width, height = image.size
-    return (height, width) if sideways else (width, height)
-
-
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any of Pillow's modes to RGB, as this module's docstring says."""
-    if image.mode.startswith("I") or image.mode == "F":
+    """Convert any of Pillow's modes to RGB, as this module's docstring says; integers of 16 bits by their whole range.
+
+    Raises:
+        PhotoError: no pixel of a floating-point picture has a value.
+    """
+    if image.mode.startswith("I"):
         values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode.startswith("I") else max(float(values.max(initial=0.0)), 1e-9)
-        return Image.fromarray(np.clip(values / top * 255.0 + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(np.clip(values / 65535.0 * 255.0 + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        bands, reading = ImageBands(image, "float"), Reading()
+        return to_8_bits(bands, reading, range_for(bands, reading))[0]
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")
-
-
-def _reason(error: Exception) -> str:
-    text = str(getattr(error, "strerror", None) or error).strip().splitlines()
-    return text[0] if text and text[0] else type(error).__name__

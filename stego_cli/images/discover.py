@@ -1,8 +1,9 @@
 """Which photographs there are below a folder, and which mask each of them gets.
 
-Policy: hidden files and folders are passed over; a link to a file is followed, a link to a folder is not (so no loop,
-and nothing from outside the tree unless its owner linked that very file). A folder of masks, this run's or another's,
-is never looked into, and no mask is ever placed among the photographs.
+Policy: what is passed over is counted, by reason. Hidden files and folders are passed over, and so is what looks like a
+mask of a photograph beside it. A link to a file is followed; a link to a folder only if that is asked for, and then no
+folder is looked into twice, so no loop. A folder of masks, this run's or another's, is never looked into, and no mask
+is ever placed among the photographs, or through a link to another folder.
 """
 
 from __future__ import annotations
@@ -13,20 +14,46 @@ import os
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from stego_cli.errors import NoInputError, UsageError
+from stego_cli.errors import NoInputError, UsageError, setting
+from stego_cli.images.atomic import require_no_links
+from stego_cli.images.readers.table import RAW_SUFFIXES, SUFFIXES
+from stego_cli.settings import FileFilter
+from stego_cli.text import shown
 
-# What Pillow decodes everywhere. Names that say "photograph" but need another decoder are listed, then refused by
-# name when they are opened, so that they are never silently passed over.
-DECODED = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"}
+# Names of pictures, and of those that are listed as photographs and refused by name when they are opened.
+DECODED = SUFFIXES
+UNDECODED = RAW_SUFFIXES
+_OFFERED = DECODED | UNDECODED
+
+STATE = ".stego"  # the folder in an output folder by which it is recognised as one
+_LISTED = 1000  # paths that are kept of those that are passed over for one reason
+
+# What the names of labels end with, after " ", ".", "_" or "-", beside a photograph that has the rest as its name.
+_MASK_WORDS = (
+    *("annot", "annotation", "annotations", "ground_truth", "groundtruth", "gt", "gtcoarse", "gtcoarse_color"),
+    *("gtfine", "gtfine_color", "instance", "instance_ids", "instanceids", "instances", "label", "label_color"),
+    *("label_ids", "labelids", "labels", "labeltrainids", "mask", "mask_color", "masks", "seg", "segm"),
+    *("segmentation", "segmentations", "trainids"),
 )
-UNDECODED = frozenset({".heic", ".heif", ".avif", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf"})
+_PHOTO_WORDS = ("leftimg8bit", "rgb", "img", "image")  # what the photograph's own name may end with
 
-STATE = ".stego"  # the folder in an output folder by which it is known as one
+
+class Reason(StrEnum):
+    """Why files or folders are passed over, as text that follows their number."""
+
+    HIDDEN = "hidden"
+    NAME = "not named like a picture"
+    MASK = "named like the mask of a photograph beside it"
+    LINK = "a link to a folder"
+    NOT_FILE = "a pipe, socket or device"
+    OUTPUT = "a folder of a run's masks"
+    PATTERN = "left out by a pattern"
 
 
 @dataclass(frozen=True)
@@ -38,6 +65,20 @@ class Photo:
 
 
 @dataclass
+class Passed:
+    """What was passed over for one reason: how many, and the paths of the first thousand."""
+
+    count: int = 0
+    paths: list[str] = field(default_factory=list)
+
+    def add(self, path: str) -> None:
+        """Count one more."""
+        self.count += 1
+        if len(self.paths) < _LISTED:
+            self.paths.append(path)
+
+
+@dataclass
 class Found:
     """What a folder holds.
 
@@ -45,51 +86,75 @@ class Found:
         root: the input folder.
         photos: in the order of their paths.
         unreadable: folders that could not be listed, with the reason.
-        outputs: folders passed over because they hold the masks of another run.
-        others: number of files passed over because their names are not those of photographs.
+        passed: what was passed over, by reason, with paths relative to `root`.
     """
 
     root: Path
     photos: list[Photo] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-    others: int = 0
+    passed: defaultdict[Reason, Passed] = field(default_factory=lambda: defaultdict(Passed))
+
+    @property
+    def outputs(self) -> list[str]:
+        """Folders passed over because they hold the masks of another run."""
+        return self.passed[Reason.OUTPUT].paths
+
+    @property
+    def others(self) -> int:
+        """Number of files passed over because their names are not those of pictures."""
+        return self.passed[Reason.NAME].count
 
 
-def find_photos(root: Path, exclude: Path | None = None) -> Found:
+def find_photos(root: Path, exclude: Path | None = None, selection: FileFilter = FileFilter()) -> Found:  # noqa: B008  (frozen)
     """List the photographs below `root`, or `root` itself if it is one.
 
     Args:
         root: a folder or a single photograph.
         exclude: a folder not to look into (the output, so that masks are never taken for photographs).
+        selection: which of the files are wanted; of no effect on a single photograph.
 
     Raises:
         NoInputError: there is no such folder, or no photograph in it.
         UsageError: masks would be placed among the photographs, or `root` holds masks itself.
+        OutputError: masks would be written through a link to another folder.
     """
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
     except FileNotFoundError as error:
-        raise NoInputError(f"{root} does not exist.", "Give a folder of photographs, or one photograph.") from error
+        raise NoInputError(
+            f"{shown(root)} does not exist.", "Give a folder of photographs, or one photograph."
+        ) from error
     except OSError as error:
-        raise NoInputError(f"{root} cannot be read: {error.strerror or error}.") from error
+        raise NoInputError(f"{shown(root)} cannot be read: {error.strerror or error}.") from error
     if is_folder and (root / STATE).is_dir():
-        raise UsageError(f"{root} holds the masks of a run, not photographs.", "Give the folder of photographs.")
+        raise UsageError(f"{shown(root)} holds the masks of a run, not photographs.", "Give the folder of photographs.")
     found = Found(root if is_folder else root.parent)
     skipped = None if exclude is None else os.path.realpath(exclude)
     if skipped == os.path.realpath(found.root):
-        raise UsageError(f"The output folder is the folder of photographs, {found.root}.", "Give --out another folder.")
-    paths = sorted(_walk(str(root), skipped, found)) if is_folder else [root.name]
-    if not paths:
-        unread = "".join(f"; {folder} cannot be read: {reason}" for folder, reason in found.unreadable)
-        raise NoInputError(
-            f"There is no photograph in {root} or below it ({found.others} other files{unread}).",
-            "Photographs are found by their names: " + " ".join(sorted(DECODED)) + ".",
+        raise UsageError(
+            f"The output folder is the folder of photographs, {shown(found.root)}.", f"Choose another {setting('out')}."
         )
+    if is_folder:
+        paths = sorted(_without_masks(_Walk(str(root), skipped, selection, found).files(), found))
+    else:
+        paths = [root.name]
+    if not paths:
+        raise _nothing(root, found)
     found.photos = with_masks(paths)
-    if skipped is not None:
-        _refuse_masks_among_photographs(found, Path(skipped))
+    if exclude is not None:
+        _refuse_masks_among_photographs(found, Path(os.path.realpath(exclude)))
+        for folder in {STATE, *(photo.mask.rpartition("/")[0] for photo in found.photos)}:
+            require_no_links(exclude, exclude / folder)
     return found
+
+
+def _nothing(root: Path, found: Found) -> NoInputError:
+    passed = [f"{those.count} {reason}" for reason, those in found.passed.items() if those.count]
+    unread = [f"{shown(folder)} cannot be read: {reason}" for folder, reason in found.unreadable]
+    return NoInputError(
+        f"There is no photograph in {shown(root)} or below it ({'; '.join([*passed, *unread]) or 'no file at all'}).",
+        "Photographs are found by their names: " + " ".join(sorted(DECODED)) + ".",
+    )
 
 
 def _refuse_masks_among_photographs(found: Found, out: Path) -> None:
@@ -100,41 +165,132 @@ def _refuse_masks_among_photographs(found: Found, out: Path) -> None:
         for photo in found.photos:
             if _folded(photo.mask).startswith(inside):
                 raise UsageError(
-                    f"The mask of {photo.path} would be {out / photo.mask}, among the photographs.",
-                    "Give --out another folder.",
+                    f"The mask of {shown(photo.path)} would be {shown(out / photo.mask)}, among the photographs.",
+                    f"Choose another {setting('out')}.",
                 )
 
 
-def _walk(root: str, skipped: str | None, found: Found) -> Iterator[str]:
-    stack = [""]
-    while stack:
-        folder = stack.pop()
-        full = os.path.join(root, folder) if folder else root  # noqa: PTH118  (a Path a file costs more than the walk)
-        if skipped is not None and os.path.realpath(full) == skipped:
-            continue
-        try:
-            if folder and Path(full, STATE).is_dir():
-                found.outputs.append(folder)
-                continue
-            with os.scandir(full) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    path = f"{folder}/{entry.name}" if folder else entry.name
-                    if entry.is_dir(follow_symlinks=False):
-                        stack.append(path)
-                    elif Path(entry.name).suffix.lower() in DECODED | UNDECODED and not _leads_to_folder(entry):
-                        yield path
-                    else:
-                        found.others += 1
-        except OSError as error:
-            found.unreadable.append((folder or ".", error.strerror or str(error)))
+class _Walk:
+    """One way through a tree; what is passed over is counted in `found`."""
+
+    def __init__(self, root: str, skipped: str | None, selection: FileFilter, found: Found) -> None:
+        self._root, self._skipped, self._selection, self._found = root, skipped, selection, found
+        self._entered: set[tuple[int, int]] = set()  # device and inode of folders, where links are followed
+
+    def files(self) -> Iterator[str]:
+        """Yield the paths of the wanted pictures, relative to the root, in no order."""
+        # Links come last, so that a folder which is in the tree itself has its own path.
+        folders, links = [""], list[str]()
+        while folders or links:
+            folder = folders.pop() if folders else links.pop(0)
+            try:
+                if self._enters(folder):
+                    with os.scandir(self._full(folder)) as entries:
+                        linked = []
+                        for entry in entries:
+                            path = f"{folder}/{entry.name}" if folder else entry.name
+                            if self._is_passed_over(path, entry):
+                                continue
+                            if entry.is_dir(follow_symlinks=False):
+                                folders.append(path)
+                            elif entry.is_symlink() and _leads_to_folder(entry):
+                                linked.append(path)
+                            else:
+                                yield path
+                    links += sorted(linked)
+            except OSError as error:
+                self._found.unreadable.append((folder or ".", error.strerror or str(error)))
+
+    def _full(self, folder: str) -> str:
+        return os.path.join(self._root, folder) if folder else self._root  # noqa: PTH118  (a Path costs more than it)
+
+    def _enters(self, folder: str) -> bool:
+        """Say whether a folder is to be looked into."""
+        full = self._full(folder)
+        if self._skipped is not None and os.path.realpath(full) == self._skipped:
+            return False
+        if folder and Path(full, STATE).is_dir():
+            self._found.passed[Reason.OUTPUT].add(folder)
+            return False
+        if self._selection.follow_links:
+            about = os.stat(full)  # noqa: PTH116  (as above)
+            if (about.st_dev, about.st_ino) in self._entered:
+                self._found.passed[Reason.LINK].add(folder)
+                return False
+            self._entered.add((about.st_dev, about.st_ino))
+        return True
+
+    def _is_passed_over(self, path: str, entry: os.DirEntry[str]) -> bool:
+        """Say whether neither a picture nor a folder to look into is there, and count why."""
+        reason = self._reason(path, entry)
+        if reason is not None:
+            self._found.passed[reason].add(path)
+        return reason is not None
+
+    def _reason(self, path: str, entry: os.DirEntry[str]) -> Reason | None:
+        if entry.name.startswith("."):
+            return Reason.HIDDEN
+        if self._selection.exclude and _matches(path, self._selection.exclude):
+            return Reason.PATTERN
+        if entry.is_dir(follow_symlinks=False):
+            return None
+        if entry.is_symlink() and _leads_to_folder(entry):
+            return None if self._selection.follow_links else Reason.LINK
+        if os.path.splitext(entry.name)[1].lower() not in _OFFERED:  # noqa: PTH122  (as above)
+            return Reason.NAME
+        if not entry.is_file(follow_symlinks=False) and not _is_file_or_broken(entry):
+            return Reason.NOT_FILE
+        if self._selection.include and not _matches(path, self._selection.include):
+            return Reason.PATTERN
+        return None
+
+
+def _matches(path: str, patterns: Iterable[str]) -> bool:
+    name = path.rpartition("/")[2]
+    return any(fnmatchcase(path, pattern) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     with contextlib.suppress(OSError):  # a link to itself: listed, and reported when it is opened
         return entry.is_dir()
     return False
+
+
+def _is_file_or_broken(entry: os.DirEntry[str]) -> bool:
+    """Say whether a link leads to a file; one that leads nowhere counts, so that opening it says so."""
+    try:
+        return stat.S_ISREG(entry.stat().st_mode)
+    except OSError:
+        return True
+
+
+def _without_masks(paths: Iterable[str], found: Found) -> Iterator[str]:
+    """Yield the paths but for those that look like masks, labels or the like of a photograph among them."""
+    by_stem = {path: _stem(path) for path in paths}
+    stems = set(by_stem.values())
+    stems |= {shorter for stem in stems if (shorter := _without_word(stem, _PHOTO_WORDS))}
+    for path, stem in by_stem.items():
+        photo = _without_word(stem, _MASK_WORDS)
+        while photo and photo not in stems:
+            photo = _without_word(photo, _MASK_WORDS)
+        if photo:
+            found.passed[Reason.MASK].add(path)
+        else:
+            yield path
+
+
+def _without_word(stem: str, words: tuple[str, ...]) -> str | None:
+    """Return a stem without the word that it ends with; None if that is none of `words`, or all of the name."""
+    if not stem.endswith(words):
+        return None
+    word = max((word for word in words if stem.endswith(word)), key=len)
+    rest = stem[: -len(word)]
+    shorter = rest.rstrip(" ._-")
+    return None if shorter in ("", rest) or shorter.endswith("/") else shorter
+
+
+def _stem(path: str) -> str:
+    return _folded(os.path.splitext(path)[0])  # noqa: PTH122  (a Path costs more than it)
 
 
 def with_masks(paths: list[str]) -> list[Photo]:

@@ -1,7 +1,8 @@
 """What a run has done: one JSON line a photograph in MASKS/.stego/journal.jsonl, later lines winning.
 
-A photograph is done when its last line says so AND it still has the size and time it had AND its mask has the hash
-that was written. That a mask file exists proves nothing.
+A photograph is done when its last line says so AND it is unchanged AND its mask has the hash that was written. That a
+mask file exists proves nothing. A photograph is unchanged if it still has the size and time it had, or, where the time
+alone is another, the content: copying a tree or checking it out gives every file a new time.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from stego_cli.errors import OutputError
-from stego_cli.images.atomic import sha256
+from stego_cli.images.atomic import open_own, sha256
 from stego_cli.images.discover import Photo
+from stego_cli.text import shown
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class Entry:
     sha256: str | None = None
     error: str | None = None
     pixels: dict[int, int] | None = None  # class to number of pixels
+    content: str | None = None  # sha256 of the photograph; older journals do not have it
+
+    def line(self) -> str:
+        """Return the entry as a line of a journal, without its end."""
+        return json.dumps({key: value for key, value in asdict(self).items() if value not in (None, -1)})
 
 
 class Journal:
@@ -43,25 +51,24 @@ class Journal:
         """Open `file` for writing; entries are read from it and, before it, from `others`, which are not changed."""
         self._file = file
         try:
-            if file.exists():
-                _cut_torn_line(file)
+            with os.fdopen(open_own(file, os.O_RDWR), "rb+") as stream:
+                _cut_torn_line(stream)
             self.entries = read_entries([*others, file])
-            self._stream = file.open("a", encoding="utf-8")
+            self._stream = os.fdopen(open_own(file, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"{file} cannot be written: {error.strerror or error}.") from error
+            raise OutputError(f"{shown(file)} cannot be written: {error.strerror or error}.") from error
 
     def append(self, entry: Entry) -> None:
-        """Add one entry; after this a killed run still knows of it.
+        """Add one entry; from then on it is kept even if the run is killed.
 
         Raises:
             OutputError: the disk is full.
         """
-        fields = {key: value for key, value in asdict(entry).items() if value not in (None, -1)}
         try:
-            self._stream.write(json.dumps(fields) + "\n")
+            self._stream.write(entry.line() + "\n")
             self._stream.flush()
         except OSError as error:
-            raise OutputError(f"{self._file} cannot be written: {error.strerror or error}.") from error
+            raise OutputError(f"{shown(self._file)} cannot be written: {error.strerror or error}.") from error
 
     def __enter__(self) -> Journal:
         return self
@@ -72,9 +79,12 @@ class Journal:
             self._stream.close()
 
 
-def read_entries(files: Sequence[Path]) -> dict[str, Entry]:
-    """Return the last entry of every path in journals, of which later ones win; those that do not exist hold none."""
-    return {path: entry for file in files if file.exists() for path, entry in _read(file)}
+def read_entries(files: Sequence[Path], size: int | None = None) -> dict[str, Entry]:
+    """Return the last entry of every path in journals, of which later ones win; those that do not exist hold none.
+
+    With `size`, only lines that begin within the first `size` bytes of each count.
+    """
+    return {path: entry for file in files if file.exists() for path, entry in _read(file, size)}
 
 
 def is_done(entry: Entry | None, photo: Photo, root: Path, masks: Path) -> bool:
@@ -82,17 +92,25 @@ def is_done(entry: Entry | None, photo: Photo, root: Path, masks: Path) -> bool:
     if entry is None or entry.status != "done" or entry.mask != photo.mask:
         return False
     try:
-        now = (root / photo.path).stat()
-        return (now.st_size, now.st_mtime_ns) == (entry.size, entry.mtime) and sha256(
-            masks / photo.mask
-        ) == entry.sha256
+        return _is_unchanged(entry, root / photo.path) and sha256(masks / photo.mask) == entry.sha256
     except OSError:
         return False
 
 
-def _read(file: Path) -> Iterator[tuple[str, Entry]]:
+def _is_unchanged(entry: Entry, path: Path) -> bool:
+    now = path.stat()
+    if now.st_size != entry.size:
+        return False
+    return now.st_mtime_ns == entry.mtime or (entry.content is not None and sha256(path) == entry.content)
+
+
+def _read(file: Path, size: int | None) -> Iterator[tuple[str, Entry]]:
     with file.open("rb") as stream:
+        read = 0
         for line in stream:
+            if size is not None and read >= size:
+                return
+            read += len(line)
             try:
                 fields = json.loads(line)
                 if "pixels" in fields:
@@ -103,16 +121,15 @@ def _read(file: Path) -> Iterator[tuple[str, Entry]]:
             yield entry.path, entry
 
 
-def _cut_torn_line(file: Path) -> None:
+def _cut_torn_line(stream: BinaryIO) -> None:
     """Drop a last line that a killed run left without its end."""
-    with file.open("rb+") as stream:
-        end = stream.seek(0, os.SEEK_END)
-        while end > 0:
-            step = min(end, 4096)
-            stream.seek(end - step)
-            newline = stream.read(step).rfind(b"\n")
-            if newline >= 0:
-                stream.truncate(end - step + newline + 1)
-                return
-            end -= step
-        stream.truncate(0)
+    end = stream.seek(0, os.SEEK_END)
+    while end > 0:
+        step = min(end, 4096)
+        stream.seek(end - step)
+        newline = stream.read(step).rfind(b"\n")
+        if newline >= 0:
+            stream.truncate(end - step + newline + 1)
+            return
+        end -= step
+    stream.truncate(0)

@@ -1,56 +1,149 @@
-"""One run an output folder: a lock that the system lets go when its holder dies."""
+"""One run an output folder: a lock that the system releases when its holder dies.
+
+Where the file system has no locks, a file that only one run can make takes their place. A crashed run leaves it behind;
+it names its process, so that the next run on the same machine can tell that it is stale.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from stego_cli.errors import OutputError
+from stego_cli.errors import OutputError, setting
+from stego_cli.images.atomic import open_own
+from stego_cli.text import shown
+
+# What file systems without locks answer: some network ones, and some of containers and of user space.
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 @contextmanager
-def hold(file: Path, folder: Path | None = None, shared: bool = False) -> Iterator[None]:
+def hold(
+    file: Path, folder: Path | None = None, shared: bool = False, warn: Callable[[str], None] = _warn
+) -> Iterator[None]:
     """Hold the lock `file` (its folder must exist), which stands for `folder` (its own), until the block ends.
 
     A `shared` one is held by any number of runs, but not beside one that is not shared.
 
+    Args:
+        file: a file of this tool's own; what it holds is replaced.
+        folder: named in messages.
+        shared: see above. Without locks of the file system nothing keeps a run away that does not share.
+        warn: told where the file system has no locks.
+
     Raises:
-        OutputError: another run holds it, and the message names that run; or it cannot be written or locked.
+        OutputError: another run holds it, and the message names that run; it is a link or not a file; or it cannot be
+            written or locked.
     """
-    descriptor = -1
-    try:
+    folder = folder or file.parent
+    with contextlib.ExitStack() as held:
         try:
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-            free = _lock(descriptor, shared)
+            descriptor = open_own(file, os.O_RDWR)
+            held.callback(os.close, descriptor)
+            try:
+                free = _lock(descriptor, shared)
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                warn(
+                    f"{shown(folder)} is on a file system without locks ({error.strerror}); "
+                    "a file takes the place of the lock."
+                )
+                free = shared or _make_exclusive(file, held)
             if free:
                 _write_name(descriptor)
         except OSError as error:
             raise OutputError(
-                f"{file} cannot be written and locked: {error.strerror or error}.",
-                "Free some space or choose another --out.",
+                f"{shown(file)} cannot be written and locked: {error.strerror or error}.",
+                f"Free some space or choose another {setting('out')}.",
             ) from error
         if not free:
             raise OutputError(
-                f"Another run is writing to {folder or file.parent}: {_holder(file)}.",
-                "Wait for it, stop it, or give this run another --out.",
+                f"Another run is writing to {shown(folder)}: {_described(_holder(file))}.",
+                f"Wait for it, stop it, or choose another {setting('out')}.",
             )
         yield
-    finally:
-        if descriptor >= 0:
+
+
+def _make_exclusive(file: Path, held: contextlib.ExitStack) -> bool:
+    """Make the file that takes the place of a lock; False if another run has made it.
+
+    Raises:
+        OSError: it cannot be made.
+        OutputError: it was made on another machine, where this one cannot see whether that run goes on.
+    """
+    instead = file.with_name(f"{file.name}.held")
+    for _ in range(2):
+        try:
+            descriptor = os.open(instead, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            holder = _holder(instead)
+            if holder.get("host") != socket.gethostname():
+                raise OutputError(
+                    f"Another run is writing to {shown(file.parent)}: {_described(holder)}.",
+                    f"Wait for it. If it is no more, remove {shown(instead)}.",
+                ) from None
+            if _is_alive(holder):
+                return False
+            instead.unlink(missing_ok=True)  # its run has crashed
+            continue
+        try:
+            _write_name(descriptor)
+        finally:
             os.close(descriptor)
+        held.callback(instead.unlink, missing_ok=True)
+        return True
+    return False
 
 
 def _write_name(descriptor: int) -> None:
-    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    holder = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "started": _started(os.getpid()),
+    }
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
     os.write(descriptor, json.dumps(holder).encode())
+
+
+def _started(pid: int) -> str:
+    """Return when a process was started, in the system's own unit; "" where that cannot be found out."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _is_alive(holder: dict[str, Any]) -> bool:
+    """Say whether the process of this machine that a lock names still runs, and is not another of the same number."""
+    pid = holder.get("pid")
+    if not isinstance(pid, int) or pid < 1:
+        return True  # it may be just about to write its name
+    if sys.platform == "win32":
+        return True  # there `os.kill` ends the process
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return bool(holder.get("started", "") == _started(pid))
 
 
 if sys.platform == "win32":
@@ -78,9 +171,17 @@ else:
         return True
 
 
-def _holder(file: Path) -> str:
+def _holder(file: Path) -> dict[str, Any]:
+    """Return what a lock file says of its holder; nothing if that cannot be read."""
     try:
-        holder = json.loads(file.read_text())
-        return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
-    except (OSError, ValueError, KeyError):
-        return "a process that has not said its name yet"
+        holder = json.loads(file.read_bytes()[:4096])
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _described(holder: dict[str, Any]) -> str:
+    try:
+        return shown(f"process {holder['pid']} on {holder['host']}, since {holder['since']}")
+    except KeyError:
+        return "a process whose name cannot be read"

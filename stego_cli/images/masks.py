@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stego_cli.classes import VOID
 from stego_cli.palette import Colour
 
 _BAND = 256  # rows
@@ -36,8 +37,20 @@ def overlay_image(rgb: Image.Image, labels: NDArray[np.uint8], colours: list[Col
 def mask_image(labels: NDArray[np.uint8], colours: list[Colour]) -> Image.Image:
     """Return a palette picture of `labels`, uint8 (H, W)."""
     image = Image.fromarray(labels)
+    if len(colours) <= VOID and (labels == VOID).any():
+        colours = [*colours, *[(0, 0, 0)] * (VOID + 1 - len(colours))]  # a value beyond its palette makes a PNG broken
     image.putpalette(bytes(channel for colour in colours for channel in colour))  # turns "L" into "P", values kept
     return image
+
+
+def apply_nodata(labels: NDArray[np.uint8], nodata: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    """Return labels with 255 (void) where a photograph has no value.
+
+    Args:
+        labels: uint8 (H, W), at the photograph's own size.
+        nodata: bool (H, W), as `Decoded.nodata`; None: it has one everywhere.
+    """
+    return labels if nodata is None else np.where(nodata, np.uint8(VOID), labels)
 
 
 def labels_at(log_probs: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:

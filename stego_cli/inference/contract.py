@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
+from msgspec import Meta, Struct
+
+from stego_cli.checked_json import parse
 from stego_cli.errors import ModelError
 from stego_cli.palette import Colour
-from stego_cli.settings import Probe
+from stego_cli.settings import Precision, Probe, Token
 
 FORMAT = 1
+FORMAT_WITH_VALUES = 2  # of files whose classes are not 0, 1, 2 ... in masks, which a version that reads 1 cannot use
 METADATA_KEY = "stego"
+PRODUCER = "stego-cli"  # which a model file names near its beginning
+OURS = re.compile(b".{1,16}" + PRODUCER.encode(), re.DOTALL)
 INPUT = "image"  # uint8 (B, H, W, 3), RGB
 CLUSTER_OUTPUT = "cluster_log_probs"  # float32 (B, K, H, W)
 LINEAR_OUTPUT = "linear_log_probs"  # float32 (B, C, H, W), when labels trained one
@@ -40,6 +47,9 @@ _KEYS = (
 )
 
 
+Byte = Annotated[int, Meta(ge=0, le=255)]
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """The metadata that inference needs.
@@ -55,18 +65,22 @@ class ModelInfo:
         precision: "fp32", "fp16" or "int8".
         linear_class_names: names of the linear probe's classes; empty without one.
         linear_palette: their colours.
+        mask_values: value of each class's pixels in a mask, 255 for void; empty: the classes' own numbers.
+        classes_file: text of the classes file that the model was edited with; empty: the classes are as found.
     """
 
-    classes: int
+    classes: Annotated[int, Meta(le=256)]
     class_names: tuple[str, ...]
     palette: list[Colour]
-    patch: int
-    res: int
+    patch: Annotated[int, Meta(le=1024)]
+    res: Annotated[int, Meta(le=65536)]
     backbone: str
     flip: bool
-    precision: str
+    precision: Precision
     linear_class_names: tuple[str, ...] = ()
     linear_palette: tuple[Colour, ...] = ()
+    mask_values: tuple[int, ...] = ()
+    classes_file: str = ""
 
     def names(self, probe: Probe) -> tuple[str, ...]:
         """Return the names of a probe's classes, in the order of their ids."""
@@ -108,6 +122,27 @@ class ExportRecord:
     parity: Parity | None = None
 
 
+class _Format(Struct):
+    """What is read first."""
+
+    format: int
+
+
+class _Checked(Struct):
+    """What is checked but not used: bounds that the types of ModelInfo lack, and how the model was made."""
+
+    palette: list[tuple[Byte, Byte, Byte]]
+    linear_palette: list[tuple[Byte, Byte, Byte]] = []
+    mask_values: list[Byte] = []
+    stego_version: str = ""
+    shares: list[Annotated[float, Meta(ge=0, le=1)]] = []
+    block: Annotated[int, Meta(ge=0, le=1000)] = 0
+    token: Token = "feat"
+    weights_sha256: str = ""
+    checkpoint_sha256: str = ""
+    parity: dict[str, float] | None = None
+
+
 def metadata_text(info: ModelInfo, record: ExportRecord | None = None) -> str:
     """Return the metadata of a model file; the same values give the same text. What is empty or None is left out."""
     made = {} if record is None else asdict(record)
@@ -125,31 +160,15 @@ def parse_metadata(text: str | None, name: str) -> ModelInfo:
     if text is None:
         raise ModelError(f"{name} is an ONNX file, but not one that `stego export-onnx` wrote.")
     try:
-        about = json.loads(text)
-        if about["format"] != FORMAT:
-            raise ModelError(
-                f"{name} has model format {about['format']}; this version reads {FORMAT}.", "Export it again."
-            )
-        info = ModelInfo(
-            classes=int(about["classes"]),
-            class_names=tuple(map(str, about["class_names"])),
-            palette=_colours(about["palette"]),
-            patch=int(about["patch"]),
-            res=int(about["res"]),
-            backbone=str(about["backbone"]),
-            flip=bool(about["flip"]),
-            precision=str(about["precision"]),
-            linear_class_names=tuple(map(str, about.get("linear_class_names", ()))),
-            linear_palette=tuple(_colours(about.get("linear_palette", ()))),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{name} has damaged metadata ({error!r}).", "Export it again.") from error
-    consistent = len(info.class_names) == len(info.palette) == info.classes and 1 <= info.classes <= 256
+        if (version := parse(text, _Format).format) not in (FORMAT, FORMAT_WITH_VALUES):
+            raise ModelError(f"{name} has model format {version}; this version reads {FORMAT}.", "Export it again.")
+        parse(text, _Checked)
+        info = parse(text, ModelInfo)
+    except ValueError as error:
+        raise ModelError(f"{name} has damaged metadata: {error}.", "Export it again.") from error
+    consistent = len(info.class_names) == len(info.palette) == info.classes
     consistent &= len(info.linear_class_names) == len(info.linear_palette) <= 256
-    if not (consistent and info.patch > 0 and info.res > 0):
+    consistent &= len(info.mask_values) in (0, info.classes)
+    if not (consistent and info.classes > 0 and info.patch > 0 and info.res > 0):
         raise ModelError(f"{name} has metadata that contradicts itself.", "Export it again.")
     return info
-
-
-def _colours(listed: Iterable[Iterable[object]]) -> list[Colour]:
-    return [(int(str(red)), int(str(green)), int(str(blue))) for red, green, blue in listed]

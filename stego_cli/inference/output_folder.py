@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
+from stego_cli.checked_json import parse_file
 from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.atomic import remove_leftovers, require_writable, write_bytes
 from stego_cli.images.discover import STATE
@@ -15,6 +18,12 @@ from stego_cli.images.journal import Journal
 from stego_cli.images.lock import hold
 from stego_cli.inference.predict import Recipe
 from stego_cli.version import __version__
+
+
+class _About(Struct):
+    """What is read of run.json."""
+
+    identity: dict[str, Any]
 
 
 class OutputFolder:
@@ -110,11 +119,8 @@ def journals(masks: Path) -> list[Path]:
 
 def _read(run: Path) -> dict[str, Any]:
     try:
-        identity = json.loads(run.read_text(encoding="utf-8"))["identity"]
-        if not isinstance(identity, dict):
-            raise ValueError("no settings in it")
-        return identity
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return parse_file(run, _About).identity
+    except (OSError, ValueError) as error:
         raise ModelError(
             f"{run}, which records how the masks in {run.parent.parent} were made, is missing or damaged.",
             f"Give {setting('overwrite', True)} to make all masks again.",

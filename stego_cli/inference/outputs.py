@@ -67,7 +67,8 @@ class OutputPlan:
     Attributes:
         root: input folder; `out`: output folder; `scratch`: folder for temporary files.
         refiner: None: no CRF.
-        colours: of the classes.
+        colours: of the values in the masks.
+        values: uint8 (K,), the value of each class in the masks; None: its own number.
         also: names of rows of OUTPUTS that are written beside the mask.
     """
 
@@ -76,6 +77,7 @@ class OutputPlan:
     scratch: Path
     refiner: Refiner | None
     colours: list[Colour]
+    values: NDArray[np.uint8] | None = None
     also: tuple[str, ...] = ()
 
 
@@ -206,14 +208,17 @@ def write_outputs(
         OutputError: it cannot be written.
         PhotoError: the photograph could not be read again for one of its outputs.
     """
+    if plan.values is not None:
+        labels = plan.values[labels]
     result = Segmented(plan.root / photo.path, labels, plan.colours, log_probs)
-    content = b""
-    for name in (*plan.also, MASK):  # the mask last: what the journal calls done has all that belongs to it
-        clock = time.perf_counter()
-        content = OUTPUTS[name].encode(result)
-        clock = _lap(seconds, "encode", clock)
+    clock = time.perf_counter()
+    # All before the first is written, so that nothing of a photograph that fails is left. The mask last: what the
+    # journal calls done has all that belongs to it.
+    contents = {name: OUTPUTS[name].encode(result) for name in (*plan.also, MASK)}
+    clock = _lap(seconds, "encode", clock)
+    for name, content in contents.items():
         write_bytes(plan.out / place(photo.mask, name), content, plan.scratch)
-        _lap(seconds, "write", clock)
+    _lap(seconds, "write", clock)
     counts = np.bincount(labels.ravel())
     entry = Entry(
         path=photo.path,
@@ -221,7 +226,7 @@ def write_outputs(
         size=stat[0],
         mtime=stat[1],
         mask=photo.mask,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=hashlib.sha256(contents[MASK]).hexdigest(),
         pixels={int(index): int(counts[index]) for index in counts.nonzero()[0]},
     )
     return Outcome(entry, seconds)

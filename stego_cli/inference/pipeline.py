@@ -11,14 +11,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stego_cli.errors import PhotoError
+from stego_cli.errors import ModelError, PhotoError
 from stego_cli.images.decode import Decoded, decode
 from stego_cli.images.discover import Photo
 from stego_cli.images.streams import as_finished, by_shape, map_ahead
@@ -52,7 +52,7 @@ class Pipeline:
         self._batch = self._first_batch = model.batch
         self._lowering = threading.Lock()
 
-    def masks(self, todo: list[Photo], stopped: Callable[[], bool]) -> Iterator[Outcome]:
+    def masks(self, todo: Iterable[Photo], stopped: Callable[[], bool]) -> Iterator[Outcome]:
         """Yield every photograph's outcome, in the order in which they are finished; once `stopped`, begin no more.
 
         Raises:
@@ -65,7 +65,7 @@ class Pipeline:
             return self._with_processes(todo, stopped)
         return self._in_lanes(todo, stopped)
 
-    def _in_lanes(self, todo: list[Photo], stopped: Callable[[], bool]) -> Iterator[Outcome]:
+    def _in_lanes(self, todo: Iterable[Photo], stopped: Callable[[], bool]) -> Iterator[Outcome]:
         count = self._model.lanes
         with thread_pool(count) as pool:
             yield from as_finished(pool, self._whole, todo, 2 * count, stopped)
@@ -83,7 +83,7 @@ class Pipeline:
         except (PhotoError, ValueError, MemoryError) as error:
             return failed(photo, ready.stat, reason_of(error), ready.seconds)
 
-    def _with_processes(self, todo: list[Photo], stopped: Callable[[], bool]) -> Iterator[Outcome]:
+    def _with_processes(self, todo: Iterable[Photo], stopped: Callable[[], bool]) -> Iterator[Outcome]:
         count = self._model.processes
         with thread_pool(cores()) as decoders, Workers(count, self._plan, self._progress) as workers:
             for ready in map_ahead(decoders, self._decode, todo, 2 * cores(), stopped):
@@ -94,7 +94,7 @@ class Pipeline:
                     yield from workers.submit(outcome)
             yield from workers.drain()
 
-    def _on_devices(self, todo: list[Photo], stopped: Callable[[], bool]) -> Iterator[Outcome]:
+    def _on_devices(self, todo: Iterable[Photo], stopped: Callable[[], bool]) -> Iterator[Outcome]:
         free: queue.SimpleQueue[Labeller] = queue.SimpleQueue()
         for labeller in [*self._model.labellers] * _IN_FLIGHT:
             free.put(labeller)
@@ -160,6 +160,8 @@ class Pipeline:
         try:
             images = np.stack([item.decoded.pixels for item in ready])
             labels = labeller.labels(images, [item.decoded.size for item in ready])
+        except ModelError:
+            raise
         except Exception as error:
             return [*outcomes, *self._halved(ready, labeller, error)]
         for item, result in zip(ready, labels, strict=True):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stego_cli.crf import Engine, resolve_engine
-from stego_cli.errors import PhotoError
+from stego_cli.errors import ModelError, PhotoError
 from stego_cli.images.decode import Decoded, Rgb, work_size
 from stego_cli.images.masks import labels_at
 from stego_cli.inference.session import LogProbs, Session, is_out_of_memory
@@ -102,9 +102,12 @@ def infer(session: Session, pixels: Rgb, probes: Sequence[Probe]) -> dict[Probe,
 
     Raises:
         PhotoError: the model cannot run on it, or gives values that are not finite.
+        ModelError: it gives something else than the contract says.
     """
     try:
         batches = in_tiles(pixels[None], session.info.patch, lambda images: session.run(images, probes))
+    except ModelError:
+        raise
     except Exception as error:  # ONNX Runtime's errors share no base class but this
         raise PhotoError(why_not_run(error)) from error
     if not all(np.isfinite(log_probs).all() for log_probs in batches):

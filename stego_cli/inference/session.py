@@ -60,7 +60,8 @@ class Session:
         self.device, self.why = providers.choose(device)
         self.threads = threads or cores()
         self._options = _options(self.threads)
-        self._session = self._on_cpu(content, name) if self.device == "cpu" else self._on_gpu(content, name, device)
+        on_cpu = self._on_cpu(content, name)  # on a GPU too: shows whether the model is bad, not the GPU
+        self._session = on_cpu if self.device == "cpu" else self._on_gpu(content, on_cpu, device)
         inputs = {entry.name: entry for entry in self._session.get_inputs()}
         self.outputs = [entry.name for entry in self._session.get_outputs()]
         if set(inputs) != {INPUT} or inputs[INPUT].type != "tensor(uint8)" or CLUSTER_OUTPUT not in self.outputs:
@@ -70,12 +71,8 @@ class Session:
                 "Make one with `stego export-onnx`.",
             )
         self.info = _info(self._session, name)
-        shape = next(entry.shape for entry in self._session.get_outputs() if entry.name == CLUSTER_OUTPUT)
-        if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != self.info.classes):
-            raise ModelError(
-                f"{name} gives {CLUSTER_OUTPUT!r} of shape {shape}; its metadata says {self.info.classes} classes.",
-                "Export it again.",
-            )
+        self._check_declared()
+        self._try(on_cpu)
 
     @classmethod
     def from_bytes(
@@ -132,9 +129,14 @@ class Session:
         Args:
             images: uint8 (B, H, W, 3), H and W multiples of the patch.
             probes: some of `self.probes`; None: all of them.
+
+        Raises:
+            ModelError: the model gives something else.
         """
         outputs = [OUTPUTS[probe] for probe in probes or self.probes]
         results: list[LogProbs] = self._session.run(outputs, {INPUT: images})
+        for probe, result in zip(probes or self.probes, results, strict=True):
+            self._check_result(probe, result, images.shape)
         return results
 
     def log_probs(self, images: Rgb, probe: Probe = "cluster") -> LogProbs:
@@ -160,17 +162,55 @@ class Session:
         binding.bind_output(OUTPUTS[probe], *place, np.float32, shape, log_probs)
         self._session.run_with_iobinding(binding)
 
+    def _check_declared(self) -> None:
+        """Refuse outputs that the file itself declares to be of another kind than the contract's."""
+        for entry in self._session.get_outputs():
+            probe = next((probe for probe, output in OUTPUTS.items() if output == entry.name), None)
+            if probe is None:
+                continue
+            classes, shape = len(self.info.names(probe)), entry.shape
+            # A name in place of a number stands for what the first run shows.
+            fits = len(shape or ()) == 4 and (not isinstance(shape[1], int) or shape[1] == classes)
+            if entry.type != "tensor(float)" or not fits or not classes:
+                raise ModelError(
+                    f"{self.name} gives {entry.name!r} of shape {shape}, {entry.type}; its metadata says {classes} "
+                    "classes.",
+                    "Export it again.",
+                )
+
+    def _try(self, session: ort.InferenceSession) -> None:
+        """Run the model once on something small, neither square nor alone, to see the shape that it really gives."""
+        patch = self.info.patch
+        images = np.zeros((2, 2 * patch, 3 * patch, 3), np.uint8)
+        try:
+            results = session.run([OUTPUTS[probe] for probe in self.probes], {INPUT: images})
+        except Exception:  # whatever the reason is, it is reported of each photograph that has it
+            return
+        for probe, result in zip(self.probes, results, strict=True):
+            self._check_result(probe, result, images.shape)
+
+    def _check_result(self, probe: Probe, result: object, images: tuple[int, ...]) -> None:
+        """Refuse an output whose shape or type is not the contract's."""
+        batch, height, width, _ = images
+        wanted = batch, len(self.info.names(probe)), height, width
+        if not isinstance(result, np.ndarray) or result.shape != wanted or result.dtype != np.float32:
+            got = f"{result.dtype} {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
+            raise ModelError(
+                f"{self.name} gives {OUTPUTS[probe]!r} as {got} for images of shape {images}; it must be float32 "
+                f"{wanted}.",
+                "Export it again.",
+            )
+
     def _on_cpu(self, content: bytes, name: str) -> ort.InferenceSession:
         try:
             return self._started(content, [providers.CPU])
         except Exception as error:
             raise ModelError(f"{name} is not a readable ONNX model: {_first_line(error)}") from error
 
-    def _on_gpu(self, content: bytes, name: str, asked: str) -> ort.InferenceSession:
+    def _on_gpu(self, content: bytes, on_cpu: ort.InferenceSession, asked: str) -> ort.InferenceSession:
         """Start on a GPU; where that fails, `auto` goes on with the CPU, and anything else is an error."""
-        on_cpu = self._on_cpu(content, name)  # shows whether the model is bad, not the GPU, and the model's precision
         kind = self.device.partition(":")[0]
-        half = _info(on_cpu, name).precision == "fp16"
+        half = _info(on_cpu, self.name).precision == "fp16"
         cache = cache_folder() / "tensorrt" / hashlib.sha256(content).hexdigest()[:16]
         providers.preload()
         said = "no reason given"

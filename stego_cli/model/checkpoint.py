@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from msgspec import Meta, Struct
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from stego_cli import page
+from stego_cli.checked_json import parse, parse_file
 from stego_cli.errors import ModelError, UsageError, WeightsError
 from stego_cli.images.atomic import sha256, write_bytes
+from stego_cli.images.ownership import require_ours_or_absent
 from stego_cli.model.backbones import Backbone, backbone
 from stego_cli.model.head import Head
 from stego_cli.model.provenance import Provenance
@@ -27,11 +32,18 @@ from stego_cli.model.vit import build
 from stego_cli.model.weights import pull
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
-from stego_cli.settings import PAPER_TEMPERATURE, TrainSettings
+from stego_cli.settings import PAPER_TEMPERATURE, Token, TrainSettings
 
 FORMAT = 1
 MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.json", "metrics.jsonl"
 BACKBONE_FILE = "backbone.safetensors"  # of a backbone whose source is "run"
+# What the files of a run begin with, besides config.json: of a run that was killed before its first checkpoint.
+_OURS = {
+    MODEL_FILE: re.compile(rb'.{8}\{.*"head\.', re.DOTALL),
+    METRICS_FILE: re.compile(rb'\{"step":'),
+    BACKBONE_FILE: re.compile(rb".{8}\{", re.DOTALL),
+    "report.html": page.OURS,
+}
 _LINEAR = ("linear_names", "linear_palette")  # keys that config.json has only if the probe's classes have names
 _KEYS = {  # of config.json, besides those of the provenance
     *("format", "model_sha256", "classes", "shares", "backbone", "block", "token", "weights_sha256", "res", "settings"),
@@ -76,6 +88,55 @@ class Checkpoint:
     folder: Path | None = None
 
 
+_Byte = Annotated[int, Meta(ge=0, le=255)]
+_Count = Annotated[int, Meta(ge=0)]
+
+
+class _Format(Struct):
+    """What is read first."""
+
+    format: int
+
+
+@dataclass(frozen=True)
+class _Backbone(Backbone):
+    """The bounds of a row in config.json: its names are neither paths nor addresses."""
+
+    name: Annotated[str, Meta(pattern=r"^[\w.:-]+$")]
+    timm_name: Annotated[str, Meta(pattern=r"^[\w.-]*$")]
+    patch: Annotated[int, Meta(ge=1, le=1024)]
+    width: Annotated[int, Meta(ge=1, le=65536)]
+    blocks: Annotated[int, Meta(ge=1, le=1000)]
+    source: Literal["hub", "wheel", "run"] = "hub"
+
+
+class _Config(Struct):
+    """The schema of config.json."""
+
+    classes: Annotated[int, Meta(ge=1, le=256)]
+    shares: tuple[Annotated[float, Meta(ge=0, le=1)], ...]
+    backbone: _Backbone
+    block: int
+    token: Token
+    weights_sha256: str
+    res: Annotated[int, Meta(ge=16, le=65536)]
+    settings: dict[str, Any]
+    model_sha256: str | None = None
+    linear_names: tuple[str, ...] = ()
+    linear_palette: tuple[tuple[_Byte, _Byte, _Byte], ...] = ()
+    # Of the provenance: what is read again.
+    stego_version: str | None = None
+    photographs: _Count | None = None
+    photographs_failed: _Count | None = None
+    steps_done: _Count | None = None
+    last: dict[str, Any] | None = None
+    class_curve: list[dict[str, float]] = []
+    blocks: list[dict[str, float]] = []
+    linear_classes: _Count | None = None
+    linear_accuracy: float | None = None
+    imported: dict[str, Any] | None = None
+
+
 def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
     """Write a checkpoint into the folder `run`, each file whole or not at all; the same content gives the same bytes.
 
@@ -117,36 +178,56 @@ def load_checkpoint(run: Path) -> Checkpoint:
     if not (run / CONFIG_FILE).is_file():
         raise UsageError(f"{run} holds no checkpoint ({CONFIG_FILE} is missing).", "Make one with `stego train`.")
     try:
-        config = json.loads((run / CONFIG_FILE).read_text())
-        if config["format"] != FORMAT:
-            raise ModelError(f"{run} has checkpoint format {config['format']}; this version reads {FORMAT}.")
-        if config.get("model_sha256") not in (None, sha256(run / MODEL_FILE)):
+        if (version := parse_file(run / CONFIG_FILE, _Format).format) != FORMAT:
+            raise ModelError(f"{run} has checkpoint format {version}; this version reads {FORMAT}.")
+        stored = parse_file(run / CONFIG_FILE, _Config)
+        if stored.model_sha256 not in (None, sha256(run / MODEL_FILE)):
             raise ValueError(f"{MODEL_FILE} is not the one that {CONFIG_FILE} was written for")
         with safe_open(run / MODEL_FILE, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-        settings = TrainSettings(**{"temperature": PAPER_TEMPERATURE, **_tuples(config["settings"])})
-        row = Backbone(**_tuples(config["backbone"]))
-        head = Head(row.width, settings.code, nonlinear="head.cluster2.0.weight" in tensors)
+        settings = TrainSettings(**{"temperature": PAPER_TEMPERATURE, **_tuples(stored.settings)})
+        parse(json.dumps(asdict(settings)), TrainSettings)  # the types
+        head = Head(stored.backbone.width, settings.code, nonlinear="head.cluster2.0.weight" in tensors)
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
         linear = (tensors["linear.weight"], tensors["linear.bias"]) if "linear.weight" in tensors else None
+        _check_probes(stored, settings.code, tensors["cluster.centroids"], linear)
+        config = parse_file(run / CONFIG_FILE, dict[str, Any])
         return Checkpoint(
             head=head,
             centroids=tensors["cluster.centroids"],
-            shares=tuple(config["shares"]),
-            backbone=row,
-            block=config["block"],
-            token=config["token"],
-            weights_sha256=config["weights_sha256"],
-            res=config["res"],
+            shares=stored.shares,
+            backbone=Backbone(**vars(stored.backbone)),
+            block=stored.block,
+            token=stored.token,
+            weights_sha256=stored.weights_sha256,
+            res=stored.res,
             settings=settings,
             provenance=Provenance.from_config({key: value for key, value in config.items() if key not in _KEYS}),
             linear=linear,
-            linear_names=tuple(config.get("linear_names", ())),
-            linear_palette=tuple((red, green, blue) for red, green, blue in config.get("linear_palette", ())),
+            linear_names=stored.linear_names,
+            linear_palette=stored.linear_palette,
             folder=run,
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except UsageError as error:  # of the settings in it
         raise ModelError(f"The checkpoint in {run} is damaged: {error}.", "Train again, or restore it.") from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split()).removesuffix(".")
+        raise ModelError(f"The checkpoint in {run} is damaged: {reason}.", "Train again, or restore it.") from error
+
+
+def _check_probes(stored: _Config, code: int, centroids: Tensor, linear: tuple[Tensor, Tensor] | None) -> None:
+    classes = 0 if linear is None else len(linear[1])
+    if centroids.shape != (stored.classes, code):
+        raise ValueError(f"the centroids have the shape {tuple(centroids.shape)}, not {stored.classes, code}")
+    if linear is not None and (linear[0].shape != (classes, code) or linear[1].shape != (classes,)):
+        raise ValueError(f"the linear probe has the shape {tuple(linear[0].shape)}")
+    for name in ("linear_names", "linear_palette"):
+        if len(getattr(stored, name)) not in (0, classes):
+            raise ValueError(f"{name} is not a list of {classes}")
+    if len(stored.shares) not in (0, stored.classes):
+        raise ValueError(f"shares is not a list of {stored.classes}")
+    if not 0 <= stored.block < stored.backbone.blocks:
+        raise ValueError(f"block is {stored.block}, and the backbone has {stored.backbone.blocks}")
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
@@ -184,6 +265,21 @@ def _own_backbone(checkpoint: Checkpoint) -> Path:
             "Import the checkpoint again, or copy the whole folder.",
         )
     return file
+
+
+def require_own_run_files(run: Path, overwrite: bool | None) -> None:
+    """Refuse to write a run where files with the names of its own are something else.
+
+    Args:
+        run: the folder.
+        overwrite: whether they may be replaced all the same; None: the caller has no such setting.
+
+    Raises:
+        UsageError: there is one.
+        OutputError: one is no regular file.
+    """
+    for name, ours in _OURS.items():
+        require_ours_or_absent(run / name, ours, overwrite)
 
 
 def newest_run(folder: Path) -> Path:

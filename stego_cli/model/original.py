@@ -23,7 +23,7 @@ from stego_cli.classes import TABLES, ClassTable
 from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.atomic import require_writable, sha256, write_bytes
 from stego_cli.model.backbones import BACKBONES, Backbone
-from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, Checkpoint, save_checkpoint
+from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, Checkpoint, require_own_run_files, save_checkpoint
 from stego_cli.model.head import Head
 from stego_cli.model.provenance import Provenance
 from stego_cli.model.torch_archive import Record, StoredTensor, TorchArchive
@@ -243,6 +243,7 @@ def _plain(config: Mapping[Any, Any]) -> Facts:
 def _refuse_other_run(run: Path, digest: str) -> None:
     """Allow importing the same file again, but do not overwrite another run."""
     if not (run / CONFIG_FILE).exists():
+        require_own_run_files(run, overwrite=None)
         return
     try:
         if json.loads((run / CONFIG_FILE).read_text())["imported"]["sha256"] == digest:

@@ -8,11 +8,10 @@ it is asked for, with a check of its bounds, so optimiser states and the like co
 
 from __future__ import annotations
 
+import io
 import pickle
-import pickletools
 import zipfile
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -21,9 +20,13 @@ import torch
 from torch import Tensor
 
 from stego_cli.errors import ModelError
+from stego_cli.model.pickle_limits import PROGRAM_LIMIT, ForbiddenOpcode, check_program
+from stego_cli.model.regular_file import open_regular
 from stego_cli.text import shown
 
-_PICKLE_LIMIT = 32 * 2**20  # bytes; without the storages a checkpoint's pickle takes well below one megabyte
+_DIRECTORY_LIMIT = 4 * 2**20  # bytes of the zip archive's directory, which has 100 for a tensor
+_ENTRY_LIMIT = 64 * 2**20  # bytes; the largest tensor of a ViT-B takes 9 MB
+_MOST_DIMENSIONS = 8
 _ELEMENTS = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -50,10 +53,6 @@ _INERT = frozenset(
         for module in ("builtins", "__builtin__")
         for name in ("dict", "list", "tuple", "set", "frozenset", "str", "int", "float", "bool", "bytes", "object")
     }
-)
-# Opcodes that no checkpoint needs: older ways to arbitrary classes, extension codes, buffers outside the file.
-_FORBIDDEN_OPCODES = frozenset(
-    {"INST", "OBJ", "EXT1", "EXT2", "EXT4", "PERSID", "BYTEARRAY8", "NEXT_BUFFER", "READONLY_BUFFER"}
 )
 
 
@@ -122,10 +121,11 @@ class StoredTensor:
         raise pickle.UnpicklingError("a tensor has no state")
 
     def sizes(self) -> tuple[int, ...]:
-        """Return its shape; () if the file describes none."""
-        if not isinstance(self.shape, tuple) or not all(type(size) is int for size in self.shape):
+        """Return its shape; () if the file describes none that a tensor can have."""
+        shape = self.shape
+        if not isinstance(shape, tuple) or len(shape) > _MOST_DIMENSIONS:
             return ()
-        return self.shape
+        return shape if all(type(size) is int and 0 <= size < 2**48 for size in shape) else ()
 
 
 class _Parameter:
@@ -140,6 +140,22 @@ class _Parameter:
 
 class _Forbidden(Exception):  # noqa: N818  (never leaves this module)
     pass
+
+
+class _BoundedFile(io.BufferedReader):
+    """A file that refuses to read more at once than `most` bytes: zipfile believes the sizes in an archive."""
+
+    most = _DIRECTORY_LIMIT
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read `size` bytes, or all that is left."""
+        if size is None or size < 0:
+            here = self.tell()
+            size = self.seek(0, io.SEEK_END) - here
+            self.seek(here)
+        if size > self.most:
+            raise zipfile.BadZipFile(f"it has a part of {size / 1e6:.0f} MB")
+        return super().read(size)
 
 
 class _Reader(pickle.Unpickler):
@@ -179,19 +195,19 @@ class TorchArchive:
     def __init__(self, file: Path) -> None:
         self._name = shown(file)
         try:
-            self._zip = zipfile.ZipFile(file)
+            self._file = _BoundedFile(open_regular(file))
         except OSError as error:
             raise ModelError(f"{self._name} cannot be read: {error.strerror or error}.") from error
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise self._no_zip(file) from error
         try:
+            self._zip = self._opened()
+            self._file.most = _ENTRY_LIMIT
             self._entries = {info.filename: info for info in self._zip.infolist()}
             self._folder = self._only_folder()
-            if self._folder + "byteorder" in self._entries and self._bytes("byteorder") != b"little":
+            if self._folder + "byteorder" in self._entries and self._bytes("byteorder", 100) != b"little":
                 raise ModelError(f"{self._name} was written on a big-endian machine, which is not supported.")
             self.content = self._load()
         except BaseException:
-            self._zip.close()
+            self._file.close()
             raise
 
     def __enter__(self) -> Self:
@@ -200,7 +216,7 @@ class TorchArchive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._zip.close()
+        self._file.close()
 
     def tensor(self, stored: StoredTensor, shape: tuple[int, ...], name: str) -> Tensor:
         """Return a tensor as contiguous float32 of that shape.
@@ -232,15 +248,20 @@ class TorchArchive:
         """Return the error of a file that contradicts itself."""
         return ModelError(f"{self._name} is damaged: {reason}.", "Fetch it again.")
 
-    def _no_zip(self, file: Path) -> ModelError:
-        with file.open("rb") as stream:
-            begins = stream.read(4)
-        if begins == b"PK\x03\x04":
-            return self.damaged("its end is missing")
-        return ModelError(
-            f"{self._name} is not a checkpoint: no zip archive, the format of torch since version 1.6.",
-            "Give a .ckpt of the original STEGO. One of an older torch must be saved again with a newer one.",
-        )
+    def _opened(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self._file)
+        except OSError as error:
+            raise ModelError(f"{self._name} cannot be read: {error.strerror or error}.") from error
+        except Exception as error:  # zipfile has errors of many kinds for damage
+            self._file.seek(0)
+            if self._file.read(4) == b"PK\x03\x04":
+                missing = isinstance(error, zipfile.BadZipFile) and "not a zip file" in str(error)
+                raise self.damaged("its end is missing" if missing else _brief(error)) from error
+            raise ModelError(
+                f"{self._name} is not a checkpoint: no zip archive, the format of torch since version 1.6.",
+                "Give a .ckpt of the original STEGO. One of an older torch must be saved again with a newer one.",
+            ) from error
 
     def _only_folder(self) -> str:
         found = [name for name in self._entries if name.endswith("/data.pkl") and name.count("/") == 1]
@@ -248,42 +269,32 @@ class TorchArchive:
             raise ModelError(f"{self._name} is a zip archive, but not one that torch wrote.")
         return found[0].removesuffix("data.pkl")
 
-    def _bytes(self, entry: str) -> bytes:
-        """Return the bytes of an entry, which must not be compressed: it could be a bomb."""
+    def _bytes(self, entry: str, most: int = _ENTRY_LIMIT) -> bytes:
+        """Return the bytes of an entry of at most `most`, which must not be compressed: it could be a bomb."""
         info = self._entries.get(self._folder + entry)
         if info is None:
             raise self.damaged(f"{_brief(entry)} is missing")
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or info.flag_bits & 1:
             raise ModelError(f"{self._name} is not one that torch wrote: {entry} is compressed or encrypted.")
+        if info.file_size > most:
+            raise self.damaged(f"{_brief(entry)} takes {info.file_size / 1e6:.0f} MB, far more than in a checkpoint")
         try:
             return self._zip.read(info)
         except Exception as error:  # zipfile has errors of many kinds for it
             raise self.damaged(_brief(error)) from error
 
     def _load(self) -> Any:  # noqa: ANN401  (whatever was saved)
-        entry = self._entries[self._folder + "data.pkl"]
-        if entry.file_size > _PICKLE_LIMIT:
-            raise self.damaged(f"its pickle takes {entry.file_size / 1e6:.0f} MB, far more than any checkpoint's")
-        program = self._bytes("data.pkl")
+        program = self._bytes("data.pkl", PROGRAM_LIMIT)
         try:
-            _check_opcodes(program)
-            return _Reader(BytesIO(program)).load()
-        except _Forbidden as error:
+            check_program(program)
+            return _Reader(io.BytesIO(program)).load()
+        except (_Forbidden, ForbiddenOpcode) as error:
             raise ModelError(
                 f"{self._name} is refused: it asks for {error}, which no checkpoint needs; nothing of it was run.",
                 "Get the checkpoint from those who published it.",
             ) from error
         except Exception as error:  # a damaged pickle can raise nearly any
             raise self.damaged(f"its pickle cannot be read ({_brief(error) or type(error).__name__})") from error
-
-
-def _check_opcodes(program: bytes) -> None:
-    """Refuse opcodes that are not needed, and a memo index that makes the unpickler allocate memory."""
-    for opcode, argument, _ in pickletools.genops(program):
-        if opcode.name in _FORBIDDEN_OPCODES:
-            raise _Forbidden(f"the opcode {opcode.name}")
-        if opcode.name.endswith("PUT") and not (isinstance(argument, int) and argument <= len(program)):
-            raise pickle.UnpicklingError("its memo has holes")
 
 
 def _brief(thing: object) -> str:

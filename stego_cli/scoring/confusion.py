@@ -112,6 +112,28 @@ def count(labels: Ids, preds: Ids, grid: Grid, changes: Mask) -> Counts:
     return np.bincount(cells, weights=lengths, minlength=size).astype(np.int64).reshape(-1, columns)
 
 
+def values_left_out(given: Ids, labels: Ids, grid: Grid, changes: Mask) -> dict[int, int]:
+    """Return the label values that are of no class, each with its number of pixels.
+
+    Args:
+        given: uint8 or uint16 (H, W), label values in the file.
+        labels: the same after the remapping.
+        grid: decides which are of no class.
+        changes: bool (H, W), where `labels` differ from their left neighbour.
+    """
+    changes = changes.copy() if grid.table is None else changes_across(given)
+    changes[:, 0] = True
+    starts = np.flatnonzero(changes)
+    lengths = np.diff(starts, append=labels.size)
+    values, ids = given.ravel()[starts], labels.ravel()[starts]
+    outside = ids >= grid.classes
+    if grid.ignore is not None:
+        outside |= ids == grid.ignore
+    sums = np.bincount(values[outside], weights=lengths[outside])
+    used = np.flatnonzero(sums)
+    return dict(zip(used.tolist(), sums[used].astype(np.int64).tolist(), strict=True))
+
+
 def _cells(labels: Ids, preds: Ids, grid: Grid) -> NDArray[np.int64]:
     cells = np.minimum(labels, grid.classes, dtype=np.int64)
     if grid.ignore is not None:

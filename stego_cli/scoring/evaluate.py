@@ -6,6 +6,7 @@ order. Workers refine and count; only counts come back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -30,6 +31,8 @@ from stego_cli.settings import Match, Probe, Protocol, ScoreMode
 from stego_cli.stop import Stop
 from stego_cli.text import shown
 
+# What the JSON text of an evaluation begins with.
+OURS = re.compile(rb'\s*\{\s*"(cluster|linear)(_crf)?":\s*\{\s*"miou":')
 PhotoAndLabel = tuple[Path, Path]  # a photograph and the place of its label
 
 

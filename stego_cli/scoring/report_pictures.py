@@ -13,12 +13,13 @@ from PIL import Image, ImageOps
 from stego_cli.errors import PhotoError
 from stego_cli.images.decode import open_photo, to_rgb
 from stego_cli.images.discover import DECODED
-from stego_cli.images.ids import Ids, read_ids, resize_ids
+from stego_cli.images.ids import Ids, resize_ids
 from stego_cli.page import Picture
 from stego_cli.palette import Colour
 from stego_cli.scoring.comparison import Comparison
 from stego_cli.scoring.matching import UNMATCHED
 from stego_cli.scoring.result import Extreme, Score
+from stego_cli.scoring.tally import read_side
 from stego_cli.text import shown
 
 UNMATCHED_COLOUR: Colour = (255, 0, 255)  # predicted as a cluster without a class
@@ -62,8 +63,8 @@ def draw_extremes(score: Score, comparison: Comparison, photos: Path | None) -> 
 def _drawn(one: Extreme, score: Score, comparison: Comparison, photos: Path | None) -> ShownPhoto:
     pictures = [] if photos is None else [_photograph(photos, one.pair.name)]
     try:
-        labels = read_ids(comparison.gt / one.pair.label)
-        preds = read_ids(comparison.pred / one.pair.pred)
+        labels = read_side(str(comparison.gt), one.pair.label, "label", comparison.colours)
+        preds = read_side(str(comparison.pred), one.pair.pred, "mask", None)
     except PhotoError:
         return ShownPhoto(shown(one.pair.name), one.miou, one.accuracy, pictures)
     height, width = _small(*labels.shape)

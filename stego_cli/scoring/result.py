@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,7 +47,7 @@ class Score:
         boundary_f: boundary F-score; None if it was not asked for.
         ami: adjusted mutual information of classes and clusters, at most 1.
         images, resized, void: pairs counted; those whose mask was resized; those without a pixel of any class.
-        ignored_pixels: pixels whose label is of no class.
+        ignored_pixels: pixels whose label is of no class; `left_out`: these by label value.
         failures: relative path and reason of pairs that could not be counted.
         best, worst: photographs by their own mIoU, best first and worst first.
     """
@@ -68,6 +69,7 @@ class Score:
     resized: int
     void: int
     ignored_pixels: int
+    left_out: dict[int, int]
     failures: list[tuple[str, str]]
     best: list[Extreme] = field(default_factory=list)
     worst: list[Extreme] = field(default_factory=list)
@@ -132,8 +134,12 @@ def make_score(sums: Sums, table: ClassTable | None, match: Match, mode: ScoreMo
         resized=sums.resized,
         void=sums.void,
         ignored_pixels=int(sums.counts[classes:].sum()),
+        left_out=dict(sorted(sums.left_out.items())),
         failures=sums.failures,
     )
+
+
+OURS = re.compile(rb'\s*\{\s*"miou":')  # what the JSON text of a score begins with
 
 
 def as_json(score: Score) -> str:
@@ -156,6 +162,7 @@ def as_json(score: Score) -> str:
         "images": score.images,
         "pixels": int(pixels.sum()),
         "ignored_pixels": score.ignored_pixels,
+        "ignored_values": {str(value): count for value, count in score.left_out.items()},
         "unmatched_pixels": score.unmatched_pixels,
         "failed": len(score.failures),
         "failures": [{"path": shown(path), "reason": shown(reason)} for path, reason in score.failures],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stego_cli.errors import UsageError, setting
 from stego_cli.images.atomic import require_writable_files, write_bytes
+from stego_cli.images.ownership import require_ours_or_absent
 from stego_cli.progress import Progress
 from stego_cli.settings import DEFAULT_BACKBONE, check_res
 from stego_cli.stop import NEVER, Stop
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from stego_cli.correspond.label_agreement import Agreement
     from stego_cli.training.context import RunContext
 
+_PICTURE_OURS = re.compile(rb"\x89PNG.*Software\0stego", re.DOTALL)
+VALUES_OURS = re.compile(rb'\s*\{\s*"names":')  # what the JSON text of the values begins with
 _MOST_ROWS = 40  # of the picture, so that its size is bounded
 _MOST_PHOTOS = 20_000  # that `limit` allows
 
@@ -38,6 +42,7 @@ class CorrespondTask:
         limit: at most this many photographs of the data set are used.
         seed: of the choice of photographs and pixels from the data set.
         device: where to compute: auto, cpu, cuda, cuda:N or mps.
+        overwrite: replace a file with the name of the picture that this tool did not write, too.
     """
 
     out: Path
@@ -51,6 +56,7 @@ class CorrespondTask:
     limit: int = 500
     seed: int = 0
     device: str = "auto"
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         if (self.data is None) == (not self.photos) or (self.data is not None and self.at):
@@ -101,6 +107,7 @@ def correspond(task: CorrespondTask, progress: Progress, stop: Stop = NEVER) -> 
         OutputError: the picture cannot be written.
         Stopped: a signal arrived.
     """
+    require_ours_or_absent(task.out, _PICTURE_OURS, task.overwrite)
     require_writable_files(task.out)
 
     from stego_cli.correspond.describer import open_describer

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stego_cli import page
+from stego_cli.class_files import read_palette
 from stego_cli.classes import VOID
 from stego_cli.datasets.layout import labels_of_data, scored_folders
+from stego_cli.errors import UsageError, setting
 from stego_cli.images.atomic import require_writable_files, write_bytes
+from stego_cli.images.label_files import ColourClasses
+from stego_cli.images.ownership import require_ours_or_absent
 from stego_cli.progress import Progress
 from stego_cli.scoring.comparison import Comparison
 from stego_cli.scoring.confusion import UNKNOWN_CLASSES, make_grid
 from stego_cli.scoring.report_pictures import draw_extremes
-from stego_cli.scoring.result import Score, as_json
+from stego_cli.scoring.result import OURS, Score, as_json
 from stego_cli.scoring.score_folders import score_folders
 from stego_cli.scoring.score_report import report_page
 from stego_cli.settings import ScoreSettings
@@ -25,18 +30,24 @@ def score(settings: ScoreSettings, progress: Progress, stop: Stop) -> Score:
 
     Raises:
         NoInputError: a folder is missing, or no mask has a label.
-        UsageError: the data set's dataset.json is broken.
+        UsageError: the data set's dataset.json is broken, 255 is the only label value beside one other, or a file that
+            this tool did not write would be replaced.
         OutputError: the JSON file or the report cannot be written.
         Stopped: a signal came.
     """
+    require_ours_or_absent(settings.json_file, OURS, settings.overwrite)
+    require_ours_or_absent(settings.report, page.OURS, settings.overwrite)
     require_writable_files(settings.json_file, settings.report)
     comparison, photos = resolve(settings)
     result = score_folders(comparison, settings.workers, progress, stop)
+    decided = settings.remap is not None or settings.palette is not None or comparison.table is not settings.classes
+    if settings.ignore == "auto" and not decided:
+        _refuse_255_as_void_of_binary_labels(result)
     if settings.json_file is not None:
         write_bytes(settings.json_file, as_json(result).encode())
     if settings.report is not None:
-        page = report_page(result, draw_extremes(result, comparison, photos))
-        write_bytes(settings.report, page.encode())
+        html = report_page(result, draw_extremes(result, comparison, photos))
+        write_bytes(settings.report, html.encode())
     return result
 
 
@@ -49,6 +60,10 @@ def resolve(settings: ScoreSettings) -> tuple[Comparison, Path | None]:
     pred, gt = scored_folders(settings.pred, settings.gt)
     about, beside = labels_of_data(gt)
     table = settings.classes or (about.table if about and settings.remap is None else None)
+    colours = None
+    if settings.palette is not None:
+        of_colour, own = read_palette(settings.palette)
+        colours, table = ColourClasses(of_colour), settings.classes or own
     ignore = settings.ignore
     if ignore == "auto":
         ignore = table.void if table else VOID
@@ -59,8 +74,20 @@ def resolve(settings: ScoreSettings) -> tuple[Comparison, Path | None]:
         grid=make_grid(len(table.names) if table else UNKNOWN_CLASSES, ignore, settings.remap),
         match=settings.match,
         mode=settings.mode,
+        colours=colours,
         strict=settings.strict,
         boundary=settings.boundary,
         extremes=0 if settings.report is None else _EXTREMES,
     )
     return comparison, settings.photos or beside
+
+
+def _refuse_255_as_void_of_binary_labels(result: Score) -> None:
+    """Refuse labels with one value beside 255: as void it would leave one class, which every mask gets right."""
+    used = [index for index, count in enumerate(result.pixels.tolist()) if count]
+    if len(used) == 1 and VOID in result.left_out:
+        raise UsageError(
+            f"The labels have no values but {used[0]} and {VOID}, so {VOID} is probably a class, and not void.",
+            f'If so, give {setting("remap")} a file with the lines "{used[0]} 0" and "{VOID} 1". '
+            f"If not, give {setting('ignore', VOID)}.",
+        )

@@ -15,8 +15,10 @@ from stego_cli.images.discover import Found, find_photos
 from stego_cli.images.journal import Entry
 from stego_cli.inference.devices.providers import parse_devices
 from stego_cli.inference.loaded import LoadedModel, load_model
+from stego_cli.inference.mask_classes import classes_of_run
 from stego_cli.inference.output_folder import MadeBy, OutputFolder
 from stego_cli.inference.outputs import OutputPlan, require_outputs
+from stego_cli.inference.ownership import Places, require_own_or_absent
 from stego_cli.inference.pipeline import Pipeline
 from stego_cli.inference.select import Selection, still_to_do
 from stego_cli.inference.summary import Summary
@@ -57,7 +59,8 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
         stop: on a signal what is in flight is finished, then the run ends.
 
     Raises:
-        UsageError: settings make no sense, or masks of a different model or other settings are there.
+        UsageError: settings make no sense, masks of a different model or other settings are there, or files that this
+            tool did not write.
         NoInputError: there is no photograph.
         ModelError: the model cannot be used.
         OutputError: a mask cannot be written, or less than `min_free` is free.
@@ -76,8 +79,7 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
         found = selection.of(found)
         model = load_model(file, settings, progress)
         _note_passed_over(found, progress)
-        summary = _write_masks(found, folder, model, settings, progress, stop)
-    return SegmentResult(settings.out, file, model.names, model.colours, summary)
+        return _write_masks(found, folder, model, settings, progress, stop)
 
 
 def find_work(settings: SegmentSettings, progress: Progress) -> tuple[Selection, Found]:
@@ -92,7 +94,9 @@ def find_work(settings: SegmentSettings, progress: Progress) -> tuple[Selection,
         progress.note(
             f"A data set: the photographs in {shown(photos)} are segmented; labels/ holds labels, and is passed over."
         )
-    return selection, find_photos(photos, exclude=settings.out)
+    found = find_photos(photos, exclude=settings.out)
+    require_own_or_absent(settings.out, selection.of(found).photos, settings.outputs, settings.overwrite)
+    return selection, found
 
 
 def _check_choice(choice: ModelChoice, settings: SegmentSettings) -> None:
@@ -135,22 +139,35 @@ def _note_passed_over(found: Found, progress: Progress) -> None:
 
 def _write_masks(
     found: Found, folder: OutputFolder, model: LoadedModel, settings: SegmentSettings, progress: Progress, stop: Stop
-) -> Summary:
+) -> SegmentResult:
     started = time.perf_counter()
     summary = Summary(len(found.photos), failed=[(shown(path), reason) for path, reason in found.unreadable])
-    plan = OutputPlan(found.root, folder.root, folder.scratch, model.recipe.refiner, model.colours, settings.outputs)
     made_by = MadeBy(photographs_of(settings.photos)[0], sha256(model.file), model.recipe)
-    with folder.open_journal(made_by, settings.overwrite) as journal:
+    with (
+        Places(folder.root, folder.scratch, settings.outputs) as places,
+        folder.open_journal(made_by, settings.overwrite) as journal,
+    ):
+        classes = classes_of_run(folder.root, model.sessions[0].info, model.recipe.probe, settings.overwrite)
+        plan = OutputPlan(
+            found.root,
+            folder.root,
+            folder.scratch,
+            model.recipe.refiner,
+            classes.colours,
+            classes.values,
+            settings.outputs,
+        )
         todo = still_to_do(found, folder.root, journal.entries, settings.outputs, settings.retry_failed, summary)
         if summary.kept:
             progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
         with progress.stage("Segmenting", len(todo), unit="photographs") as stage:
             pipeline, told = Pipeline(model, plan, progress), False
-            for outcome in pipeline.masks(todo, lambda: stop.requested is not None):
+            for outcome in pipeline.masks(places.begin(todo), lambda: stop.requested is not None):
                 if stop.requested is not None and not told:
                     progress.note("Stopping: what has begun is finished. Ctrl-C again ends at once.")
                     told = True
                 journal.append(outcome.entry)
+                places.end(outcome.entry)
                 summary.add(outcome)
                 _report(outcome.entry, progress)
                 stage.advance()
@@ -162,7 +179,7 @@ def _write_masks(
             f"Stopped: {summary.done + summary.kept} of {summary.photographs} masks are in {shown(folder.root)}.",
             "The same command does the rest.",
         )
-    return summary
+    return SegmentResult(settings.out, model.file, classes.names, classes.colours, summary)
 
 
 def _report(entry: Entry, progress: Progress) -> None:

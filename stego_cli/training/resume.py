@@ -8,10 +8,14 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
+from msgspec import Meta, Struct
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
+from stego_cli.checked_json import parse
 from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.atomic import write_bytes
 from stego_cli.settings import TrainSettings
@@ -30,6 +34,14 @@ def fingerprint(paths: list[Path], weights_sha256: str) -> str:
             stat = path.stat()
             digest.update(f"\0{stat.st_size} {stat.st_mtime_ns}".encode())
     return digest.hexdigest()
+
+
+class _About(Struct):
+    """What the file says besides its tensors."""
+
+    step: Annotated[int, Meta(ge=0)]
+    settings: dict[str, Any]
+    photographs: str
 
 
 @dataclass(frozen=True)
@@ -71,27 +83,38 @@ class ResumeState:
         file = self.folder / RESUME_FILE
         try:
             with safe_open(file, framework="pt") as stored:
-                about = json.loads(stored.metadata()["about"])
-                then = {"settings": about["settings"], "photographs": about["photographs"]}
-                step = int(about["step"])
+                about = parse(stored.metadata()["about"], _About)
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (not a dict)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{shown(file)} is damaged: {error}.", "Delete it and train again.") from error
-        now = json.loads(json.dumps({"settings": asdict(self.settings), "photographs": self.source}))
-        if now != then:
-            changed = [k for k, v in now["settings"].items() if about["settings"].get(k) != v]
-            changed += ["photographs or weights"] if self.source != about["photographs"] else []
+        now = json.loads(json.dumps(asdict(self.settings)))
+        if now != about.settings or self.source != about.photographs:
+            changed = [k for k, v in now.items() if about.settings.get(k) != v]
+            changed += ["photographs or weights"] if self.source != about.photographs else []
             raise UsageError(
                 f"{shown(self.folder)} was begun with other {', '.join(changed)}; resuming would mix the two.",
                 f"Give the same settings, or {setting('overwrite', True)} to begin again.",
             )
-        fit.head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
-        state = fit.optimiser.state_dict()
-        for name, value in tensors.items():
-            if name.startswith("adam."):
-                _, index, key = name.split(".")
-                state["state"].setdefault(int(index), {})[key] = value
-        fit.optimiser.load_state_dict(state)
-        if fit.centroids is not None:
-            fit.centroids.data.copy_(tensors["centroids"])
-        fit.step = step
+        try:
+            _put(tensors, fit)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ModelError(f"{shown(file)} is damaged: {error}.", "Delete it and train again.") from error
+        fit.step = about.step
+
+
+def _put(tensors: dict[str, Tensor], fit: Fit) -> None:
+    """Put the tensors of a state into `fit`; a shape that does not fit raises ValueError or RuntimeError."""
+    fit.head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
+    state, shapes = (
+        fit.optimiser.state_dict(),
+        [each.shape for group in fit.optimiser.param_groups for each in group["params"]],
+    )
+    for name, value in tensors.items():
+        if name.startswith("adam."):
+            _, index, key = name.split(".")
+            if int(index) >= len(shapes) or value.shape not in (shapes[int(index)], ()):
+                raise ValueError(f"{name} has the shape {tuple(value.shape)}")
+            state["state"].setdefault(int(index), {})[key] = value
+    fit.optimiser.load_state_dict(state)
+    if fit.centroids is not None:
+        fit.centroids.data.copy_(tensors["centroids"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from stego_cli.errors import UsageError, setting
 from stego_cli.images.atomic import remove_leftovers, require_writable
 from stego_cli.images.lock import hold
-from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, METRICS_FILE, MODEL_FILE
+from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, METRICS_FILE, MODEL_FILE, require_own_run_files
 from stego_cli.text import shown
 from stego_cli.training.ranks import Ranks
 from stego_cli.training.resume import RESUME_FILE
@@ -52,11 +52,13 @@ def check_run_folder(folder: Path, options: RunOptions) -> None:
                 f"{shown(folder)} holds an unfinished run.",
                 f"Give {setting('resume', True)} to continue it or {setting('overwrite', True)} to begin again.",
             )
-        if (folder / CONFIG_FILE).is_file():
+        if (folder / CONFIG_FILE).exists():
             raise UsageError(
                 f"{shown(folder)} holds a run already.",
                 f"Give another {setting('out')}, or {setting('overwrite', True)} to replace it.",
             )
+    if not options.resume:
+        require_own_run_files(folder, options.overwrite)
     require_writable(folder)
 
 

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support import original_checkpoint
-
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
@@ -25,20 +23,18 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_every_variant_of_an_imported_checkpoint_gives_the_masks_of_the_original(
-    data: Path, tmp_path: Path, run_stego
+    data: Path, tmp_path: Path, stego, imported
 ) -> None:
-    original_checkpoint.make(tmp_path / "coco.ckpt")
-    assert run_stego("import-checkpoint", "coco.ckpt", "--out", "coco").returncode == 0
-    assert run_stego("export-onnx", "coco", "--out", "coco.onnx", "--flip").returncode == 0
+    model = imported.model
     for variant in ("cluster", "linear", "cluster_crf", "linear_crf"):
         shutil.copy(GOLDEN / f"coffee_{variant}.png", data / "labels" / "val" / "coffee.png")
-        ended = run_stego("evaluate", data, "--model", "coco.onnx", "--classes", "cocostuff27", "--json", "out.json")
+        ended = stego("evaluate", data, "--model", model, "--classes", "cocostuff27", "--json", "out.json")
         assert ended.returncode == 0, ended.stderr
         figures = json.loads((tmp_path / "out.json").read_text())
         assert figures[variant]["accuracy"] >= 99.99, variant
-    segmented = run_stego("segment", data / "imgs" / "val", "--out", "m", "--model", "coco.onnx", "--probe", "linear")
+    segmented = stego("segment", data / "imgs" / "val", "--out", "m", "--model", model, "--probe", "linear")
     assert segmented.returncode == 0, segmented.stderr
     with Image.open(tmp_path / "m" / "coffee.png") as mask, Image.open(GOLDEN / "coffee_linear_crf.png") as wanted:
         assert (np.asarray(mask) == np.asarray(wanted)).mean() >= 0.995
-    unknown = run_stego("segment", data / "imgs" / "val", "--out", "n", "--model", "coco.onnx", "--probe", "other")
+    unknown = stego("segment", data / "imgs" / "val", "--out", "n", "--model", model, "--probe", "other")
     assert unknown.returncode == 2

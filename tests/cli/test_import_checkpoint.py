@@ -13,7 +13,6 @@ from PIL import Image
 from stego_cli.crf import refine
 from stego_cli.inference.session import Session
 from stego_cli.settings import CrfSettings
-from tests.support import original_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -29,17 +28,12 @@ class Shell:
 
 
 def test_an_imported_checkpoint_exports_and_segments_and_gives_the_classes_of_the_original(
-    tmp_path: Path, run_stego
+    tmp_path: Path, run_stego, imported
 ) -> None:
-    original_checkpoint.make(tmp_path / "coco.ckpt")
-    imported = run_stego("import-checkpoint", "coco.ckpt", "--out", "coco", "--json")
-    assert imported.returncode == 0, imported.stderr
     assert "dino-vits16 (feat), code of width 70, 27 clusters, a linear probe of 27 classes" in imported.stderr
-    event = json.loads(next(line for line in imported.stdout.splitlines() if '"imported"' in line))
+    event = imported.event
     assert (event["run"], event["clusters"], event["linear_classes"]) == ("coco", 27, 27)
-    exported = run_stego("export-onnx", "coco", "--out", "coco.onnx", "--flip")
-    assert exported.returncode == 0, exported.stderr
-    properties = {entry.key: entry.value for entry in onnx.load(tmp_path / "coco.onnx").metadata_props}
+    properties = {entry.key: entry.value for entry in onnx.load(imported.model).metadata_props}
     about = json.loads(properties["stego"])
     assert about["class_names"][:2] == ["class 0", "class 1"]
     assert about["linear_class_names"][:2] == ["electronic", "appliance"]
@@ -48,7 +42,7 @@ def test_an_imported_checkpoint_exports_and_segments_and_gives_the_classes_of_th
     # The published evaluation: shorter side 320 by nearest neighbour, centre crop.
     with Image.open(GOLDEN / "coffee.png") as photo:
         crop = photo.convert("RGB").resize((480, 320), Image.Resampling.NEAREST).crop((80, 0, 400, 320))
-    session = Session.from_file(tmp_path / "coco.onnx", "cpu")
+    session = Session.from_file(imported.model, "cpu")
     coffee = np.array(crop)
     for name, (log_probs,) in zip(("cluster", "linear"), session.run(coffee[None]), strict=True):
         plain, refined = (np.array(Image.open(GOLDEN / f"coffee_{name}{crf}.png")) for crf in ("", "_crf"))
@@ -56,25 +50,25 @@ def test_an_imported_checkpoint_exports_and_segments_and_gives_the_classes_of_th
         assert (refine(coffee, log_probs, CrfSettings()).argmax(0) == refined).mean() >= 0.995
 
     crop.save(tmp_path / "coffee.png")
-    segmented = run_stego("segment", "coffee.png", "--out", "masks", "--model", "coco.onnx", "--device", "cpu")
+    segmented = run_stego("segment", "coffee.png", "--out", "masks", "--model", imported.model, "--device", "cpu")
     assert segmented.returncode == 0, segmented.stderr
     with Image.open(tmp_path / "masks" / "coffee.png") as mask, Image.open(GOLDEN / "coffee_cluster_crf.png") as wanted:
         assert (np.array(mask) == np.array(wanted)).mean() >= 0.995
 
 
-def test_a_malicious_checkpoint_is_refused_and_its_marker_is_not_made(tmp_path: Path, run_stego) -> None:
+def test_a_malicious_checkpoint_is_refused_and_its_marker_is_not_made(tmp_path: Path, stego) -> None:
     marker = tmp_path / "marker"
     torch.save({"state_dict": {}, "hyper_parameters": Shell(f"touch {marker}")}, tmp_path / "x.ckpt")
-    ended = run_stego("import-checkpoint", "x.ckpt", "--out", "run")
+    ended = stego("import-checkpoint", "x.ckpt", "--out", "run")
     assert ended.returncode == 5
     assert "asks for posix.system" in ended.stderr or "asks for nt.system" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["x.ckpt"]
 
 
-def test_what_is_no_checkpoint_ends_with_5_and_a_sentence(tmp_path: Path, run_stego) -> None:
+def test_what_is_no_checkpoint_ends_with_5_and_a_sentence(tmp_path: Path, stego) -> None:
     (tmp_path / "x.ckpt").write_bytes(b"PK\x03\x04 and no more")
-    ended = run_stego("import-checkpoint", "x.ckpt", "--out", "run")
+    ended = stego("import-checkpoint", "x.ckpt", "--out", "run")
     assert ended.returncode == 5
     errors = [line for line in ended.stderr.splitlines() if line.startswith("Error: ")]
     assert len(errors) == 1

@@ -70,7 +70,7 @@ def test_labels_are_remapped_first(folders: Path, run_stego) -> None:
 
 def test_failed_pairs_are_listed_and_end_with_3(folders: Path, run_stego) -> None:
     (folders / "pred" / "x" / "b.png").unlink()
-    Image.new("RGB", (6, 4)).save(folders / "gt" / "x" / "c.png")
+    Image.new("RGB", (6, 4), (9, 0, 0)).save(folders / "gt" / "x" / "c.png")
     Image.new("L", (6, 4)).save(folders / "pred" / "x" / "c.png")
     ended = run_stego("score", "--pred", "pred", "--gt", "gt", "--json", "-")
     assert ended.returncode == 3
@@ -78,7 +78,7 @@ def test_failed_pairs_are_listed_and_end_with_3(folders: Path, run_stego) -> Non
     assert (written["images"], written["failed"]) == (1, 2)
     assert [each["path"] for each in written["failures"]] == ["x/b.png", "x/c.png"]
     assert "x/b.png: no mask for this label" in ended.stderr
-    assert "x/c.png: label: not a mask" in ended.stderr
+    assert "x/c.png: label: a colour picture (#090000)" in ended.stderr
 
 
 def test_what_was_left_out_or_changed_is_said(folders: Path, run_stego) -> None:

@@ -44,7 +44,21 @@ def modules_after(*arguments: str, forbid: tuple[str, ...] = (), cwd: Path | Non
 
 
 @pytest.mark.parametrize(
-    "command", ["", "segment", "train", "export-onnx", "correspond", "doctor", "models", "models pull"]
+    "command",
+    [
+        "",
+        "segment",
+        "train",
+        "export-onnx",
+        "correspond",
+        "doctor",
+        "gallery",
+        "classes",
+        "classes join",
+        "convert",
+        "models",
+        "models pull",
+    ],
 )
 def test_help_loads_nothing_heavy_and_shows_examples(command: str) -> None:
     code, loaded, said = modules_after(*command.split(), "--help")

@@ -1,4 +1,4 @@
-"""What the tests of the CRF's engines share: photographs with probabilities as a network gives them."""
+"""Photographs with probabilities like those of a network."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_a_batch_too_large_for_one_pass_gives_the_same_bytes(interpreted):
 
 
 class Hopper:
-    """As much of a GPU as Triton asks for before it starts a kernel."""
+    """The part of a GPU driver that Triton needs to start a kernel."""
 
     def get_current_device(self):
         return 99  # not a real one's number, under which Triton keeps what it has built

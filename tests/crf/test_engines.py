@@ -93,7 +93,7 @@ def test_shapes_that_do_not_fit_are_refused(scene):
         refine(image[:0], log_probs[:, :0], SETTINGS)
 
 
-def test_deviations_of_next_to_nothing_are_refused(scene):
+def test_deviations_near_zero_are_refused(scene):
     image, log_probs = scene("lake", 20, 30, 4)
     with pytest.raises(ValueError, match="at least"):
         refine(image, log_probs, CrfSettings(gaussian_sxy=0.01))

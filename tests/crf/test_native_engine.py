@@ -95,7 +95,7 @@ def refine_with(kernels, image, log_probs, threads):
 
 
 @pytest.mark.parametrize("deviation", [0.4, 1, 7, 60])
-def test_kernels_of_positions_add_up_with_any_number_of_threads(scene, deviation):
+def test_spatial_kernels_add_up_with_any_number_of_threads(scene, deviation):
     image, log_probs = scene("lake", 60, 150, 3)
     colours = (20.0, 9.0, 4.0)
     together = refine_with(((deviation, 0.0, 3.0), colours), image, log_probs, 1)
@@ -126,7 +126,7 @@ def test_several_python_threads_refine_at_once(scene):
     assert all(np.array_equal(result, expected) for result in results)
 
 
-def test_it_lets_go_of_the_interpreter(scene):
+def test_it_releases_the_gil(scene):
     image, log_probs = scene("osprey", 400, 600, 2)
     ticks, ended = 0, threading.Event()
 
@@ -142,7 +142,7 @@ def test_it_lets_go_of_the_interpreter(scene):
     assert ticks >= 10  # it takes half a second and more
 
 
-def test_arrays_in_another_order_of_memory_are_taken_as_they_are_meant(scene):
+def test_arrays_of_another_memory_layout_or_dtype_are_converted(scene):
     image, log_probs = scene("wren", 40, 60, 4)
     expected = native_engine.refine(image[None], log_probs[None], SETTINGS, 1)
     turned = np.asfortranarray(image)[None], np.asfortranarray(log_probs)[None].astype(np.float64)

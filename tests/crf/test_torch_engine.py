@@ -51,7 +51,7 @@ def test_a_constant_image_of_any_shape_and_number_of_classes_is_refined_as_by_py
     assert np.abs(np.exp(refined) - np.exp(expected)).max() < 1e-4
 
 
-def test_photographs_of_a_batch_do_not_see_each_other(scene):
+def test_photographs_of_a_batch_do_not_influence_each_other(scene):
     scenes = [scene(photo, 32, 40, 2) for photo in ("lake", "wren")]
     images, log_probs = (np.stack(parts) for parts in zip(*scenes, strict=True))
     both = torch_engine.refine(images, log_probs, SETTINGS)

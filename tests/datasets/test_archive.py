@@ -82,16 +82,38 @@ def test_links_that_stay_inside_are_passed_over_and_never_followed(tmp_path) -> 
         opened.close()
 
 
-def test_a_member_larger_than_any_picture_is_refused(tmp_path) -> None:
+def test_a_member_larger_than_any_picture_is_refused(tmp_path, monkeypatch) -> None:
     file = zip_with(tmp_path / "bomb.zip", "bomb.png", content=bytes(2000))
     content = bytearray(file.read_bytes())
     at = content.index(b"PK\x01\x02", content.index(b"PK\x01\x02") + 1)  # its entry in the directory at the end
     content[at + 24 : at + 28] = (2 << 30).to_bytes(4, "little")
     file.write_bytes(content)
-    opened = open_archive(file, tmp_path)
-    with pytest.raises(SourceError, match=r"bomb\.png has"):
-        opened.read("bomb.png")
+    with pytest.raises(SourceError, match=r"bomb\.png is compressed too well"):
+        open_archive(file, tmp_path)
+    tar = tar_with(tmp_path / "a.tar", size=2000)
+    monkeypatch.setattr(archive, "_LARGEST", 1000)
+    opened = open_archive(tar, tmp_path)
+    with pytest.raises(SourceError, match=r"bad\.png has"):
+        opened.read("bad.png")
     opened.close()
+
+
+def test_a_header_of_gigabytes_is_refused_before_it_is_read(tmp_path) -> None:
+    for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE):
+        member = tarfile.TarInfo("long")
+        member.type, member.size = kind, 8 << 30
+        (tmp_path / "a.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+        with pytest.raises(SourceError, match="header of 8590 MB"):
+            open_archive(tmp_path / "a.tar", tmp_path)
+
+
+def test_content_that_is_compressed_too_well_is_refused(official, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(archive, "_BOMB", 1 << 20)
+    files = {"a.png": bytes(4 << 20)}
+    for file in (official.as_zip(files, tmp_path / "a.zip"), official.as_tar(files, tmp_path / "a.tar.gz", "w:gz")):
+        with pytest.raises(SourceError, match="compressed too well"):
+            open_archive(file, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "a.zip"]
 
 
 def test_an_encrypted_zip_is_refused(tmp_path) -> None:

@@ -252,6 +252,32 @@ def test_settings_that_cannot_be_meant_are_refused(voc, make, settings) -> None:
         make("voc2012", voc, **settings)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"classes": [{"name": "a", "colour": [0, 0, 256]}]},
+        {"classes": 3},
+        {"void": 1e999},
+        {"void": -1},
+        {"splits": {"train": {"photographs": "many"}}},
+        {"splits": {"train": {"pixels": [1], "images": [1]}}},
+        {"splits": []},
+        {"values": ["x"]},
+        {"prepared": None},
+        {"stego_dataset": "new"},
+    ],
+)
+def test_a_dataset_json_of_wrong_types_is_broken_in_a_sentence(voc, make, tmp_path, wrong) -> None:
+    make("voc2012", voc)
+    file = tmp_path / "out/dataset.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **wrong}))
+    with pytest.raises(UsageError, match="is broken"):
+        read_about(tmp_path / "out")
+    file.write_text('{"stego_dataset": ' + "[" * 100_000)
+    with pytest.raises(UsageError, match="is broken"):
+        read_about(tmp_path / "out")
+
+
 def test_the_contact_sheet_shows_photographs_labels_and_names(voc, make, tmp_path) -> None:
     make("voc2012", voc)
     with Image.open(tmp_path / "out/contact.jpg") as sheet:

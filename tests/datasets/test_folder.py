@@ -85,7 +85,7 @@ def test_broken_ones_are_left_out_and_listed(official, make, tmp_path) -> None:
     files = {f"imgs/train/{name}.jpg": official.jpeg((24, 16), seed) for seed, name in enumerate("abcdef")}
     files |= {f"labels/train/{name}.png": label for name in "abcdef"}
     files["labels/train/b.png"] = label[:50]
-    files["labels/train/c.png"] = official.png(np.zeros((16, 24, 3), np.uint8))
+    files["labels/train/c.png"] = official.png(np.full((16, 24, 3), (9, 0, 0), np.uint8))
     files["labels/train/d.png"] = official.png(IDS[:, :20])
     files["labels/train/e.png"] = official.png(IDS + np.uint8(3))
     files["imgs/train/f.jpg"] = b"text"

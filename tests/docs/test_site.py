@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from stego_cli.app import app
+from tests.support.processes import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +25,7 @@ def site(tmp_path_factory):
         shutil.copytree(ROOT / folder, copy / folder, ignore=hidden)
     shutil.copy(ROOT / "zensical.toml", copy)
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
-    ended = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=PATIENCE)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "No issues found" in ended.stdout + ended.stderr
     return copy / "site"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -11,12 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from stego_cli.app import app
+from tests.support.processes import PATIENCE, cpu_seconds
 
 # The command is replaced into the process that sets the limits, as a shell would do it.
 _EXEC = "import os, sys; os.execv(sys.executable, [sys.executable, '-m', 'stego_cli', *sys.argv[1:]])"
@@ -42,11 +44,21 @@ class Started:
 
     def wait_for(self, entries: int) -> None:
         """Wait until the journal has this many entries."""
-        file, end = self.out / ".stego/journal.jsonl", time.monotonic() + 60
+        file, end = self.out / ".stego/journal.jsonl", time.monotonic() + PATIENCE
         while not file.exists() or file.read_bytes().count(b"\n") < entries:
             assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < end, "the run makes no progress"
             time.sleep(0.005)
+
+    def wait_until_said(self, text: str) -> None:
+        """Wait for a line of standard error that contains `text`."""
+        assert self.process.stderr is not None
+        while text not in (line := self.process.stderr.readline()):
+            assert line, "the run has ended"
+
+    def cpu_seconds(self) -> float:
+        """Return what it and its workers have taken of the processors."""
+        return sum(map(cpu_seconds, [self.pid, *self.workers()]))
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole group, as a terminal does."""
@@ -63,7 +75,7 @@ class Started:
 
     def end(self) -> tuple[int, str]:
         """Wait for the end; return exit code and standard error."""
-        _, said = self.process.communicate(timeout=60)
+        _, said = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, said
 
 
@@ -87,22 +99,12 @@ def start(tiny_model: Path) -> Iterator[Callable[..., Started]]:
 
 @pytest.fixture
 def segment(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Any]:
-    """`segment(photos, out, *arguments)` with the tiny model and no CRF: the whole command, in this process for speed.
-
-    An exception that the command does not turn into an exit code fails the test.
-    """
-    monkeypatch.chdir(tmp_path)
+    tiny_model: Path, stego: Callable[..., subprocess.CompletedProcess[str]]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`segment(photos, out, *arguments)` with the tiny model and no CRF: the whole command, in this process."""
 
     def run(photos: object, out: object, *arguments: object) -> subprocess.CompletedProcess[str]:
-        words = ["segment", photos, "--out", out, "--model", tiny_model, "--no-crf", *arguments]
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            app(list(map(str, words)), prog_name="stego")
-        said = capfd.readouterr()
-        assert isinstance(end.value.code, int)
-        return subprocess.CompletedProcess(words, end.value.code, said.out, said.err)
+        return stego("segment", photos, "--out", out, "--model", tiny_model, "--no-crf", *arguments)
 
     return run
 
@@ -114,7 +116,7 @@ def segment_after(tiny_model: Path) -> Callable[..., Any]:
     def run(prelude: str, photos: object, out: object, *arguments: object) -> subprocess.CompletedProcess[str]:
         words = ["segment", photos, "--out", out, "--model", tiny_model, "--no-crf", *arguments]
         command = [sys.executable, "-c", f"{prelude}\n{_EXEC}", *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
     return run
 
@@ -150,3 +152,9 @@ def journal() -> Callable[[Path], dict[str, dict[str, Any]]]:
         return {entry["path"]: entry for entry in map(json.loads, lines)}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def pictures() -> SimpleNamespace:
+    """The functions of tests/support/pictures.py."""
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "support/pictures.py")))

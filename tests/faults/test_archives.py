@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import archives
+from tests.support.processes import PATIENCE
 
 VOC = "VOCdevkit/VOC2012/"
 
@@ -103,12 +104,12 @@ def start(large: Path, out: Path) -> "subprocess.Popen[str]":
 
 def test_killed_at_several_moments_and_repeated_the_result_is_the_same(large, tmp_path) -> None:
     first = start(large, tmp_path / "undisturbed")
-    assert first.wait(60) == 0, first.communicate()
+    assert first.wait(PATIENCE) == 0, first.communicate()
     first.communicate()
     out, partial = tmp_path / "out", tmp_path / ".out.stego-partial"
     for done in (1, 80, 160):
         run = start(large, out)
-        journal, end = partial / ".stego-journal.jsonl", time.monotonic() + 30
+        journal, end = partial / ".stego-journal.jsonl", time.monotonic() + PATIENCE
         while run.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < done):
             assert time.monotonic() < end
             time.sleep(0.002)
@@ -117,7 +118,7 @@ def test_killed_at_several_moments_and_repeated_the_result_is_the_same(large, tm
         assert run.returncode == -signal.SIGKILL
         assert not out.exists()
     last = start(large, out)
-    _, said = last.communicate(timeout=60)
+    _, said = last.communicate(timeout=PATIENCE)
     assert last.returncode == 0, said
     assert "Going on:" in said
     assert archives.contents(out) == archives.contents(tmp_path / "undisturbed")
@@ -126,18 +127,18 @@ def test_killed_at_several_moments_and_repeated_the_result_is_the_same(large, tm
 
 def test_ctrl_c_ends_with_130_and_a_second_run_is_refused_meanwhile(large, tmp_path) -> None:
     run = start(large, tmp_path / "out")
-    journal, end = tmp_path / ".out.stego-partial/.stego-journal.jsonl", time.monotonic() + 30
+    journal, end = tmp_path / ".out.stego-partial/.stego-journal.jsonl", time.monotonic() + PATIENCE
     while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
         assert time.monotonic() < end
         time.sleep(0.002)
     os.kill(run.pid, signal.SIGSTOP)
     second = start(large, tmp_path / "out")
-    _, said = second.communicate(timeout=30)
+    _, said = second.communicate(timeout=PATIENCE)
     assert second.returncode == 6
     assert f"process {run.pid} on" in said
     run.send_signal(signal.SIGINT)
     os.kill(run.pid, signal.SIGCONT)
-    _, said = run.communicate(timeout=30)
+    _, said = run.communicate(timeout=PATIENCE)
     assert run.returncode == 130, said
     assert "The same command goes on." in said
     assert not (tmp_path / "out").exists()

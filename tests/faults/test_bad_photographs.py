@@ -1,5 +1,6 @@
 """Photographs that cannot be used are named, and the others are done."""
 
+import contextlib
 import os
 import struct
 import zlib
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from stego_cli.images import decode
-from stego_cli.images.decode import open_photo
+from stego_cli.images.readers.table import open_any
 
 
 @pytest.fixture
@@ -32,8 +33,10 @@ def assert_only_good_is_done(result, folder, bad, reason):
     [
         ("empty.jpg", b"", "the file is empty"),
         ("letter.jpg", b"Dear reader, I am a letter.\n", "not a picture"),
-        ("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "no decoder for .heic files"),
-        ("raw.NEF", b"II*\0", "no decoder for .NEF files"),
+        ("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        ("IMG_1.JPG", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        ("raw.NEF", b"II*\0", "a camera's raw file"),
+        ("page.jpg", b"%PDF-1.7\n", "not a picture but a PDF"),
     ],
 )
 def test_a_file_that_is_no_picture_is_listed_and_the_rest_is_done(photos, segment, name, content, reason):
@@ -75,9 +78,37 @@ def test_a_header_of_a_billion_pixels_is_refused_before_the_memory_is_taken(phot
     assert_only_good_is_done(result, photos, "bomb.png", "more than 179 million pixels")
 
 
-def test_a_named_pipe_is_reported_and_not_waited_for(photos, segment):
+def test_a_named_pipe_is_passed_over_and_not_waited_for(photos, segment):
     os.mkfifo(photos / "pipe.jpg")
-    assert_only_good_is_done(segment(photos, "masks"), photos, "pipe.jpg", "not a regular file")
+    (photos / "link.jpg").symlink_to("pipe.jpg")
+    result = segment(photos, "masks")
+    assert result.returncode == 0, result.stderr
+    assert sorted(path.name for path in (photos.parent / "masks").glob("*.png")) == ["good.png"]
+    result = segment(photos / "pipe.jpg", "other")  # named by the user it fails, and does not wait either
+    assert result.returncode == 3
+    assert "failed: pipe.jpg: not a regular file" in result.stderr
+
+
+def test_postscript_under_a_pictures_name_starts_no_interpreter(photos, segment, tmp_path, monkeypatch):
+    marker, programs = tmp_path / "started", tmp_path / "bin"
+    programs.mkdir()
+    for name in ("gs", "gswin64c"):
+        (programs / name).write_text(f"#!/bin/sh\ntouch {marker}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 90 60\n%%EndComments\nshowpage\n%%EOF\n"
+    (photos / "a.jpg").write_bytes(script)
+    binary = b"\xc5\xd0\xd3\xc6" + struct.pack("<IIIIIIH", 30, len(script), 0, 0, 0, 0, 0xFFFF)
+    (photos / "b.png").write_bytes(binary + script)
+    with Image.open(photos / "a.jpg") as image, contextlib.suppress(Exception):
+        image.load()
+    assert marker.exists(), "Pillow without a list of formats starts it: else this test shows nothing"
+    marker.unlink()
+    result = segment(photos, "masks")
+    assert result.returncode == 3
+    for name in ("a.jpg", "b.png"):
+        assert f"failed: {name}: not a picture but PostScript" in result.stderr
+    assert not marker.exists()
 
 
 def test_an_unreadable_file_and_folder_are_reported(photos, as_ordinary_user, photos_folder):
@@ -109,14 +140,14 @@ def test_where_nothing_can_be_read_the_reason_is_told(tmp_path, as_ordinary_user
 def test_a_file_that_grows_while_it_is_read_is_reported(photos, segment, photos_folder, monkeypatch):
     (photos / "growing.jpg").write_bytes((photos_folder / "lake.jpg").read_bytes())
 
-    def open_and_grow(path):
-        image = open_photo(path)
+    def open_and_grow(path, bare):
+        picture = open_any(path, bare)
         if path.name == "growing.jpg":
             with path.open("ab") as stream:
                 stream.write(b"more")
-        return image
+        return picture
 
-    monkeypatch.setattr(decode, "open_photo", open_and_grow)
+    monkeypatch.setattr(decode, "open_any", open_and_grow)
     assert_only_good_is_done(segment(photos, "masks"), photos, "growing.jpg", "it changed while it was read")
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from stego_cli.images.atomic import sha256
+from tests.support.processes import PATIENCE
 
 
 def noise(file, size, seed):
@@ -88,7 +89,7 @@ def on_small_disk(disk, photos, model, how=THREAD, filled="", more=""):
     words = ["unshare", "--map-root-user", "--mount", "sh", "-c", SMALL_DISK, disk, *command]
     env = {**os.environ, "FILLED": filled, "PHOTOS": str(photos), "MORE": str(more)}
     try:
-        result = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=120, env=env)
+        result = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=PATIENCE, env=env)
         if result.returncode != 77 and "unshare" not in result.stderr:
             return result, disk.with_name(disk.name + ".copy") / "masks"
     except FileNotFoundError:

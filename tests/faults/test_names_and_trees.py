@@ -1,8 +1,10 @@
 """Names and trees of every kind: each photograph gets a mask of its own, and masks are never taken for photographs."""
 
+import errno
 import hashlib
 import os
 import unicodedata
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -172,3 +174,70 @@ def test_an_output_around_the_photographs_folder_is_taken_where_no_mask_falls_in
     picture(photos / "x/b.jpg")
     assert segment(photos, photos.parent).returncode == 0
     assert (photos.parent / "x/b.png").is_file()
+
+
+def test_a_name_that_the_file_system_refuses_costs_that_photograph_alone(photos, segment, journal, monkeypatch):
+    for name in ("a.jpg", "b:c.jpg", "d/e:f/g.jpg", "h.jpg"):
+        picture(photos / name)
+    replace, mkdir = Path.replace, Path.mkdir
+
+    def refusing(call):
+        def act(path, *arguments, **options):  # as file systems of Windows do
+            if ":" in f"{path}{arguments}".replace("C:", ""):
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            return call(path, *arguments, **options)
+
+        return act
+
+    monkeypatch.setattr(Path, "replace", refusing(replace))
+    monkeypatch.setattr(Path, "mkdir", refusing(mkdir))
+    out = photos.parent / "masks"
+    result = segment(photos, out)
+    assert result.returncode == 3, result.stderr
+    for name in ("b:c.jpg", "d/e:f/g.jpg"):
+        assert f"failed: {name}: " in result.stderr
+    assert "the file system refuses the name" in result.stderr
+    assert masks_below(out) == {"a.png", "h.png"}
+    assert not list(out.rglob("*.tmp"))
+    monkeypatch.undo()
+    assert segment(photos, out).returncode == 0  # renamed or copied elsewhere, the same command does the rest
+    assert masks_below(out) == {"a.png", "b:c.png", "d/e:f/g.png", "h.png"}
+
+
+@pytest.mark.parametrize("link", ["masks/x", "masks/.stego"])
+def test_a_link_to_a_folder_in_the_output_is_refused_and_what_is_there_stays(photos, segment, link):
+    picture(photos / "x/a.jpg")
+    root = photos.parent
+    (root / "mine").mkdir()
+    (root / "mine/a.png").write_bytes(b"mine")
+    (root / "masks").mkdir()
+    (root / link).symlink_to(root / "mine")
+    result = segment(photos, root / "masks")
+    assert result.returncode == 6, result.stderr
+    assert "is a link to another folder" in result.stderr
+    assert [(path.name, path.read_bytes()) for path in (root / "mine").iterdir()] == [("a.png", b"mine")]
+
+
+@pytest.mark.parametrize("name", ["lock", "journal.jsonl"])
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_link_to_a_file_in_the_state_folder_is_refused_and_the_file_stays(photos, segment, name, hard):
+    picture(photos / "a.jpg")
+    root = photos.parent
+    (root / "mine").write_bytes(b"mine")
+    assert segment(photos, root / "masks").returncode == 0
+    (root / f"masks/.stego/{name}").unlink()
+    (root / f"masks/.stego/{name}").hardlink_to(root / "mine") if hard else (root / f"masks/.stego/{name}").symlink_to(
+        root / "mine"
+    )
+    result = segment(photos, root / "masks")
+    assert result.returncode == 6, result.stderr
+    assert "is a link, or not a file" in result.stderr
+    assert (root / "mine").read_bytes() == b"mine"
+
+
+def test_masks_beside_their_photographs_are_passed_over(photos, segment):
+    for name in ("a.jpg", "a_mask.png", "b.jpg", "b_labelIds.png", "other_mask.png"):
+        picture(photos / name)
+    out = photos.parent / "masks"
+    assert segment(photos, out).returncode == 0
+    assert masks_below(out) == {"a.png", "b.png", "other_mask.png"}

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 RED, GREEN, BLUE, DARK = range(4)
+HALVES = "dark on the left, bright on the right"
 COLOURS = {RED: (250, 10, 10), GREEN: (10, 250, 10), BLUE: (10, 10, 250), DARK: (5, 5, 5)}
 
 
@@ -25,9 +27,9 @@ def make_modes(folder):
     """Write one picture of every kind; return the class that each must get."""
     flat(RED, "CMYK").save(folder / "cmyk.jpg", quality=95)
     flat(DARK, "L").save(folder / "grey.jpg")
-    Image.fromarray(np.full((30, 40), 2000, np.uint16)).save(folder / "grey16-dark.png")
-    Image.fromarray(np.full((30, 40), 60000, np.uint16)).save(folder / "grey16-bright.png")
-    Image.fromarray(np.full((30, 40), 2000, np.uint16)).save(folder / "grey16.tif")
+    halves = np.repeat(np.array([[2000, 60000]], np.uint16), 20, 1).repeat(30, 0)
+    Image.fromarray(halves).save(folder / "grey16.png")
+    Image.fromarray(halves).save(folder / "grey16.tif")
     flat(GREEN, "P").save(folder / "palette.png")
     flat(GREEN).save(folder / "plain.webp", lossless=True)
     flat(BLUE, "YCbCr").save(folder / "ycc.tif")
@@ -42,9 +44,8 @@ def make_modes(folder):
     return {
         "cmyk": RED,
         "grey": DARK,
-        "grey16-dark": DARK,
-        "grey16-bright": RED,
-        "grey16.tif": DARK,
+        "grey16": HALVES,
+        "grey16.tif": HALVES,
         "palette": GREEN,
         "ycc": BLUE,
         "bits": DARK,
@@ -71,7 +72,73 @@ def test_every_mode_is_converted_as_documented(tmp_path, segment, journal):
         labels = mask_of(out / entry["mask"])
         assert labels.shape == (30, 40), name
         key = name if name in wanted else name.rpartition(".")[0]
-        assert np.unique(labels).tolist() == [wanted[key]], name
+        if wanted[key] == HALVES:
+            assert (labels[:, :18] == DARK).all(), name
+            assert (labels[:, 22:] == RED).all(), name  # white, of which the first class is as likely as any
+        else:
+            assert np.unique(labels).tolist() == [wanted[key]], name
+
+
+# More than 8 bits, of real photographs: the masks are those of the same photographs in 8 bits.
+
+
+def as_shown(pixels):
+    return np.dstack([pixels, pixels[..., :2]])  # five bands, of which the first three are shown
+
+
+DEEP = {
+    "12 bits in 16": lambda pixels: pixels.astype(np.uint16) * 16 + (pixels >> 4),
+    "reflectance": lambda pixels: pixels.astype(np.uint16) * 12,
+    "five bands": lambda pixels: as_shown(pixels).astype(np.uint16) * 12,
+    "floating point": lambda pixels: (pixels / 255).astype(np.float32),
+    "signed": lambda pixels: pixels.astype(np.int16) * 40,
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_masks_of_more_than_8_bits_are_those_of_the_picture_in_8(tmp_path, segment, photos_folder, pictures, kind):
+    folder, out = tmp_path / "photos", tmp_path / "masks"
+    folder.mkdir()
+    for name in ("cat", "canyon", "harbour"):
+        with Image.open(photos_folder / f"{name}.jpg") as image:
+            pixels = np.asarray(image.convert("RGB").resize((160, 120)))
+        pixels = pixels.copy()
+        pixels[0, :80] = [[0], [255]] * 40  # each uses all of its range, and can be read alone
+        (folder / f"{name}.tif").write_bytes(pictures.tiff(DEEP[kind](pixels), compression="lzw", predictor=1, rows=16))
+        (folder / f"{name}-plain.png").write_bytes(pictures.png(pixels))
+    assert segment(folder, out).returncode == 0
+    for name in ("cat", "canyon", "harbour"):
+        plain, deep = (mask_of(out / f"{name}{end}.png") for end in ("-plain", ""))
+        assert (plain == deep).mean() > 0.999, name
+        assert len(np.unique(deep)) > 1
+
+
+def test_metadata_never_costs_a_mask(tmp_path, segment, pictures):
+    folder, out = tmp_path / "photos", tmp_path / "masks"
+    folder.mkdir()
+    pixels, broken = np.asarray(flat(GREEN)), b"II*\0" + b"\xff" * 40
+    profile = b"name\0\0" + zlib.compress(np.random.default_rng(0).bytes(1_500_000))
+    (folder / "exif.png").write_bytes(pictures.png(pixels, [pictures.chunk(b"eXIf", broken)]))
+    (folder / "exif.jpg").write_bytes(pictures.jpeg(pixels, [(0xE1, b"Exif\0\0" + broken)]))
+    (folder / "profile.png").write_bytes(pictures.png(pixels, [pictures.chunk(b"iCCP", profile)]))
+    (folder / "text.png").write_bytes(pictures.png(pixels, after=[pictures.chunk(b"zTXt", b"a\0\0" + profile[6:])]))
+    result = segment(folder, out)
+    assert result.returncode == 0, result.stderr
+    for file in ("exif.png.png", "exif.jpg.png", "profile.png", "text.png"):
+        assert (mask_of(out / file) == GREEN).all()
+
+
+def test_a_heic_picture_is_read_whatever_its_name(tmp_path, segment, pictures):
+    folder, out = tmp_path / "photos", tmp_path / "masks"
+    folder.mkdir()
+    content = pictures.heic(np.asarray(flat(GREEN).resize((80, 60))))
+    for name in ("a.heic", "b.JPG"):
+        (folder / name).write_bytes(content)
+    result = segment(folder, out)
+    assert result.returncode == 0, result.stderr
+    for name in ("a.png", "b.png"):
+        assert mask_of(out / name).shape == (60, 80)
+        assert (mask_of(out / name) == GREEN).mean() > 0.95
 
 
 STORED = {  # how an upright picture is stored under each EXIF orientation

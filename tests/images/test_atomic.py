@@ -1,9 +1,12 @@
+import errno
 import os
+import pickle
+from pathlib import Path
 
 import pytest
 
-from stego_cli.errors import OutputError
-from stego_cli.images.atomic import remove_leftovers, require_writable, sha256, write_bytes, write_new
+from stego_cli.errors import OutputError, PhotoError, RefusedNameError
+from stego_cli.images.atomic import open_own, remove_leftovers, require_writable, sha256, write_bytes, write_new
 from stego_cli.text import shown
 
 
@@ -70,3 +73,64 @@ def test_the_hash_is_that_of_the_content(tmp_path):
 def test_any_path_is_shown_as_text_that_can_be_encoded():
     assert shown("naïve 🏞.jpg") == "naïve 🏞.jpg"
     assert shown(os.fsdecode(b"caf\xe9.jpg")) == r"caf\xe9.jpg"
+
+
+def failing(monkeypatch, call, number):
+    def fail(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, call, fail)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ])
+@pytest.mark.parametrize("call", ["replace", "mkdir"])
+def test_a_name_that_the_file_system_refuses_concerns_that_file_alone(tmp_path, monkeypatch, number, call):
+    failing(monkeypatch, call, number)
+    with pytest.raises(RefusedNameError, match="the file system refuses the name") as error:
+        write_bytes(tmp_path / "a:b.png", b"content")
+    assert isinstance(error.value, PhotoError)
+    assert error.value.exit_code == OutputError.exit_code
+    assert pickle.loads(pickle.dumps(error.value)).message == error.value.message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES])
+def test_what_every_further_file_would_meet_ends_the_run(tmp_path, monkeypatch, number):
+    failing(monkeypatch, "replace", number)
+    with pytest.raises(OutputError, match="cannot be written") as error:
+        write_bytes(tmp_path / "a.png", b"content")
+    assert not isinstance(error.value, PhotoError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_too_long_is_refused_by_the_real_file_system(tmp_path):
+    with pytest.raises(RefusedNameError):
+        write_bytes(tmp_path / ("a" * 300), b"content")
+
+
+def test_nothing_is_written_through_a_link_to_a_folder_below_the_output(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/a.png").write_bytes(b"mine")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/x").symlink_to(tmp_path / "elsewhere")
+    for target in ("masks/x/a.png", "masks/x/y/a.png"):
+        with pytest.raises(OutputError, match="is a link"):
+            write_bytes(tmp_path / target, b"mask", below=tmp_path / "masks")
+    assert (tmp_path / "elsewhere/a.png").read_bytes() == b"mine"
+    write_bytes(tmp_path / "masks/z/a.png", b"mask", below=tmp_path / "masks")
+    assert (tmp_path / "masks/z/a.png").read_bytes() == b"mask"
+
+
+def test_a_file_of_our_own_is_neither_a_link_nor_a_pipe(tmp_path):
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to("mine")
+    (tmp_path / "broken").symlink_to("nowhere")
+    (tmp_path / "hard").hardlink_to(tmp_path / "mine")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "broken", "hard", "pipe"):
+        for flags in (os.O_RDWR, os.O_WRONLY | os.O_APPEND):
+            with pytest.raises(OutputError, match="is a link, or not a file"):
+                open_own(tmp_path / name, flags)
+    assert not (tmp_path / "nowhere").exists()
+    os.close(open_own(tmp_path / "new", os.O_RDWR))
+    assert (tmp_path / "new").read_bytes() == b""

@@ -1,9 +1,11 @@
 import os
+import socket
 
 import pytest
 
-from stego_cli.errors import NoInputError, UsageError
-from stego_cli.images.discover import find_photos
+from stego_cli.errors import NoInputError, OutputError, UsageError
+from stego_cli.images.discover import Reason, find_photos
+from stego_cli.settings import FileFilter
 
 
 def tree(root, *paths):
@@ -87,7 +89,7 @@ def test_a_mask_never_has_the_name_of_a_folder_of_masks(tmp_path):
 
 def test_no_photograph_at_all_is_an_error_that_tells_what_was_looked_for(tmp_path):
     tree(tmp_path, "notes.txt")
-    with pytest.raises(NoInputError, match="1 other files") as error:
+    with pytest.raises(NoInputError, match="1 not named like a picture") as error:
         find_photos(tmp_path)
     assert ".jpg" in error.value.remedy
     with pytest.raises(NoInputError, match="does not exist"):
@@ -118,3 +120,121 @@ def test_a_folder_of_masks_is_not_taken_for_photographs(tmp_path):
     (tmp_path / "masks" / "a.png").touch()
     with pytest.raises(UsageError, match="holds the masks of a run"):
         find_photos(tmp_path / "masks")
+
+
+# What is passed over.
+
+
+def passed(found):
+    return {reason: those.paths for reason, those in found.passed.items() if those.count}
+
+
+def test_what_is_passed_over_is_counted_by_reason_with_its_paths(tmp_path):
+    tree(tmp_path, "a.jpg", "x/b.png", ".c.jpg", "x/.d/e.jpg", "x/notes.txt", "out/.stego/lock", "out/a.png")
+    tree(tmp_path, "a_mask.png", "y/f.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "y")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "pipe-link.jpg").symlink_to("pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(tmp_path / "socket.png"))
+        found = find_photos(tmp_path, selection=FileFilter(exclude=("y",)))
+    assert list(pairs(found)) == ["a.jpg", "x/b.png"]
+    assert {reason: sorted(paths) for reason, paths in passed(found).items()} == {
+        Reason.HIDDEN: [".c.jpg", "x/.d"],
+        Reason.NAME: ["x/notes.txt"],
+        Reason.OUTPUT: ["out"],
+        Reason.MASK: ["a_mask.png"],
+        Reason.LINK: ["link"],
+        Reason.NOT_FILE: ["pipe-link.jpg", "pipe.jpg", "socket.png"],
+        Reason.PATTERN: ["y"],
+    }
+    assert (found.others, found.outputs) == (1, ["out"])
+
+
+def test_the_paths_that_are_kept_are_bounded_and_the_count_is_not(tmp_path):
+    tree(tmp_path, "a.jpg", *(f"{index}.txt" for index in range(1200)))
+    found = find_photos(tmp_path)
+    assert found.passed[Reason.NAME].count == 1200
+    assert len(found.passed[Reason.NAME].paths) == 1000
+
+
+MASKS = [
+    "a_mask.png", "a_masks.png", "a_label.png", "a_labels.png", "a_labelIds.png", "a_gt.png", "a_seg.png",
+    "a_segmentation.png", "a_annotation.png", "a-mask.png", "a.mask.png", "a mask.jpg", "A_MASK.PNG", "a_trainIds.png",
+    "a_label_ids.png", "a_gtFine_color.png", "a_mask_gt.png", "a__seg.tif", "a_ground_truth.bmp",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_what_looks_like_a_mask_of_a_photograph_beside_it_is_passed_over(tmp_path, name):
+    tree(tmp_path, "x/a.jpg", f"x/{name}", f"y/{name}")
+    found = find_photos(tmp_path)
+    assert set(pairs(found)) == {"x/a.jpg", f"y/{name}"}  # in y there is no photograph that it could be the mask of
+    assert passed(found) == {Reason.MASK: [f"x/{name}"]}
+
+
+def test_labels_of_cityscapes_are_known_by_their_photographs(tmp_path):
+    tree(tmp_path, "b_leftImg8bit.png", "b_gtFine_labelIds.png", "b_gtFine_instanceIds.png", "b_gtFine_color.png")
+    assert list(pairs(find_photos(tmp_path))) == ["b_leftImg8bit.png"]
+
+
+def test_names_that_only_resemble_those_of_masks_are_photographs(tmp_path):
+    names = {"a.jpg", "unmask.jpg", "mask.jpg", "amask.jpg", "a_masked.jpg", "a_color.jpg", "x/_mask.jpg", "gt.jpg"}
+    tree(tmp_path, *names)
+    assert set(pairs(find_photos(tmp_path))) == names
+
+
+def test_patterns_choose_files_and_folders(tmp_path):
+    tree(tmp_path, "a.jpg", "b.png", "x/a.jpg", "x/b.png", "x/y/c.jpg", "raw/d.jpg")
+
+    def chosen(**patterns):
+        return set(pairs(find_photos(tmp_path, selection=FileFilter(**patterns))))
+
+    assert chosen(include=("*.jpg",)) == {"a.jpg", "x/a.jpg", "x/y/c.jpg", "raw/d.jpg"}
+    assert chosen(include=("x/*",)) == {"x/a.jpg", "x/b.png", "x/y/c.jpg"}
+    assert chosen(include=("a.*", "c.*")) == {"a.jpg", "x/a.jpg", "x/y/c.jpg"}
+    assert chosen(exclude=("raw", "*.png")) == {"a.jpg", "x/a.jpg", "x/y/c.jpg"}
+    assert chosen(exclude=("x/y",)) == {"a.jpg", "b.png", "x/a.jpg", "x/b.png", "raw/d.jpg"}
+    assert chosen(include=("x/*",), exclude=("*/y/*",)) == {"x/a.jpg", "x/b.png"}
+    with pytest.raises(NoInputError, match="6 left out by a pattern"):
+        chosen(include=("*.tif",))
+
+
+def test_links_to_folders_are_followed_where_that_is_asked_for_and_no_folder_twice(tmp_path):
+    tree(tmp_path, "in/a.jpg", "in/x/b.jpg", "elsewhere/c.jpg", "elsewhere/z/d.jpg")
+    for link, target in {
+        "in/loop": "in",
+        "in/x/up": "in/x",
+        "in/again": "in/x",
+        "in/out": "elsewhere",
+        "elsewhere/back": "in",
+        "in/twice": "elsewhere",
+        "in/broken": "nowhere",
+    }.items():
+        (tmp_path / link).symlink_to(tmp_path / target)
+    found = find_photos(tmp_path / "in", selection=FileFilter(follow_links=True))
+    assert set(pairs(found)) == {"a.jpg", "x/b.jpg", "out/c.jpg", "out/z/d.jpg"}
+    assert set(passed(found)[Reason.LINK]) == {"loop", "x/up", "again", "out/back", "twice"}
+    plain = find_photos(tmp_path / "in")
+    assert set(pairs(plain)) == {"a.jpg", "x/b.jpg"}
+    assert set(passed(plain)[Reason.LINK]) == {"loop", "x/up", "again", "out", "twice"}
+
+
+def test_the_output_is_not_looked_into_through_a_link_either(tmp_path):
+    tree(tmp_path, "in/a.jpg", "masks/a.png", "older/.stego/lock", "older/b.png")
+    (tmp_path / "in/x").symlink_to(tmp_path / "masks")
+    (tmp_path / "in/y").symlink_to(tmp_path / "older")
+    found = find_photos(tmp_path / "in", tmp_path / "masks", FileFilter(follow_links=True))
+    assert list(pairs(found)) == ["a.jpg"]
+    assert found.outputs == ["y"]
+
+
+@pytest.mark.parametrize("link", ["masks/x", "masks/.stego", "masks/x/y"])
+def test_masks_are_not_written_through_a_link_to_another_folder(tmp_path, link):
+    tree(tmp_path, "in/x/y/a.jpg", "elsewhere/keep.txt")
+    (tmp_path / link).parent.mkdir(parents=True)
+    (tmp_path / link).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="is a link to another folder"):
+        find_photos(tmp_path / "in", tmp_path / "masks")
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere")  # but the output folder itself may be one
+    assert list(pairs(find_photos(tmp_path / "in", tmp_path / "out"))) == ["x/y/a.jpg"]

@@ -45,7 +45,7 @@ def test_palette_grey_and_16_bit_keep_their_numbers(tmp_path: Path) -> None:
 
 
 def test_what_is_no_mask_is_refused_with_a_reason(tmp_path: Path) -> None:
-    Image.new("RGBA", (4, 4)).save(tmp_path / "rgba.png")
+    Image.new("RGBA", (4, 4), (9, 0, 0, 255)).save(tmp_path / "rgba.png")
     Image.new("L", (4, 4)).save(tmp_path / "x.jpg")
     (tmp_path / "x.jpg").rename(tmp_path / "jpeg.png")
     (tmp_path / "empty.png").touch()

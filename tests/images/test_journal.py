@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -123,3 +124,38 @@ def test_a_journal_that_cannot_be_written_is_an_output_error(tmp_path, entry):
         Journal(tmp_path)
     with pytest.raises(OutputError), Journal(tmp_path / "no/folder"):
         pass
+
+
+def test_a_photograph_whose_time_alone_has_changed_is_done(tmp_path, photo, entry):
+    original = tmp_path / "photos/a.jpg"
+    known = replace(entry, content=sha256(original))
+    with Journal(tmp_path / "journal") as journal:
+        journal.append(known)
+    assert reopened(tmp_path / "journal").entries == {"a.jpg": known}
+    os.utime(original, ns=(0, entry.mtime + 10**9))
+    assert done(tmp_path, photo)
+    original.write_bytes(b"photogripe")
+    assert not done(tmp_path, photo)
+    original.write_bytes(b"photograph and more")
+    assert not done(tmp_path, photo)
+    original.write_bytes(b"photograph")
+    assert done(tmp_path, photo)
+    original.unlink()
+    assert not done(tmp_path, photo)
+
+
+def test_a_journal_without_contents_is_read_as_before(tmp_path, photo, entry):
+    with Journal(tmp_path / "journal") as journal:
+        journal.append(entry)
+    assert b"content" not in (tmp_path / "journal").read_bytes()
+    assert done(tmp_path, photo)
+    os.utime(tmp_path / "photos/a.jpg", ns=(0, entry.mtime + 10**9))
+    assert not done(tmp_path, photo)
+
+
+def test_a_journal_that_is_a_link_is_refused_and_what_it_leads_to_is_left_alone(tmp_path):
+    (tmp_path / "mine").write_bytes(b"no end of a line")
+    (tmp_path / "journal").symlink_to("mine")
+    with pytest.raises(OutputError, match="is a link"):
+        Journal(tmp_path / "journal")
+    assert (tmp_path / "mine").read_bytes() == b"no end of a line"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stego_cli.images.masks import encode_mask, encode_overlay, labels_at
+from stego_cli.images.masks import apply_nodata, encode_mask, encode_overlay, labels_at
 from stego_cli.palette import palette
 
 
@@ -63,3 +63,21 @@ def test_a_border_lies_where_it_lay():
     large = labels_at(log_probs(labels, 2), (280, 140))
     assert (large[:, :140] == 0).all()
     assert (large[:, 140:] == 1).all()
+
+
+def test_pixels_without_a_value_are_void_in_a_mask_that_any_reader_takes():
+    labels = np.array([[0, 1], [2, 3]], np.uint8)
+    nodata = np.array([[False, True], [False, False]])
+    void = apply_nodata(labels, nodata)
+    assert void.dtype == np.uint8
+    assert void.tolist() == [[0, 255], [2, 3]]
+    assert labels.tolist() == [[0, 1], [2, 3]]
+    assert apply_nodata(labels, None) is labels
+    with Image.open(io.BytesIO(encode_mask(void, palette(4)))) as mask:
+        assert np.asarray(mask).tolist() == void.tolist()
+        assert len(mask.getpalette()) == 3 * 256
+        assert mask.convert("RGB").getpixel((1, 0)) == (0, 0, 0)
+        assert mask.convert("RGB").getpixel((1, 1)) == palette(4)[3]
+    assert encode_mask(labels, palette(4)) == encode_mask(labels.copy(), palette(4))
+    with Image.open(io.BytesIO(encode_mask(labels, palette(4)))) as mask:
+        assert len(mask.getpalette()) == 3 * 4

@@ -1,4 +1,4 @@
-"""Imported checkpoints of the original: held against its own figures, and against DINO written out once more here."""
+"""Imported checkpoints of the original, compared with its own figures and with another implementation of DINO."""
 
 import json
 import math
@@ -239,7 +239,7 @@ def test_another_run_is_never_overwritten_and_the_same_import_may_be_repeated(
         ("linear_probe.bias", [0.0] * 27, "linear_probe.bias is not a tensor"),
     ],
 )
-def test_a_checkpoint_that_lacks_or_garbles_a_tensor_is_refused(
+def test_a_checkpoint_with_a_missing_or_damaged_tensor_is_refused(
     name: str, value: object, sentence: str, published: tuple[Path, dict[str, Tensor]], tmp_path: Path
 ) -> None:
     tensors = {key: tensor for key, tensor in published[1].items() if key != name}

@@ -180,6 +180,9 @@ def test_storages_are_read_within_their_bounds_only(saved: Path, tmp_path: Path)
             forged = StoredTensor(stored.storage, offset, (40, 50), strides)
             with pytest.raises(ModelError, match="damaged"):
                 archive.tensor(forged, (40, 50), "t")
+        for shape in ((10**5000,), (2**50, 1), tuple(range(100)), "ab"):  # in the message only as far as it is a shape
+            with pytest.raises(ModelError, match=r"has t of shape \(\)"):
+                archive.tensor(StoredTensor(stored.storage, 0, shape, (1,)), (40, 50), "t")
         unfolding = StoredTensor(stored.storage, 0, (400, 500), (0, 0))
         with pytest.raises(ModelError, match="damaged"):
             archive.tensor(unfolding, (400, 500), "t")

@@ -27,7 +27,7 @@ def features(vit: FrozenViT, rows: int, columns: int) -> tuple[torch.Tensor, tor
     ],
 )
 def test_features_are_timms_own_of_that_block(name: str, prefix: int) -> None:
-    """Class and register tokens fall away, whatever their number; timm resamples positions with antialiasing."""
+    """Class and register tokens are dropped, whatever their number; timm resamples positions with antialiasing."""
     torch.manual_seed(0)
     row = backbone(name)
     vit = build(row, None, block=3)
@@ -78,7 +78,7 @@ def test_what_cannot_be_built_is_refused_in_a_sentence(name: str, block: int | N
         build(backbone(name), None, block)
 
 
-def test_an_unknown_name_lists_those_there_are() -> None:
+def test_for_an_unknown_name_all_names_are_listed() -> None:
     with pytest.raises(UsageError) as caught:
         backbone("dino-huge")
     assert "focus-vits14" in str(caught.value.remedy)

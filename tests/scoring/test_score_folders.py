@@ -172,7 +172,7 @@ def test_missing_partners_and_broken_files_fail_by_themselves(tmp_path: Path) ->
     save(np.zeros((6, 8)), tmp_path / "pred" / "y" / "only.png")
     save(np.random.default_rng(0).integers(0, 3, (60, 80)), tmp_path / "gt" / "torn.png")
     (tmp_path / "pred" / "torn.png").write_bytes((tmp_path / "gt" / "torn.png").read_bytes()[:-400])
-    save(np.zeros((6, 8, 3)), tmp_path / "gt" / "colour.png")
+    save(np.arange(144).reshape(6, 8, 3) // 72 * (255, 0, 0), tmp_path / "gt" / "colour.png")
     save(np.zeros((6, 8)), tmp_path / "pred" / "colour.png")
     result = run(tmp_path)
     reasons = dict(result.failures)
@@ -180,7 +180,7 @@ def test_missing_partners_and_broken_files_fail_by_themselves(tmp_path: Path) ->
     assert reasons["x/only.png"] == "no mask for this label"
     assert reasons["y/only.png"] == "no label for this mask"
     assert reasons["torn.png"].startswith("mask: broken")
-    assert reasons["colour.png"].startswith("label: not a mask: a colour picture")
+    assert reasons["colour.png"].startswith("label: a colour picture (#000000, #ff0000)")
     assert len(reasons) == 4
 
 
@@ -194,7 +194,9 @@ def test_hidden_folders_and_overlays_are_passed_over(tmp_path: Path) -> None:
 def test_names_that_differ_in_the_case_of_the_suffix_alone_fail(tmp_path: Path) -> None:
     fill(tmp_path, 1)
     save(np.zeros((6, 8)), tmp_path / "pred" / "0" / "0.PNG")
-    assert [problem for _, problem in run(tmp_path).failures] == ["two files share this name but for the case of .png"]
+    assert [problem for _, problem in run(tmp_path).failures] == [
+        "two files share this name but for the case of its suffix"
+    ]
 
 
 @pytest.mark.parametrize("missing", ["pred", "gt", "both pair"])

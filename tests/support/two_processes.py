@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.processes import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -28,7 +30,7 @@ def run_twice(script: str, *arguments: object) -> None:
     command = [sys.executable, script, *map(str, arguments)]
     started = [subprocess.Popen(command, env={**env, "RANK": str(rank)}) for rank in range(2)]
     try:
-        assert [process.wait(timeout=300) for process in started] == [0, 0]
+        assert [process.wait(timeout=PATIENCE) for process in started] == [0, 0]
     finally:
         for process in started:
             process.kill()

@@ -1,0 +1,1 @@
+"""What was found, to be looked at, named, joined and handed on."""

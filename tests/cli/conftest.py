@@ -1,0 +1,40 @@
+"""What tests of commands share: the way from a published-style checkpoint to a model file, gone once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import original_checkpoint
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A model file, the event of the import, and what the import wrote to standard error."""
+
+    model: Path
+    event: dict[str, Any]
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
+    """The default checkpoint of tests/support/original_checkpoint.py, imported and exported with flip averaging."""
+    folder = tmp_path_factory.mktemp("imported")
+    original_checkpoint.make(folder / "coco.ckpt")
+    ended = []
+    for words in (
+        ["import-checkpoint", "coco.ckpt", "--out", "coco", "--json"],
+        ["export-onnx", "coco", "--out", "coco.onnx", "--flip"],
+    ):
+        command = [sys.executable, "-m", "stego_cli", *words]
+        ended.append(subprocess.run(command, cwd=folder, capture_output=True, text=True))
+        assert ended[-1].returncode == 0, ended[-1].stderr
+    event = next(line for line in ended[0].stdout.splitlines() if '"imported"' in line)
+    return Imported(folder / "coco.onnx", json.loads(event), ended[0].stderr)
