@@ -112,7 +112,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class FileFilter:
+class Walk:
     """Which files of a folder are photographs to work on. Patterns are those of a shell; `*` stands for `/` too.
 
     A pattern is compared with a file's path below the folder, and with its name alone.

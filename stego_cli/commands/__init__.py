@@ -1,4 +1,4 @@
-"""One module a subcommand: parse, build one frozen settings object, call the library, show the result.
+"""One module a subcommand: parse, build one frozen settings object, call one task, show the result.
 
-Heavy imports stand inside the functions, so that `stego --help` needs none of them.
+Heavy imports are inside the functions, so that `stego --help` needs none of them.
 """

@@ -19,10 +19,10 @@ from PIL import Image, ImageFile
 
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers.bands import ImageBands
-from stego_cli.images.readers.picture import Picture
-from stego_cli.images.readers.source import MAX_PIXELS, Source, quiet, reason_of
+from stego_cli.images.readers.picture import OpenPicture
+from stego_cli.images.readers.picture_file import MAX_PIXELS, FileOrBytes, quiet, reason_of
 from stego_cli.images.readers.table import open_any, open_picture
-from stego_cli.images.stretch import Mask, is_whole, range_for, require_bands, to_8_bits
+from stego_cli.images.stretch import NoData, is_whole, range_for, require_bands, to_8_bits
 from stego_cli.settings import Reading
 
 __all__ = [
@@ -66,7 +66,7 @@ class Decoded:
 
     pixels: Rgb
     size: tuple[int, int]
-    nodata: Mask | None = None
+    nodata: NoData | None = None
     frames: int = 1
     truncated: bool = False
 
@@ -122,7 +122,7 @@ class _Whole:
 
     image: Image.Image
     size: tuple[int, int]
-    nodata: Mask | None
+    nodata: NoData | None
     frames: int
     truncated: bool = False
 
@@ -144,7 +144,7 @@ def decode(path: Path, res: int, patch: int, reading: Reading = Reading()) -> De
     return Decoded(np.asarray(resized), whole.size, whole.nodata, whole.frames, whole.truncated)
 
 
-def decode_whole(source: Source, reading: Reading = Reading()) -> Image.Image:  # noqa: B008  (frozen)
+def decode_whole(source: FileOrBytes, reading: Reading = Reading()) -> Image.Image:  # noqa: B008  (frozen)
     """Decode a photograph, a file or its content, at its own size, RGB, as a viewer shows it.
 
     Raises:
@@ -153,7 +153,7 @@ def decode_whole(source: Source, reading: Reading = Reading()) -> Image.Image:  
     return _decoded(source, reading, None).image
 
 
-def _decoded(source: Source, reading: Reading, work: tuple[int, int] | None) -> _Whole:
+def _decoded(source: FileOrBytes, reading: Reading, work: tuple[int, int] | None) -> _Whole:
     """Decode a photograph; if that fails, without its metadata; then, if that is accepted, what there is of it.
 
     Raises:
@@ -192,7 +192,7 @@ def _truncated_accepted() -> Iterator[None]:
             ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _attempt(source: Source, reading: Reading, work: tuple[int, int] | None, bare: bool) -> _Whole:
+def _attempt(source: FileOrBytes, reading: Reading, work: tuple[int, int] | None, bare: bool) -> _Whole:
     with open_any(source, bare) as picture, quiet():
         try:
             image, nodata = _pixels(picture, reading, work)
@@ -203,7 +203,7 @@ def _attempt(source: Source, reading: Reading, work: tuple[int, int] | None, bar
         return _Whole(image, picture.viewed_size, nodata, picture.frames)
 
 
-def _pixels(picture: Picture, reading: Reading, work: tuple[int, int] | None) -> tuple[Image.Image, Mask | None]:
+def _pixels(picture: OpenPicture, reading: Reading, work: tuple[int, int] | None) -> tuple[Image.Image, NoData | None]:
     """Return the picture as a viewer shows it, and where it has no value."""
     image, bands = picture.image, picture.bands
     if bands is not None:

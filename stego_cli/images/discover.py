@@ -23,7 +23,7 @@ from pathlib import Path
 from stego_cli.errors import NoInputError, UsageError, setting
 from stego_cli.images.atomic import require_no_links
 from stego_cli.images.readers.table import RAW_SUFFIXES, SUFFIXES
-from stego_cli.settings import FileFilter
+from stego_cli.settings import Walk
 from stego_cli.text import shown
 
 # Names of pictures, and of those that are listed as photographs and refused by name when they are opened.
@@ -105,13 +105,13 @@ class Found:
         return self.passed[Reason.NAME].count
 
 
-def find_photos(root: Path, exclude: Path | None = None, selection: FileFilter = FileFilter()) -> Found:  # noqa: B008  (frozen)
+def find_photos(root: Path, exclude: Path | None = None, walk: Walk = Walk()) -> Found:  # noqa: B008  (frozen)
     """List the photographs below `root`, or `root` itself if it is one.
 
     Args:
         root: a folder or a single photograph.
         exclude: a folder not to look into (the output, so that masks are never taken for photographs).
-        selection: which of the files are wanted; of no effect on a single photograph.
+        walk: which of the files are wanted; of no effect on a single photograph.
 
     Raises:
         NoInputError: there is no such folder, or no photograph in it.
@@ -135,7 +135,7 @@ def find_photos(root: Path, exclude: Path | None = None, selection: FileFilter =
             f"The output folder is the folder of photographs, {shown(found.root)}.", f"Choose another {setting('out')}."
         )
     if is_folder:
-        paths = sorted(_without_masks(_Walk(str(root), skipped, selection, found).files(), found))
+        paths = sorted(_without_masks(_Walker(str(root), skipped, walk, found).files(), found))
     else:
         paths = [root.name]
     if not paths:
@@ -170,11 +170,11 @@ def _refuse_masks_among_photographs(found: Found, out: Path) -> None:
                 )
 
 
-class _Walk:
+class _Walker:
     """One way through a tree; what is passed over is counted in `found`."""
 
-    def __init__(self, root: str, skipped: str | None, selection: FileFilter, found: Found) -> None:
-        self._root, self._skipped, self._selection, self._found = root, skipped, selection, found
+    def __init__(self, root: str, skipped: str | None, walk: Walk, found: Found) -> None:
+        self._root, self._skipped, self._walk, self._found = root, skipped, walk, found
         self._entered: set[tuple[int, int]] = set()  # device and inode of folders, where links are followed
 
     def files(self) -> Iterator[str]:
@@ -212,7 +212,7 @@ class _Walk:
         if folder and Path(full, STATE).is_dir():
             self._found.passed[Reason.OUTPUT].add(folder)
             return False
-        if self._selection.follow_links:
+        if self._walk.follow_links:
             about = os.stat(full)  # noqa: PTH116  (as above)
             if (about.st_dev, about.st_ino) in self._entered:
                 self._found.passed[Reason.LINK].add(folder)
@@ -230,17 +230,17 @@ class _Walk:
     def _reason(self, path: str, entry: os.DirEntry[str]) -> Reason | None:
         if entry.name.startswith("."):
             return Reason.HIDDEN
-        if self._selection.exclude and _matches(path, self._selection.exclude):
+        if self._walk.exclude and _matches(path, self._walk.exclude):
             return Reason.PATTERN
         if entry.is_dir(follow_symlinks=False):
             return None
         if entry.is_symlink() and _leads_to_folder(entry):
-            return None if self._selection.follow_links else Reason.LINK
+            return None if self._walk.follow_links else Reason.LINK
         if os.path.splitext(entry.name)[1].lower() not in _OFFERED:  # noqa: PTH122  (as above)
             return Reason.NAME
         if not entry.is_file(follow_symlinks=False) and not _is_file_or_broken(entry):
             return Reason.NOT_FILE
-        if self._selection.include and not _matches(path, self._selection.include):
+        if self._walk.include and not _matches(path, self._walk.include):
             return Reason.PATTERN
         return None
 

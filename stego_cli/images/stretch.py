@@ -29,7 +29,7 @@ from stego_cli.images.readers.bands import Bands, BandsInfo, Numbers
 from stego_cli.images.readers.table import READERS, open_any
 from stego_cli.settings import Reading
 
-Mask = NDArray[np.bool_]  # (H, W)
+NoData = NDArray[np.bool_]  # (H, W)
 
 _TOPS = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
 _NEAR_TOP, _HALF_OF_16 = 0.8, 32_768.0
@@ -202,7 +202,7 @@ def is_whole(info: BandsInfo, limits: tuple[float, float]) -> bool:
     return info.kind == "uint16" and limits == (0.0, _TOPS[-1]) and not info.inverted and info.nodata is None
 
 
-def to_8_bits(bands: Bands, reading: Reading, limits: tuple[float, float]) -> tuple[Image.Image, Mask | None]:
+def to_8_bits(bands: Bands, reading: Reading, limits: tuple[float, float]) -> tuple[Image.Image, NoData | None]:
     """Return a picture as RGB of 8 bits, and where it has no value.
 
     Transparent parts are laid over white. Pixels without a value get the mean colour of the others.
@@ -223,7 +223,7 @@ def to_8_bits(bands: Bands, reading: Reading, limits: tuple[float, float]) -> tu
     alpha = None if reading.bands or info.alpha is None else info.alpha
     wanted = chosen if alpha is None else [*chosen, alpha]
     shown = np.zeros((info.height, info.width, len(chosen)), np.uint8)
-    nodata: Mask = np.zeros((info.height, info.width), np.bool_)
+    nodata: NoData = np.zeros((info.height, info.width), np.bool_)
     table = _table(info, limits)
     for block in bands.blocks(wanted, truncated=reading.accept_truncated):
         high, wide = block.numbers.shape[:2]
@@ -247,9 +247,9 @@ def to_8_bits(bands: Bands, reading: Reading, limits: tuple[float, float]) -> tu
     return image, nodata if nodata.any() else None
 
 
-def _empty(numbers: Numbers, info: BandsInfo) -> Mask:
+def _empty(numbers: Numbers, info: BandsInfo) -> NoData:
     """Return where pixels (..., B) of the bands that are shown have no value."""
-    empty: Mask = np.zeros(numbers.shape[:-1], np.bool_)
+    empty: NoData = np.zeros(numbers.shape[:-1], np.bool_)
     with np.errstate(invalid="ignore", over="ignore"):  # of NaN, and of fill values beyond 16 bits
         if info.nodata is not None and np.isfinite(info.nodata):
             empty |= (numbers == _as(numbers, info.nodata)).all(-1)
@@ -279,7 +279,7 @@ def _table(info: BandsInfo, limits: tuple[float, float]) -> NDArray[np.uint8] | 
     return None
 
 
-def _scaled(numbers: Numbers, limits: tuple[float, float], empty: Mask) -> NDArray[np.uint8]:
+def _scaled(numbers: Numbers, limits: tuple[float, float], empty: NoData) -> NDArray[np.uint8]:
     low, high = limits
     few_bits = numbers.dtype in (np.float16, np.float32) and 1e-30 < high - low < 1e30
     values: Numbers = numbers.astype(np.float32 if few_bits else np.float64)

@@ -26,7 +26,7 @@ class ModelChoice:
     @property
     def was_discovered(self) -> bool:
         """Whether it was discovered by an earlier run for the same masks."""
-        return self.file == self.discovered
+        return self.file is not None and self.discovered.is_file() and self.file.resolve() == self.discovered.resolve()
 
 
 def model_for_masks(model: Path | None, out: Path, overwrite: bool) -> ModelChoice:

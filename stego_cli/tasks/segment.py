@@ -64,16 +64,17 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
         NoInputError: there is no photograph.
         ModelError: the model cannot be used.
         OutputError: a mask cannot be written, or less than `min_free` is free.
-        Stopped: a signal came; everything finished is in the journal.
+        Stopped: a signal arrived; everything finished is in the journal.
     """
     selection, found = find_work(settings, progress)
+    stop.check()  # listing a large tree takes a while
     choice = model_for_masks(settings.model, settings.out, settings.overwrite)
     _check_choice(choice, settings)
     with OutputFolder(settings.out, settings.shard or "") as folder:
         file = choice.file or _discovered(choice, found, settings, progress, stop)
         if choice.was_discovered:
             progress.note(f"Using the model discovered before, {shown(file)}.")
-        elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before will be left
+        elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before is left then
             choice.discovered.unlink(missing_ok=True)
         found = selection.of(found)
         model = load_model(file, settings, progress)

@@ -5,7 +5,7 @@ import pytest
 
 from stego_cli.errors import NoInputError, OutputError, UsageError
 from stego_cli.images.discover import Reason, find_photos
-from stego_cli.settings import FileFilter
+from stego_cli.settings import Walk
 
 
 def tree(root, *paths):
@@ -137,7 +137,7 @@ def test_what_is_passed_over_is_counted_by_reason_with_its_paths(tmp_path):
     (tmp_path / "pipe-link.jpg").symlink_to("pipe.jpg")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(os.path.relpath(tmp_path / "socket.png"))
-        found = find_photos(tmp_path, selection=FileFilter(exclude=("y",)))
+        found = find_photos(tmp_path, walk=Walk(exclude=("y",)))
     assert list(pairs(found)) == ["a.jpg", "x/b.png"]
     assert {reason: sorted(paths) for reason, paths in passed(found).items()} == {
         Reason.HIDDEN: [".c.jpg", "x/.d"],
@@ -188,7 +188,7 @@ def test_patterns_choose_files_and_folders(tmp_path):
     tree(tmp_path, "a.jpg", "b.png", "x/a.jpg", "x/b.png", "x/y/c.jpg", "raw/d.jpg")
 
     def chosen(**patterns):
-        return set(pairs(find_photos(tmp_path, selection=FileFilter(**patterns))))
+        return set(pairs(find_photos(tmp_path, walk=Walk(**patterns))))
 
     assert chosen(include=("*.jpg",)) == {"a.jpg", "x/a.jpg", "x/y/c.jpg", "raw/d.jpg"}
     assert chosen(include=("x/*",)) == {"x/a.jpg", "x/b.png", "x/y/c.jpg"}
@@ -212,7 +212,7 @@ def test_links_to_folders_are_followed_where_that_is_asked_for_and_no_folder_twi
         "in/broken": "nowhere",
     }.items():
         (tmp_path / link).symlink_to(tmp_path / target)
-    found = find_photos(tmp_path / "in", selection=FileFilter(follow_links=True))
+    found = find_photos(tmp_path / "in", walk=Walk(follow_links=True))
     assert set(pairs(found)) == {"a.jpg", "x/b.jpg", "out/c.jpg", "out/z/d.jpg"}
     assert set(passed(found)[Reason.LINK]) == {"loop", "x/up", "again", "out/back", "twice"}
     plain = find_photos(tmp_path / "in")
@@ -224,7 +224,7 @@ def test_the_output_is_not_looked_into_through_a_link_either(tmp_path):
     tree(tmp_path, "in/a.jpg", "masks/a.png", "older/.stego/lock", "older/b.png")
     (tmp_path / "in/x").symlink_to(tmp_path / "masks")
     (tmp_path / "in/y").symlink_to(tmp_path / "older")
-    found = find_photos(tmp_path / "in", tmp_path / "masks", FileFilter(follow_links=True))
+    found = find_photos(tmp_path / "in", tmp_path / "masks", Walk(follow_links=True))
     assert list(pairs(found)) == ["a.jpg"]
     assert found.outputs == ["y"]
 

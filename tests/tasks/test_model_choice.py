@@ -27,6 +27,7 @@ def test_masks_get_the_model_that_is_named_else_their_own_else_the_default_one_e
     discovered = put(masks / ".stego/model.onnx")
     choice = model_for_masks(None, masks, overwrite=False)
     assert (choice.file, choice.was_discovered) == (discovered, True)
+    assert model_for_masks(Path("masks/.stego/model.onnx"), masks, overwrite=True).was_discovered
     named = model_for_masks(Path("other.onnx"), masks, overwrite=False)
     assert (named.file, named.was_discovered) == (Path("other.onnx"), False)
 

@@ -6,8 +6,8 @@ import importlib.util
 import io
 
 from stego_cli.errors import PhotoError
-from stego_cli.images.readers.picture import Picture
-from stego_cli.images.readers.source import Source, reason_of, require_content_size, require_size
+from stego_cli.images.readers.picture import OpenPicture
+from stego_cli.images.readers.picture_file import FileOrBytes, reason_of, require_content_size, require_size
 
 
 def missing() -> str | None:
@@ -17,7 +17,7 @@ def missing() -> str | None:
     return None
 
 
-def read(source: Source, bare: bool) -> Picture:
+def read(source: FileOrBytes, bare: bool) -> OpenPicture:
     """Open a HEIF file's primary picture.
 
     Raises:
@@ -33,7 +33,7 @@ def read(source: Source, bare: bool) -> Picture:
     try:
         require_size(*image.size)
         # The decoder turns the picture, and sets the orientation in its EXIF to 1.
-        return Picture(image.size, frames=image.n_frames, image=image)
+        return OpenPicture(image.size, frames=image.n_frames, image=image)
     except BaseException:
         image.close()
         raise

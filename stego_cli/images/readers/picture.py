@@ -15,7 +15,7 @@ _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
 @dataclass
-class Picture:
+class OpenPicture:
     """An open picture; a context manager. It has `image`, `bands` or both.
 
     Attributes:
@@ -50,7 +50,7 @@ class Picture:
         width, height = self.size
         return (height, width) if self.orientation in _SIDEWAYS else (width, height)
 
-    def __enter__(self) -> Picture:
+    def __enter__(self) -> OpenPicture:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -11,10 +11,10 @@ from PIL import Image, UnidentifiedImageError
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers.bands import Bands, BandsInfo, Block, ImageBands, row_blocks
 from stego_cli.images.readers.bare import bare_jpeg, bare_png, bare_webp
-from stego_cli.images.readers.picture import Picture
-from stego_cli.images.readers.source import (
+from stego_cli.images.readers.picture import OpenPicture
+from stego_cli.images.readers.picture_file import (
     MAX_PIXELS,
-    Source,
+    FileOrBytes,
     content_of,
     head_of,
     quiet,
@@ -32,7 +32,7 @@ _CHANNELS = {2: 3, 4: 2, 6: 4}  # of a PNG, by its header's colour type: RGB, gr
 _LOW_BYTES = {2: "RGB;16L", 4: "RGBA", 6: "RGBA;16L"}
 
 
-def open_image(source: Source, plugin: str) -> Image.Image:
+def open_image(source: FileOrBytes, plugin: str) -> Image.Image:
     """Open a picture lazily with one of Pillow's plugins and no other.
 
     Raises:
@@ -55,10 +55,10 @@ def open_image(source: Source, plugin: str) -> Image.Image:
     return image
 
 
-def reader(plugin: str) -> Callable[[Source, bool], Picture]:
+def reader(plugin: str) -> Callable[[FileOrBytes, bool], OpenPicture]:
     """Return the reader of a format that one of Pillow's plugins reads."""
 
-    def read(source: Source, bare: bool) -> Picture:
+    def read(source: FileOrBytes, bare: bool) -> OpenPicture:
         orientation = None
         if bare:
             if plugin not in _BARE:
@@ -70,7 +70,7 @@ def reader(plugin: str) -> Callable[[Source, bool], Picture]:
         try:
             if plugin == "JPEG" and image.info.get("progressive"):
                 _limit_scans(content_of(source))
-            return Picture(image.size, orientation, _frames(source, image), image, _bands(source, image))
+            return OpenPicture(image.size, orientation, _frames(source, image), image, _bands(source, image))
         except BaseException:
             image.close()
             raise
@@ -84,7 +84,7 @@ def _limit_scans(content: bytes) -> None:
         raise PhotoError(f"a JPEG of {scans} scans, more than {_MOST_SCANS}")
 
 
-def _frames(source: Source, image: Image.Image) -> int:
+def _frames(source: FileOrBytes, image: Image.Image) -> int:
     """Return the number of frames; counting those of a GIF moves its position, so that is done on another copy."""
     try:
         if image.format == "GIF":
@@ -95,7 +95,7 @@ def _frames(source: Source, image: Image.Image) -> int:
         return 1
 
 
-def _bands(source: Source, image: Image.Image) -> Bands | None:
+def _bands(source: FileOrBytes, image: Image.Image) -> Bands | None:
     if image.mode.startswith("I;16"):
         return ImageBands(image, "uint16")
     if image.mode == "F":
@@ -110,7 +110,7 @@ def _bands(source: Source, image: Image.Image) -> Bands | None:
 class PngBands:
     """The channels of a PNG with 16 bits, of which Pillow's modes hold 8: it is decoded twice, for each half."""
 
-    def __init__(self, source: Source, size: tuple[int, int], colours: int) -> None:
+    def __init__(self, source: FileOrBytes, size: tuple[int, int], colours: int) -> None:
         self._source, self._colours = source, colours
         channels = _CHANNELS[colours]
         self.info = BandsInfo(*size, "uint16", channels, channels - 1 if channels in (2, 4) else None)

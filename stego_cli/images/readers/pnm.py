@@ -11,8 +11,8 @@ import numpy as np
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers import pillow
 from stego_cli.images.readers.bands import BandsInfo, Block
-from stego_cli.images.readers.picture import Picture
-from stego_cli.images.readers.source import Source, open_source, require_size
+from stego_cli.images.readers.picture import OpenPicture
+from stego_cli.images.readers.picture_file import FileOrBytes, open_source, require_size
 
 _SPACE = rb"(?:\s|#[^\r\n]*[\r\n])"
 _HEADER = re.compile(rb"P([56])" + 3 * (_SPACE + rb"+(\d{1,10})") + rb"\s")
@@ -22,7 +22,7 @@ _BLOCK = 1 << 22  # bytes of a block, about
 _read_by_pillow = pillow.reader("PPM")
 
 
-def read(source: Source, bare: bool) -> Picture:
+def read(source: FileOrBytes, bare: bool) -> OpenPicture:
     """Open a PNM.
 
     Raises:
@@ -37,7 +37,7 @@ def read(source: Source, bare: bool) -> Picture:
             if not 0 < highest < 65_536:
                 raise PhotoError(f"a broken PNM file: its highest value is {highest}")
             bands = PnmBands(stream, header.end(), width, height, 3 if header[1] == b"6" else 1, highest)
-            return Picture((width, height), bands=bands, stream=stream)
+            return OpenPicture((width, height), bands=bands, stream=stream)
     except BaseException:
         stream.close()
         raise

@@ -14,8 +14,8 @@ from PIL import Image, features
 
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers import heif, pillow, pnm, tiff
-from stego_cli.images.readers.picture import Picture
-from stego_cli.images.readers.source import Source, head_of, quiet, reason_of
+from stego_cli.images.readers.picture import OpenPicture
+from stego_cli.images.readers.picture_file import FileOrBytes, head_of, quiet, reason_of
 
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
@@ -30,7 +30,7 @@ class Reader:
 
     Attributes:
         suffixes: of files' names, in small letters.
-        matches: returns whether a file is of this format, from its first bytes (`source.HEAD` of them).
+        matches: returns whether a file is of this format, from its first bytes (`picture_file.HEAD` of them).
         read: opens a picture; with True without its metadata.
         missing: returns why the format cannot be read here, with the remedy; None if it can.
         deep: its pictures can have more than 8 bits.
@@ -38,7 +38,7 @@ class Reader:
 
     suffixes: tuple[str, ...]
     matches: Callable[[bytes], bool]
-    read: Callable[[Source, bool], Picture]
+    read: Callable[[FileOrBytes, bool], OpenPicture]
     missing: Callable[[], str | None] = _always
     deep: bool = False
 
@@ -131,7 +131,7 @@ def reader_of(head: bytes) -> Reader:
     raise PhotoError(next((reason for prefix, reason in _OTHERS if head.startswith(prefix)), "not a picture"))
 
 
-def open_any(source: Source, bare: bool = False) -> Picture:
+def open_any(source: FileOrBytes, bare: bool = False) -> OpenPicture:
     """Open a picture, a file or its content, of any format of the table; nothing of its pixels is decoded yet.
 
     Args:
@@ -153,7 +153,7 @@ def open_any(source: Source, bare: bool = False) -> Picture:
         raise PhotoError(reason_of(error)) from error
 
 
-def open_picture(source: Source) -> Image.Image:
+def open_picture(source: FileOrBytes) -> Image.Image:
     """Open a picture with Pillow, lazily; the only way to do so in this project.
 
     Only the formats of the table are tried, and of those only the one that fits the content.

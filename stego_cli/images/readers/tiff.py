@@ -10,9 +10,9 @@ from PIL import Image
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers import tiff_tags as tags
 from stego_cli.images.readers.bands import Bands, ImageBands
-from stego_cli.images.readers.picture import Picture
+from stego_cli.images.readers.picture import OpenPicture
+from stego_cli.images.readers.picture_file import FileOrBytes, open_source, require_size
 from stego_cli.images.readers.pillow import open_image
-from stego_cli.images.readers.source import Source, open_source, require_size
 from stego_cli.images.readers.tiff_blocks import TiffBands
 from stego_cli.images.readers.tiff_layout import layout_of, nodata_of
 from stego_cli.images.readers.tiff_tags import Directory, pages
@@ -22,7 +22,7 @@ _REDUCED, _MASK = 1, 4  # bits of NewSubfileType: a page that belongs to another
 _DEEP_KINDS = {"I": "int32", "F": "float"}  # of Pillow's modes; beside those that begin with "I;16"
 
 
-def read(source: Source, bare: bool) -> Picture:
+def read(source: FileOrBytes, bare: bool) -> OpenPicture:
     """Open a TIFF's first page.
 
     Raises:
@@ -43,7 +43,7 @@ def read(source: Source, bare: bool) -> Picture:
     except BaseException:
         stream.close()
         raise
-    return Picture(size, orientation if 1 <= orientation <= 8 else 1, frames, image, bands, stream)
+    return OpenPicture(size, orientation if 1 <= orientation <= 8 else 1, frames, image, bands, stream)
 
 
 def _refuse_raw(stream: BinaryIO, page: Directory) -> None:
@@ -53,7 +53,9 @@ def _refuse_raw(stream: BinaryIO, page: Directory) -> None:
         raise PhotoError("a camera's raw file, which is not read; convert it to JPEG, PNG or TIFF")
 
 
-def _ways(source: Source, stream: BinaryIO, page: Directory, bare: bool) -> tuple[Image.Image | None, Bands | None]:
+def _ways(
+    source: FileOrBytes, stream: BinaryIO, page: Directory, bare: bool
+) -> tuple[Image.Image | None, Bands | None]:
     """Return Pillow's way to the pixels and the one by bands, or one of them.
 
     Raises:

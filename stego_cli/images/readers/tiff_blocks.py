@@ -19,7 +19,7 @@ from PIL import Image
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers import tiff_tags as tags
 from stego_cli.images.readers.bands import Block, Numbers, row_blocks
-from stego_cli.images.readers.source import quiet
+from stego_cli.images.readers.picture_file import quiet
 from stego_cli.images.readers.tiff_layout import DEFLATE, PACKBITS, STORED, Layout
 
 _BLOCK = 1 << 22  # bytes that a long strip is read by, where it can be read by parts

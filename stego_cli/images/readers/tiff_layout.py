@@ -10,7 +10,7 @@ import numpy as np
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers import tiff_tags as tags
 from stego_cli.images.readers.bands import BandsInfo, kind_of
-from stego_cli.images.readers.source import require_size
+from stego_cli.images.readers.picture_file import require_size
 from stego_cli.images.readers.tiff_tags import Directory
 
 STORED, DEFLATE, PACKBITS = 1, (8, 32946), 32773

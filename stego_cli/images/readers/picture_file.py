@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from stego_cli.errors import PhotoError
 
-Source = Path | bytes  # a file, or the content of one
+FileOrBytes = Path | bytes  # a file, or the content of one
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit, 540 MB of RGB: a larger header is refused before memory is taken
 _MAX_SIDE = 1_000_000  # pixels; Pillow takes time that grows with the square of a row
@@ -26,7 +26,7 @@ HEAD = 64  # bytes that are enough to recognise every format of the table
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
-def open_source(source: Source) -> BinaryIO:
+def open_source(source: FileOrBytes) -> BinaryIO:
     """Open a picture's bytes for reading.
 
     Raises:
@@ -35,7 +35,7 @@ def open_source(source: Source) -> BinaryIO:
     return io.BytesIO(source) if isinstance(source, bytes) else os.fdopen(_opened(source), "rb")
 
 
-def head_of(source: Source) -> bytes:
+def head_of(source: FileOrBytes) -> bytes:
     """Return the first `HEAD` bytes of a picture.
 
     Raises:
@@ -66,7 +66,7 @@ def _opened(path: Path) -> int:
     return descriptor
 
 
-def content_of(source: Source) -> bytes:
+def content_of(source: FileOrBytes) -> bytes:
     """Return all bytes of a picture.
 
     Raises:
@@ -82,7 +82,7 @@ def content_of(source: Source) -> bytes:
             raise PhotoError(reason_of(error)) from error
 
 
-def require_content_size(source: Source) -> None:
+def require_content_size(source: FileOrBytes) -> None:
     """Refuse a file that is too large to be read into memory, as some formats have to be.
 
     Raises:
