@@ -18,7 +18,7 @@ from stego_cli.inference.loaded import LoadedModel, load_model
 from stego_cli.inference.mask_classes import classes_of_run
 from stego_cli.inference.output_folder import MadeBy, OutputFolder, reading_of_run
 from stego_cli.inference.outputs import OutputPlan, require_outputs
-from stego_cli.inference.ownership import Places, require_own_or_absent
+from stego_cli.inference.own_places import Places, require_own_or_absent
 from stego_cli.inference.pipeline import Pipeline
 from stego_cli.inference.select import Selection, still_to_do
 from stego_cli.inference.summary import Summary
