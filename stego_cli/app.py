@@ -23,6 +23,7 @@ from stego_cli.commands import (
     train,
 )
 from stego_cli.commands.base import StegoCommand
+from stego_cli.errors import OutputError
 from stego_cli.version import __version__
 
 _HELP = """Segment folders of photographs into classes that nobody had to label (STEGO).
@@ -42,17 +43,17 @@ cannot be written; 130 and 143 stopped by a signal.
 
 
 class _Group(TyperGroup):
-    """The group of all commands; a second Ctrl-C ends the process at once."""
+    """The group of all commands; a signal that none of them takes, or a second Ctrl-C, ends the process at once."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  (typer's own context class differs between its versions)
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             from stego_cli.stop import leave
             from stego_cli.ui import Ui
 
             Ui().line("Stopped at once.", style="yellow")
-            leave(130)
+            leave(*(error.args or (130,)))
 
 
 app = typer.Typer(
@@ -93,7 +94,10 @@ def _version(wanted: bool) -> None:
     if wanted:
         from stego_cli.ui import write_line
 
-        write_line(f"stego {__version__}")
+        try:
+            write_line(f"stego {__version__}")
+        except OutputError as error:
+            raise typer.Exit(error.exit_code) from error
         raise typer.Exit
 
 

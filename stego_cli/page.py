@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
+from stego_cli.text import displayed
 from stego_cli.version import __version__
 
 # What a page begins with.
@@ -94,13 +95,14 @@ def cards(metrics: Iterable[tuple[str, str]]) -> str:
 def picture_row(name: str, about: str, pictures: Iterable[Picture]) -> str:
     """Return pictures side by side below a heading: the name of what they show (plain text), and `about` it (HTML)."""
     shown = "".join(
-        f'<figure><img alt="{escape(picture.caption)} of {escape(name)}" '
+        f'<figure><img alt="{escape(picture.caption)} of {escape(displayed(name))}" '
         f'src="{data_uri(picture.mime, picture.content)}"><figcaption>{escape(picture.caption)}</figcaption></figure>'
         if picture.content
         else f"<figure><figcaption>{escape(picture.caption)}</figcaption></figure>"
         for picture in pictures
     )
-    return f'<div class="sample"><h3>{escape(name)} <span>{about}</span></h3><div class="row">{shown}</div></div>'
+    head = f"<h3>{escape(displayed(name))} <span>{about}</span></h3>"
+    return f'<div class="sample">{head}<div class="row">{shown}</div></div>'
 
 
 def data_uri(mime: str, content: bytes) -> str:

@@ -61,6 +61,19 @@ class Reading:
                 field="stretch",
             )
 
+    @classmethod
+    def parse(cls, bands: str, stretch: str, accept_truncated: bool) -> Reading:
+        """Return the settings of which `bands` are given as text, such as "4,3,2"; empty: the first ones.
+
+        Raises:
+            UsageError: a setting makes no sense.
+        """
+        try:
+            chosen = tuple(int(band) for band in bands.split(",")) if bands else ()
+        except ValueError as error:
+            raise UsageError(f"must be one or three numbers, such as 4,3,2, got {bands!r}", field="bands") from error
+        return cls(chosen, stretch, accept_truncated)
+
     @property
     def limits(self) -> tuple[float, float] | None:
         """The numbers that become black and white, where `stretch` gives them."""
@@ -211,6 +224,8 @@ class SegmentSettings:
     since: str | None = None  # only photographs changed since a date, or a time back such as "12h"
     retry_failed: bool = False  # only photographs that failed before
     min_free: float = 0.0  # gigabytes of disk space below which the run ends
+    reading: Reading = Reading()  # how pictures that are not RGB of 8 bits become that
+    walk: Walk = Walk()  # which files below `photos` are photographs
 
     def __post_init__(self) -> None:
         check_classes(self.classes)

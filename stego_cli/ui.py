@@ -16,16 +16,19 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from stego_cli.errors import OutputError, SettingName, StegoError, in_python
+from stego_cli.text import displayed
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
+    from rich.table import Table
 
     from stego_cli.progress import Stage
 
 _GLANCE = 0.5  # seconds between two counts in a notebook
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {ord("\n"): "\\n"}
+_LONGEST_LINE, _LONGEST_CELL = 20_000, 160  # characters
+_lost = False  # whether standard error could not take a message
 
 
 class Ui:
@@ -51,7 +54,7 @@ class Ui:
 
     def line(self, text: str, style: str | None = None) -> None:
         """Print a line for people; characters that would steer the terminal, as a file's name may hold, are escaped."""
-        self.console.print(text.translate(_CONTROLS), markup=False, style=style, soft_wrap=True)
+        self._say(displayed(text, _LONGEST_LINE), style)
 
     def event(self, kind: str, **fields: object) -> None:
         """Emit one line of JSON, if they were asked for."""
@@ -81,9 +84,10 @@ class Ui:
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], out: bool = False) -> None:
         """Show a table; `out`: on standard output, because it is what was asked for."""
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(
-            title=title or None,
+            title=Text(displayed(title, _LONGEST_LINE)) if title else None,
             title_justify="left",
             box=None,
             pad_edge=False,
@@ -91,10 +95,28 @@ class Ui:
             show_header=any(columns),
         )
         for index, column in enumerate(columns):
-            table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+            table.add_column(Text(column), justify="left" if index == 0 else "right", overflow="fold")
         for row in rows:
-            table.add_row(*[_no_markup(cell) for cell in row])
-        (_console(stderr=False) if out else self.console).print(table)
+            table.add_row(*[Text(displayed(cell, _LONGEST_CELL)) for cell in row])
+        if not out:
+            self._say(table)
+        elif sys.stdout is not None:
+            try:
+                _console(stderr=False).print(table)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                _silence(sys.stdout)
+            except OSError as error:
+                raise _stdout_failure(error) from error
+
+    def _say(self, what: Table | str, style: str | None = None) -> None:
+        """Print for people. Where standard error takes no more, the work goes on, and ends with another exit code."""
+        global _lost
+        try:
+            self.console.print(what, markup=False, style=style, soft_wrap=isinstance(what, str))
+        except OSError:
+            _lost = True
+            _silence(sys.stderr)
 
 
 class _Bar:
@@ -156,14 +178,14 @@ def _bars(console: Console, unit: str) -> RichProgress:
     middle: list[progress.ProgressColumn] = (
         [progress.DownloadColumn(), progress.TransferSpeedColumn()]
         if unit == "B"
-        else [progress.MofNCompleteColumn(), progress.TextColumn("{task.fields[rate]}")]
+        else [progress.MofNCompleteColumn(), progress.TextColumn("{task.fields[rate]}", markup=False)]
     )
     return progress.Progress(
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(24),
         *middle,
         progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[figures]}"),
+        progress.TextColumn("{task.fields[figures]}", markup=False),
         console=console,
     )
 
@@ -179,6 +201,11 @@ def _console(stderr: bool) -> Console:
     # terminals, but cannot move a cursor.
     terminal = False if _in_notebook() else None
     return Lasting(stderr=stderr, highlight=False, emoji=False, force_jupyter=False, force_terminal=terminal)
+
+
+def lost_messages() -> bool:
+    """Return whether a message for people could not be written, other than to a reader that has gone away."""
+    return _lost
 
 
 def show_error(error: StegoError, name: SettingName = in_python, as_json: bool = False) -> None:
@@ -215,14 +242,14 @@ def write_line(text: str) -> None:
     except BrokenPipeError:
         _silence(sys.stdout)
     except OSError as error:
-        _silence(sys.stdout)
-        raise OutputError(f"Standard output cannot be written: {error.strerror or error}.") from error
+        raise _stdout_failure(error) from error
+
+
+def _stdout_failure(error: OSError) -> OutputError:
+    _silence(sys.stdout)
+    return OutputError(f"Standard output cannot be written: {error.strerror or error}.")
 
 
 def _silence(stream: TextIO) -> None:
     # Python would complain at exit when it flushes a closed pipe: give it a place that takes everything.
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _no_markup(cell: str) -> str:
-    return cell.translate(_CONTROLS).replace("[", r"\[")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from stego_cli.images.masks import mask_image, overlay_image
 from stego_cli.palette import Colour
+from stego_cli.text import displayed
 
 _SHOWN_SIDE = 640  # pixels, the longer side at which a notebook shows a picture
 
@@ -71,7 +72,8 @@ class Prediction:
         colours = dict(zip(self.names, self.colours, strict=True))
         legend = "".join(
             f'<span style="white-space: nowrap; margin-right: 1em"><span style="display: inline-block; width: 0.8em; '
-            f'height: 0.8em; background: rgb{colours[name]}"></span> {html.escape(name)} {share:.0%}</span> '
+            f'height: 0.8em; background: rgb{colours[name]}"></span> {html.escape(displayed(name, 200))} '
+            f"{share:.0%}</span> "
             for name, share in self.shares().items()
         )
         return f'<figure><img src="data:image/png;base64,{picture}"><figcaption>{legend}</figcaption></figure>'

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
-from stego_cli.settings import Probe, SegmentSettings
+from stego_cli.settings import Probe, Reading, SegmentSettings, Walk
 from stego_cli.tasks import segment as task
 
 
@@ -24,6 +24,12 @@ def segment(
     keep_probabilities: bool = False,
     also: Sequence[str] = (),
     min_free: float = 0.0,
+    bands: str = "",
+    stretch: str = "auto",
+    accept_truncated: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    follow_links: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
     since: str | None = None,
@@ -52,6 +58,12 @@ def segment(
         keep_probabilities: also write x.probs.npz beside each mask: log-probabilities in 8 bits.
         also: names of further outputs to write beside each mask.
         min_free: gigabytes of disk space; the run ends when less is free.
+        bands: bands to use, from 1: one ("4") as grey, or three ("4,3,2") as red, green and blue; "": the first three.
+        stretch: range of more than 8 bits that becomes black to white: "auto", "none", "LOW,HIGH" or a percentage.
+        accept_truncated: use what is there of files that are cut short.
+        include: patterns; only files of which path or name match one.
+        exclude: patterns; no files or folders of which path or name match one.
+        follow_links: look into folders that are links, each once.
         overwrite: make all masks again, and a discovered model.
         retry_failed: only photographs that failed before.
         since: only photographs changed since a date ("2026-11-01") or a time back ("12h", "7d").
@@ -84,6 +96,8 @@ def segment(
         keep_probabilities=keep_probabilities,
         also=tuple(also),
         min_free=min_free,
+        reading=Reading.parse(bands, stretch, accept_truncated),
+        walk=Walk(tuple(include), tuple(exclude), follow_links),
         overwrite=overwrite,
         retry_failed=retry_failed,
         since=since,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
-from stego_cli.settings import Crops, Token, TrainSettings
+from stego_cli.settings import Crops, Reading, Token, TrainSettings, Walk
 from stego_cli.tasks import train as task
 from stego_cli.training.presets import preset_settings
 
@@ -27,6 +28,12 @@ def train(
     crops: Crops | None = None,
     steps: int | None = None,
     seed: int = 0,
+    bands: str = "",
+    stretch: str = "auto",
+    accept_truncated: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    follow_links: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -50,6 +57,12 @@ def train(
         crops: "none", or "five": each photograph as five crops; None: the preset's.
         steps: updates of the head; None: the preset's.
         seed: the same seed on the same machine gives the same bytes.
+        bands: bands to use, from 1: one ("4") as grey, or three ("4,3,2") as red, green and blue; "": the first three.
+        stretch: range of more than 8 bits that becomes black to white: "auto", "none", "LOW,HIGH" or a percentage.
+        accept_truncated: use what is there of files that are cut short.
+        include: patterns; only files of which path or name match one.
+        exclude: patterns; no files or folders of which path or name match one.
+        follow_links: look into folders that are links, each once.
         resume: continue an interrupted run.
         overwrite: replace the run that is in `out`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -89,5 +102,7 @@ def train(
         resume=resume,
         overwrite=overwrite,
         tensorboard=tensorboard,
+        reading=Reading.parse(bands, stretch, accept_truncated),
+        walk=Walk(tuple(include), tuple(exclude), follow_links),
     )
     return task.train(asked, reporter(progress))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Any
 
+from typer import BadParameter
 from typer.core import TyperCommand
 
-from stego_cli.errors import SettingName, StegoError, in_python
+from stego_cli.errors import OutputError, SettingName, StegoError, in_python
 
+_BAD_ARGUMENTS: Any = BadParameter.__base__  # the base of all errors of the parser, wherever it comes from
 _ARGUMENTS, _OPTIONS = "Arguments", "Options"  # the first panel, and the last, of options that name none
 
 
@@ -17,12 +21,32 @@ class StegoCommand(TyperCommand):
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  (typer's own context class differs between its versions)
         """Run the command; show an error of it and end the process."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
         except StegoError as error:
             from stego_cli.ui import show_error
 
-            show_error(error, flag_names(self), as_json=ctx.params.get("as_json") is True)
+            as_json = ctx.params.get("as_json") is True or str(ctx.params.get("json_file")) == "-"
+            show_error(error, flag_names(self), as_json)
             raise SystemExit(error.exit_code) from error
+        ui = sys.modules.get("stego_cli.ui")
+        if ui is not None and ui.lost_messages():
+            raise SystemExit(OutputError.exit_code)
+        return result
+
+    def make_context(self, info_name: Any, args: Any, *given: Any, **extra: Any) -> Any:  # noqa: ANN401  (as above)
+        """Read the arguments; an error in them is also an event where events were asked for."""
+        wanted = "--json" in args and any(param.name == "as_json" for param in self.params)
+        try:
+            return super().make_context(info_name, args, *given, **extra)
+        except _BAD_ARGUMENTS as error:
+            if wanted:
+                from stego_cli.ui import Ui
+
+                with contextlib.suppress(OutputError):  # the message below is another
+                    Ui(as_json=True).event(
+                        "error", message=error.format_message(), remedy=None, exit_code=error.exit_code
+                    )
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401  (as above)
         """Return the words after the command's name in the usage line."""

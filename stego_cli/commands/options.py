@@ -83,6 +83,49 @@ PaletteOption = Annotated[
         rich_help_panel=MEASURING,
     ),
 ]
+BandsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="N[,N,N]",
+        help="Bands to use, from 1: one as grey, or three as red, green and blue.",
+        show_default="the first three",
+        rich_help_panel=INPUT,
+    ),
+]
+StretchOption = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|none|LOW,HIGH|PERCENT",
+        help="Which range of more than 8 bits becomes black to white: found on a sample of all files (auto), the whole "
+        "range (none), these numbers, or all but a percentage at each end.",
+        rich_help_panel=INPUT,
+    ),
+]
+TruncatedOption = Annotated[
+    bool,
+    typer.Option("--accept-truncated", help="Use what is there of files that are cut short.", rich_help_panel=INPUT),
+]
+IncludeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Only files of which path or name match, such as '*_rgb.tif'. May be given several times.",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
+]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="No files or folders of which path or name match. May be given several times.",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
+]
+FollowLinksOption = Annotated[
+    bool, typer.Option("--follow-links", help="Look into folders that are links, each once.", rich_help_panel=INPUT)
+]
 EventsOption = Annotated[bool, typer.Option("--json", help="Write events as JSON lines to standard output.")]
 JsonFileOption = Annotated[
     Path | None,

@@ -12,9 +12,15 @@ from stego_cli.commands.options import (
     MODEL,
     OUTPUT,
     REPEAT,
+    BandsOption,
     CrfEngineOption,
     CrfOption,
     EventsOption,
+    ExcludeOption,
+    FollowLinksOption,
+    IncludeOption,
+    StretchOption,
+    TruncatedOption,
     WorkersOption,
 )
 from stego_cli.settings import Probe
@@ -124,6 +130,12 @@ def command(
             metavar="GB", min=0, help="End the run when less disk space than this is free.", rich_help_panel=OUTPUT
         ),
     ] = 0.0,
+    bands: BandsOption = "",
+    stretch: StretchOption = "auto",
+    accept_truncated: TruncatedOption = False,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
+    follow_links: FollowLinksOption = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make all masks again, and a discovered model.", rich_help_panel=REPEAT)
     ] = False,
@@ -175,7 +187,7 @@ def command(
     """Segment a folder of photographs."""
     from stego_cli.commands.segment_show import show_forecast, show_result
     from stego_cli.errors import EXIT_SOME_FAILED
-    from stego_cli.settings import SegmentSettings
+    from stego_cli.settings import Reading, SegmentSettings, Walk
     from stego_cli.stop import Stop
     from stego_cli.ui import Ui
 
@@ -191,6 +203,8 @@ def command(
         keep_probabilities=keep_probabilities,
         also=tuple(also or ()),
         min_free=min_free,
+        reading=Reading.parse(bands, stretch, accept_truncated),
+        walk=Walk(tuple(include or ()), tuple(exclude or ()), follow_links),
         overwrite=overwrite,
         retry_failed=retry_failed,
         since=since,

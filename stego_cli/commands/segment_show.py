@@ -18,7 +18,10 @@ def show_result(result: SegmentResult, ui: Ui) -> None:
     summary, names = result.summary, result.names
     seconds = {name: round(value, 2) for name, value in summary.seconds.items()}
     total = summary.pixels.total() or 1
-    shares = {visible(names[index]): count / total for index, count in sorted(summary.pixels.items())}
+    shares = {
+        visible(names[index]) if index < len(names) else "void": count / total
+        for index, count in sorted(summary.pixels.items())
+    }
     ui.event(
         "summary",
         photographs=summary.photographs,

@@ -14,8 +14,14 @@ from stego_cli.commands.options import (
     OUTPUT,
     REPEAT,
     TRAINING,
+    BandsOption,
     EventsOption,
+    ExcludeOption,
+    FollowLinksOption,
+    IncludeOption,
+    StretchOption,
     TorchDeviceOption,
+    TruncatedOption,
     completed_from,
 )
 from stego_cli.model.backbones import BACKBONES
@@ -153,6 +159,12 @@ def command(
             metavar="N", help="The same seed on the same machine gives the same bytes.", rich_help_panel=TRAINING
         ),
     ] = 0,
+    bands: BandsOption = "",
+    stretch: StretchOption = "auto",
+    accept_truncated: TruncatedOption = False,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
+    follow_links: FollowLinksOption = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run.", rich_help_panel=REPEAT)
     ] = False,
@@ -181,6 +193,7 @@ def command(
     as_json: EventsOption = False,
 ) -> None:
     """Train a head and a cluster probe."""
+    from stego_cli.settings import Reading, Walk
     from stego_cli.stop import Stop
     from stego_cli.tasks.train import TrainTask, train
     from stego_cli.ui import Ui
@@ -188,6 +201,8 @@ def command(
     task = TrainTask(
         photos=photos,
         out=out,
+        reading=Reading.parse(bands, stretch, accept_truncated),
+        walk=Walk(tuple(include or ()), tuple(exclude or ()), follow_links),
         training=preset_settings(
             preset,
             backbone=backbone,

@@ -127,7 +127,7 @@ class _Whole:
     truncated: bool = False
 
 
-def decode(path: Path, res: int, patch: int, reading: Reading = Reading()) -> Decoded:  # noqa: B008  (frozen)
+def decode(path: Path, res: int, patch: int, reading: Reading = Reading()) -> Decoded:
     """Decode a photograph at work size.
 
     Args:
@@ -144,7 +144,7 @@ def decode(path: Path, res: int, patch: int, reading: Reading = Reading()) -> De
     return Decoded(np.asarray(resized), whole.size, whole.nodata, whole.frames, whole.truncated)
 
 
-def decode_whole(source: FileOrBytes, reading: Reading = Reading()) -> Image.Image:  # noqa: B008  (frozen)
+def decode_whole(source: FileOrBytes, reading: Reading = Reading()) -> Image.Image:
     """Decode a photograph, a file or its content, at its own size, RGB, as a viewer shows it.
 
     Raises:

@@ -105,7 +105,7 @@ class Found:
         return self.passed[Reason.NAME].count
 
 
-def find_photos(root: Path, exclude: Path | None = None, walk: Walk = Walk()) -> Found:  # noqa: B008  (frozen)
+def find_photos(root: Path, exclude: Path | None = None, walk: Walk = Walk()) -> Found:
     """List the photographs below `root`, or `root` itself if it is one.
 
     Args:

@@ -20,7 +20,7 @@ from stego_cli.inference.session import Session
 from stego_cli.machine import cores, memory
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
-from stego_cli.settings import SegmentSettings
+from stego_cli.settings import Reading, SegmentSettings
 from stego_cli.text import shown
 
 _GPU_BATCH = 16
@@ -68,8 +68,8 @@ class LoadedModel:
         return self.sessions[0].info.colours(self.recipe.probe)
 
 
-def load_model(file: Path, settings: SegmentSettings, progress: Progress) -> LoadedModel:
-    """Load a model file on every device asked for.
+def load_model(file: Path, settings: SegmentSettings, reading: Reading, progress: Progress) -> LoadedModel:
+    """Load a model file on every device asked for; `reading` is that of `settings` with what was decided for the run.
 
     Raises:
         ModelError: the file is missing, unreadable, or not a model of this tool.
@@ -83,7 +83,7 @@ def load_model(file: Path, settings: SegmentSettings, progress: Progress) -> Loa
     info, on_gpu = sessions[0].info, sessions[0].gpu is not None
     sessions[0].require_probe(settings.probe)
     refiner = choose_refiner(settings.crf, settings.crf_engine, on_gpu, progress.note)
-    recipe = Recipe(settings.res or info.res, settings.probe, refiner)
+    recipe = Recipe(settings.res or info.res, settings.probe, refiner, reading)
     where = ", ".join(session.device for session in sessions)
     progress.note(f"Model {shown(file)} ({len(info.names(settings.probe))} classes) on {where} ({sessions[0].why}).")
     return LoadedModel(

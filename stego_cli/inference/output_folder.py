@@ -17,6 +17,7 @@ from stego_cli.images.discover import STATE
 from stego_cli.images.journal import Journal
 from stego_cli.images.lock import hold
 from stego_cli.inference.predict import Recipe
+from stego_cli.settings import Reading
 from stego_cli.version import __version__
 
 
@@ -109,12 +110,27 @@ class MadeBy:
             "res": self.recipe.res,
             "probe": self.recipe.probe,
             "crf": None if refiner is None else asdict(refiner.settings),
+            # Only where it changes something, so that masks of earlier versions are continued.
+            **({} if self.recipe.reading == Reading() else {"reading": self.recipe.reading.as_dict()}),
         }
 
 
 def journals(masks: Path) -> list[Path]:
     """Return the journals of an output folder, one of each shard, the one written last at the end."""
     return sorted((masks / STATE).glob("**/journal.jsonl"), key=lambda file: file.stat().st_mtime)
+
+
+def reading_of_run(masks: Path, asked: Reading) -> Reading | None:
+    """Return how the run that made these masks reads pictures, with what it decided; None: it was asked for otherwise.
+
+    So a run that is continued, or another shard, shows the same numbers as the same grey.
+    """
+    run = masks / STATE / "run.json"
+    try:
+        kept = Reading.from_dict(parse_file(run, _About).identity["reading"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return kept if kept.asked == asked else None
 
 
 def _read(run: Path) -> dict[str, Any]:
@@ -128,4 +144,4 @@ def _read(run: Path) -> dict[str, Any]:
 
 
 def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    return [name for name in now if then.get(name) != now[name]]
+    return [name for name in {**then, **now} if then.get(name) != now.get(name)]

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from stego_cli.errors import PhotoError, UsageError
 from stego_cli.images.atomic import write_bytes
-from stego_cli.images.decode import Rgb, decode_whole
+from stego_cli.images.decode import Decoded, decode_whole
 from stego_cli.images.discover import Photo
 from stego_cli.images.journal import Entry
-from stego_cli.images.masks import encode_mask, encode_overlay, labels_at
+from stego_cli.images.masks import apply_nodata, encode_mask, encode_overlay, labels_at
 from stego_cli.inference.predict import Refiner
 from stego_cli.inference.session import LogProbs
 from stego_cli.palette import Colour
+from stego_cli.settings import Reading
 
 STEPS_A_NAT = 16  # of the kept log-probabilities: 8 bits reach down to exp(-16)
 
@@ -34,12 +35,14 @@ class Segmented:
 
     Attributes:
         file: the photograph.
+        reading: how it was decoded.
         labels: uint8 (H, W), at its own size.
         colours: of the classes.
         log_probs: float32 (K, h, w) at work size; None where they never leave a GPU.
     """
 
     file: Path
+    reading: Reading
     labels: NDArray[np.uint8]
     colours: list[Colour]
     log_probs: LogProbs | None
@@ -70,6 +73,7 @@ class OutputPlan:
         colours: of the values in the masks.
         values: uint8 (K,), the value of each class in the masks; None: its own number.
         also: names of rows of OUTPUTS that are written beside the mask.
+        reading: how photographs are decoded.
     """
 
     root: Path
@@ -79,6 +83,17 @@ class OutputPlan:
     colours: list[Colour]
     values: NDArray[np.uint8] | None = None
     also: tuple[str, ...] = ()
+    reading: Reading = Reading()
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A decoded photograph: its bytes and mtime when it was read, and the seconds that took."""
+
+    photo: Photo
+    decoded: Decoded
+    stat: tuple[int, int]
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -87,16 +102,14 @@ class Inferred:
 
     Attributes:
         photo: its path and its mask's.
-        size: its own width and height; `stat`: bytes and mtime when it was read.
-        pixels: uint8 (H, W, 3) at work size.
+        decoded: the photograph at work size; `stat`: bytes and mtime when it was read.
         log_probs: float32 (K, H, W), to be refined.
         seconds: that each stage took so far.
     """
 
     photo: Photo
-    size: tuple[int, int]
+    decoded: Decoded
     stat: tuple[int, int]
-    pixels: Rgb
     log_probs: LogProbs
     seconds: dict[str, float]
 
@@ -114,7 +127,7 @@ def _mask(result: Segmented) -> bytes:
 
 
 def _overlay(result: Segmented) -> bytes:
-    return encode_overlay(decode_whole(result.file), result.labels, result.colours)
+    return encode_overlay(decode_whole(result.file, result.reading), result.labels, result.colours)
 
 
 def _probabilities(result: Segmented) -> bytes:
@@ -187,17 +200,16 @@ def write_inferred(inferred: Inferred, plan: OutputPlan) -> Outcome:
     seconds, log_probs = dict(inferred.seconds), inferred.log_probs
     clock = time.perf_counter()
     if plan.refiner is not None:
-        log_probs = plan.refiner(inferred.pixels, log_probs)
+        log_probs = plan.refiner(inferred.decoded.pixels, log_probs)
         clock = _lap(seconds, "refine", clock)
-    labels = labels_at(log_probs, inferred.size)
+    labels = labels_at(log_probs, inferred.decoded.size)
     _lap(seconds, "encode", clock)
-    return write_outputs(labels, inferred.photo, inferred.stat, plan, seconds, log_probs)
+    return write_outputs(labels, inferred, plan, seconds, log_probs)
 
 
 def write_outputs(
     labels: NDArray[np.uint8],
-    photo: Photo,
-    stat: tuple[int, int],
+    source: Ready | Inferred,
     plan: OutputPlan,
     seconds: dict[str, float],
     log_probs: LogProbs | None = None,
@@ -208,9 +220,11 @@ def write_outputs(
         OutputError: it cannot be written.
         PhotoError: the photograph could not be read again for one of its outputs.
     """
+    photo, stat = source.photo, source.stat
     if plan.values is not None:
         labels = plan.values[labels]
-    result = Segmented(plan.root / photo.path, labels, plan.colours, log_probs)
+    labels = apply_nodata(labels, source.decoded.nodata)
+    result = Segmented(plan.root / photo.path, plan.reading, labels, plan.colours, log_probs)
     clock = time.perf_counter()
     # All before the first is written, so that nothing of a photograph that fails is left. The mask last: what the
     # journal calls done has all that belongs to it.

@@ -12,18 +12,26 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.errors import ModelError, PhotoError
-from stego_cli.images.decode import Decoded, decode
+from stego_cli.images.decode import decode
 from stego_cli.images.discover import Photo
 from stego_cli.images.streams import as_finished, by_shape, map_ahead
 from stego_cli.inference.loaded import Labeller, LoadedModel
-from stego_cli.inference.outputs import Inferred, Outcome, OutputPlan, failed, reason_of, write_inferred, write_outputs
+from stego_cli.inference.outputs import (
+    Inferred,
+    Outcome,
+    OutputPlan,
+    Ready,
+    failed,
+    reason_of,
+    write_inferred,
+    write_outputs,
+)
 from stego_cli.inference.predict import infer, why_not_run
 from stego_cli.inference.workers import Workers
 from stego_cli.machine import cores
@@ -31,16 +39,6 @@ from stego_cli.processes import thread_pool
 from stego_cli.progress import Progress
 
 _IN_FLIGHT = 2  # batches a GPU: while one is computed the next is copied
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A decoded photograph: its bytes and mtime when it was read, and the seconds that took."""
-
-    photo: Photo
-    decoded: Decoded
-    stat: tuple[int, int]
-    seconds: dict[str, float]
 
 
 class Pipeline:
@@ -118,7 +116,7 @@ class Pipeline:
             return item
         ready, labels = item
         try:
-            return write_outputs(labels, ready.photo, ready.stat, self._plan, ready.seconds)
+            return write_outputs(labels, ready, self._plan, ready.seconds)
         except (PhotoError, ValueError, MemoryError) as error:
             return failed(ready.photo, ready.stat, reason_of(error), ready.seconds)
 
@@ -127,7 +125,8 @@ class Pipeline:
         path, stat = self._plan.root / photo.path, (-1, -1)
         try:
             stat = _stat(path)
-            decoded = decode(path, self._model.recipe.res, self._session.info.patch)
+            recipe = self._model.recipe
+            decoded = decode(path, recipe.res, self._session.info.patch, recipe.reading)
             if _stat(path) != stat:
                 raise PhotoError("it changed while it was read")
         except (PhotoError, OSError, MemoryError) as error:
@@ -144,7 +143,7 @@ class Pipeline:
         except (PhotoError, MemoryError) as error:
             return failed(ready.photo, ready.stat, reason_of(error), ready.seconds)
         ready.seconds["infer"] = time.perf_counter() - clock
-        return Inferred(ready.photo, ready.decoded.size, ready.stat, pixels, log_probs, ready.seconds)
+        return Inferred(ready.photo, ready.decoded, ready.stat, log_probs, ready.seconds)
 
     def _label(
         self, batch: Sequence[Ready | Outcome], labeller: Labeller

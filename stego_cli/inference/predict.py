@@ -23,10 +23,10 @@ from PIL import Image
 from stego_cli.crf import Engine, resolve_engine
 from stego_cli.errors import ModelError, PhotoError
 from stego_cli.images.decode import Decoded, Rgb, work_size
-from stego_cli.images.masks import labels_at
+from stego_cli.images.masks import apply_nodata, labels_at
 from stego_cli.inference.session import LogProbs, Session, is_out_of_memory
 from stego_cli.inference.tiles import in_tiles
-from stego_cli.settings import CrfSettings, Probe
+from stego_cli.settings import CrfSettings, Probe, Reading
 
 NOT_FINITE = "the model gives values for it that are not finite"
 
@@ -51,11 +51,13 @@ class Recipe:
         res: shorter side at work, pixels.
         probe: whose classes.
         refiner: None: the labels are those of the model's own log-probabilities.
+        reading: how pictures that are not RGB of 8 bits become that.
     """
 
     res: int
     probe: Probe
     refiner: Refiner | None
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Labelled:
 
     Attributes:
         log_probs: float32 (K, h, w) at work size, refined if the recipe refines.
-        labels: uint8 (H, W) at the photograph's own size.
+        labels: uint8 (H, W) at the photograph's own size; 255 where it has no value.
     """
 
     log_probs: LogProbs
@@ -124,7 +126,7 @@ def predict(session: Session, decoded: Decoded, recipe: Recipe) -> Labelled:
     log_probs = infer(session, decoded.pixels, [recipe.probe])[recipe.probe]
     if recipe.refiner is not None:
         log_probs = recipe.refiner(decoded.pixels, log_probs)
-    return Labelled(log_probs, labels_at(log_probs, decoded.size))
+    return Labelled(log_probs, apply_nodata(labels_at(log_probs, decoded.size), decoded.nodata))
 
 
 def why_not_run(error: Exception) -> str:

@@ -59,10 +59,11 @@ def check_program(program: bytes) -> None:
             raise ForbiddenOpcode(f"the opcode {opcode.name}")
         if count == _OPCODE_LIMIT:
             raise pickle.UnpicklingError(f"it has more than {_OPCODE_LIMIT} steps")
-        if opcode.name.endswith("PUT") and not 0 <= argument <= len(program):  # as many entries would be allocated
+        index = int(argument or 0) if opcode.name.endswith(("PUT", "GET")) else 0
+        if not 0 <= index <= len(program):  # the unpickler would allocate as many entries
             raise pickle.UnpicklingError("its memo has holes")
         try:
-            for key in _step(opcode, argument, stack, memo):
+            for key in _step(opcode, index, stack, memo):
                 keys += key.size
                 other_keys += not key.text
         except (IndexError, KeyError):
@@ -71,15 +72,15 @@ def check_program(program: bytes) -> None:
             raise pickle.UnpicklingError("its keys are too many or too large")
 
 
-def _step(opcode: pickletools.OpcodeInfo, argument: int, stack: _Stack, memo: dict[int, _Value]) -> list[_Value]:
+def _step(opcode: pickletools.OpcodeInfo, index: int, stack: _Stack, memo: dict[int, _Value]) -> list[_Value]:
     """Do one step; return the keys that it adds to a dict or a set."""
     name = opcode.name
     if name == "MARK":
         stack.append(None)
     elif name == "MEMOIZE" or name.endswith("PUT"):
-        memo[len(memo) if name == "MEMOIZE" else argument] = _of(stack[-1])
+        memo[len(memo) if name == "MEMOIZE" else index] = _of(stack[-1])
     elif name.endswith("GET"):
-        stack.append(memo[argument])
+        stack.append(memo[index])
     elif name == "DUP":
         stack.append(_of(stack[-1]))
     elif name == "POP":

@@ -17,7 +17,7 @@ from stego_cli.page import data_uri
 from stego_cli.palette import Colour
 from stego_cli.scoring.confusion import Counts
 from stego_cli.scoring.metrics import PixelCounts
-from stego_cli.text import shown
+from stego_cli.text import displayed
 
 _SIDE = 340.0  # of all cells, in the units of the SVG
 _LEAST_MARGIN = 74.0  # on the left and above, with room for the names of the axes
@@ -55,7 +55,7 @@ def matrix_svg(shares: NDArray[np.float64], names: tuple[str, ...], colours: lis
     """
     rows, columns = shares.shape
     cell = _SIDE / max(rows, columns)
-    heads = [shown(name) for name in names] + ["no class"] * (columns - rows)
+    heads = [displayed(name, 200) for name in names] + ["no class"] * (columns - rows)
     named = rows <= _MOST_NAMED
     letters = min(_LONGEST_NAME, max(map(len, heads))) if named else 0
     margin = max(_LEAST_MARGIN, _STRIP + 8 + _LETTER * letters)

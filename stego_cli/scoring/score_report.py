@@ -9,8 +9,9 @@ from stego_cli.page import cards, page, picture_row
 from stego_cli.scoring.matrix import matrix_svg, row_shares
 from stego_cli.scoring.report_pictures import ShownPhoto, ShownPhotos
 from stego_cli.scoring.result import Score
-from stego_cli.text import shown
+from stego_cli.text import displayed
 
+_LONGEST_NAME = 200  # characters of a class
 _MOST_FAILURES = 100
 _UNDEFINED = "-"
 _STYLE = """
@@ -104,7 +105,8 @@ def _class_table(score: Score) -> str:
             for kind, value in (("label", count), ("guess", guess))
         )
         rows.append(
-            f'<tr><td><span class="swatch" style="background:{hue}"></span>{escape(shown(name))}</td>'
+            f'<tr><td><span class="swatch" style="background:{hue}"></span>'
+            f"{escape(displayed(name, _LONGEST_NAME))}</td>"
             f'<td class="n">{_UNDEFINED if math.isnan(iou) else f"{iou:.1f}"}</td>'
             f'<td class="n">{100 * count / total:.2f}</td><td class="n">{100 * guess / total:.2f}</td>'
             f'<td class="bar">{bars}</td></tr>'
@@ -135,7 +137,8 @@ def _failures(score: Score) -> str:
     if not score.failures:
         return ""
     items = [
-        f"<li>{escape(shown(path))}: {escape(shown(reason))}</li>" for path, reason in score.failures[:_MOST_FAILURES]
+        f"<li>{escape(displayed(path))}: {escape(displayed(reason))}</li>"
+        for path, reason in score.failures[:_MOST_FAILURES]
     ]
     if len(score.failures) > _MOST_FAILURES:
         items.append(f"<li>and {len(score.failures) - _MOST_FAILURES:,} more</li>")

@@ -12,7 +12,7 @@ from stego_cli.errors import OutputError, Stopped
 from stego_cli.images.atomic import DISCOVERY
 from stego_cli.images.discover import Found
 from stego_cli.progress import Progress
-from stego_cli.settings import ExportSettings, TrainSettings
+from stego_cli.settings import ExportSettings, Reading, TrainSettings
 from stego_cli.stop import Stop
 from stego_cli.tasks.train import TrainTask, train
 from stego_cli.text import shown
@@ -20,13 +20,16 @@ from stego_cli.text import shown
 _ENOUGH = 500  # photographs; classes that recur in a tree show in an even sample of it
 
 
-def discover_model(found: Found, target: Path, settings: TrainSettings, progress: Progress, stop: Stop) -> None:
-    """Train on an even sample of the photographs and write the model file `target`.
+def discover_model(
+    found: Found, target: Path, settings: TrainSettings, reading: Reading, progress: Progress, stop: Stop
+) -> None:
+    """Train on an even sample of the photographs, read as `reading` has it, and write the model file `target`.
 
     Raises:
         StegoError: whatever training and export raise; `target` then does not exist.
     """
     from export import export_onnx
+    from stego_cli.training.run_folder import RunOptions
     from stego_cli.training.train import train as train_on
 
     every = math.ceil(len(found.photos) / _ENOUGH)
@@ -36,7 +39,7 @@ def discover_model(found: Found, target: Path, settings: TrainSettings, progress
         f"{f' (every {every}th, {len(sample)} in all)' if every > 1 else ''}."
     )
     with _scratch_run(target.parent, "discovering classes") as run:
-        train_on(sample, run, settings, progress, stop)
+        train_on(sample, run, settings, progress, stop, options=RunOptions(reading=reading))
         stop.check()
         export_onnx(run, target, ExportSettings(), progress)
 

@@ -19,7 +19,7 @@ from stego_cli.inference.summary import Summary
 from stego_cli.progress import Progress
 from stego_cli.settings import SegmentSettings
 from stego_cli.tasks.model_choice import model_for_masks
-from stego_cli.tasks.segment import find_work
+from stego_cli.tasks.segment import find_work, reading_for
 from stego_cli.text import shown
 
 _SAMPLE = 3  # photographs that are taken all the way, to estimate the time of the others
@@ -57,13 +57,14 @@ def forecast(settings: SegmentSettings, progress: Progress) -> Forecast:
     """
     selection, found = find_work(settings, progress)
     file = model_for_masks(settings.model, settings.out, settings.overwrite).file
+    reading = reading_for(found, settings, progress)
     found = selection.of(found)
     summary = Summary(len(found.photos))
     entries = {} if settings.overwrite else read_entries(journals(settings.out))
     todo = still_to_do(found, settings.out, entries, settings.outputs, settings.retry_failed, summary)
     seconds, failed = None, list[tuple[str, str]]()
     if file is not None:
-        model = load_model(file, settings, progress)
+        model = load_model(file, settings, reading, progress)
         fastest, failed = _fastest(found.root, todo[:: max(1, len(todo) // _SAMPLE)][:_SAMPLE], model)
         # On the CPU photographs go side by side.
         seconds = fastest and fastest * len(todo) / (model.lanes if model.sessions[0].device == "cpu" else 1)
@@ -89,7 +90,7 @@ def _fastest(root: Path, sample: list[Photo], model: LoadedModel) -> tuple[float
     for photo in sample:
         clock = time.perf_counter()
         try:
-            predict(session, decode(root / photo.path, recipe.res, session.info.patch), recipe)
+            predict(session, decode(root / photo.path, recipe.res, session.info.patch, recipe.reading), recipe)
             spent.append(time.perf_counter() - clock)
         except PhotoError as error:
             failed.append((shown(photo.path), error.message))

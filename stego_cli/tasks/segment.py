@@ -16,18 +16,19 @@ from stego_cli.images.journal import Entry
 from stego_cli.inference.devices.providers import parse_devices
 from stego_cli.inference.loaded import LoadedModel, load_model
 from stego_cli.inference.mask_classes import classes_of_run
-from stego_cli.inference.output_folder import MadeBy, OutputFolder
+from stego_cli.inference.output_folder import MadeBy, OutputFolder, reading_of_run
 from stego_cli.inference.outputs import OutputPlan, require_outputs
-from stego_cli.inference.ownership import Places, require_own_or_absent
+from stego_cli.inference.own_places import Places, require_own_or_absent
 from stego_cli.inference.pipeline import Pipeline
 from stego_cli.inference.select import Selection, still_to_do
 from stego_cli.inference.summary import Summary
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
-from stego_cli.settings import DEFAULT_RES, SegmentSettings, TrainSettings
+from stego_cli.settings import DEFAULT_RES, Reading, SegmentSettings, TrainSettings
 from stego_cli.stop import NEVER, Stop
 from stego_cli.tasks.discover import discover_model
 from stego_cli.tasks.model_choice import ModelChoice, model_for_masks
+from stego_cli.tasks.photographs import decide_reading, note_passed_over
 from stego_cli.text import shown
 
 
@@ -71,14 +72,15 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
     choice = model_for_masks(settings.model, settings.out, settings.overwrite)
     _check_choice(choice, settings)
     with OutputFolder(settings.out, settings.shard or "") as folder:
-        file = choice.file or _discovered(choice, found, settings, progress, stop)
+        reading = reading_for(found, settings, progress)
+        file = choice.file or _discovered(choice, found, settings, reading, progress, stop)
         if choice.was_discovered:
             progress.note(f"Using the model discovered before, {shown(file)}.")
         elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before is left then
             choice.discovered.unlink(missing_ok=True)
         found = selection.of(found)
-        model = load_model(file, settings, progress)
-        _note_passed_over(found, progress)
+        model = load_model(file, settings, reading, progress)
+        note_passed_over(found, progress)
         return _write_masks(found, folder, model, settings, progress, stop)
 
 
@@ -94,7 +96,7 @@ def find_work(settings: SegmentSettings, progress: Progress) -> tuple[Selection,
         progress.note(
             f"A data set: the photographs in {shown(photos)} are segmented; labels/ holds labels, and is passed over."
         )
-    found = find_photos(photos, exclude=settings.out)
+    found = find_photos(photos, settings.out, settings.walk)
     require_own_or_absent(settings.out, selection.of(found).photos, settings.outputs, settings.overwrite)
     return selection, found
 
@@ -123,18 +125,19 @@ def _check_choice(choice: ModelChoice, settings: SegmentSettings) -> None:
         )
 
 
-def _discovered(choice: ModelChoice, found: Found, settings: SegmentSettings, progress: Progress, stop: Stop) -> Path:
+def reading_for(found: Found, settings: SegmentSettings, progress: Progress) -> Reading:
+    """Return how all pictures of the run are read: as those were whose masks are there, else as a sample suggests."""
+    kept = None if settings.overwrite else reading_of_run(settings.out, settings.reading)
+    return kept or decide_reading([found.root / photo.path for photo in found.photos], settings.reading, progress)
+
+
+def _discovered(
+    choice: ModelChoice, found: Found, settings: SegmentSettings, reading: Reading, progress: Progress, stop: Stop
+) -> Path:
     device = parse_devices(settings.device)[0].replace("tensorrt", "cuda")  # torch has no other name for it
     training = TrainSettings(classes=settings.classes, res=settings.res or DEFAULT_RES, device=device)
-    discover_model(found, choice.discovered, training, progress, stop)
+    discover_model(found, choice.discovered, training, reading, progress, stop)
     return choice.discovered
-
-
-def _note_passed_over(found: Found, progress: Progress) -> None:
-    if found.others:
-        progress.note(f"{found.others} other file{'s' if found.others > 1 else ''} passed over.")
-    for folder in found.outputs:
-        progress.note(f"{shown(folder)} holds masks of another run and is passed over.")
 
 
 def _write_masks(
@@ -156,6 +159,7 @@ def _write_masks(
             classes.colours,
             classes.values,
             settings.outputs,
+            model.recipe.reading,
         )
         todo = still_to_do(found, folder.root, journal.entries, settings.outputs, settings.retry_failed, summary)
         if summary.kept:

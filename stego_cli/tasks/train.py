@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from stego_cli.datasets.layout import training_folders
 from stego_cli.images.discover import find_photos
 from stego_cli.progress import Progress
-from stego_cli.settings import TrainSettings
+from stego_cli.settings import Reading, TrainSettings, Walk
 from stego_cli.stop import NEVER, Stop
+from stego_cli.tasks.photographs import decide_reading, note_passed_over
 from stego_cli.text import shown
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class TrainTask:
         resume: continue an interrupted run.
         overwrite: replace the run that is in `out`.
         tensorboard: write `out`/tensorboard during the run.
+        reading: how pictures that are not RGB of 8 bits become that.
+        walk: which files below `photos` are photographs.
     """
 
     photos: Path
@@ -42,6 +45,8 @@ class TrainTask:
     resume: bool = False
     overwrite: bool = False
     tensorboard: bool = False
+    reading: Reading = Reading()
+    walk: Walk = Walk()
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,8 @@ def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResul
     known = len(folders.table.names) if folders.table is not None else 0
     if known > 1 and (settings.classes is None or task.prefer_data_classes):
         settings = replace(settings, classes=known)
-    found = find_photos(task.photos if task.photos.is_file() else folders.photos, exclude=task.out)
+    found = find_photos(task.photos if task.photos.is_file() else folders.photos, task.out, task.walk)
+    note_passed_over(found, progress)
     for folder, reason in found.unreadable:
         progress.warn(f"The folder {shown(folder)} cannot be read: {reason}.")
 
@@ -89,14 +95,16 @@ def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResul
     from stego_cli.training.run_folder import RunOptions
     from stego_cli.training.train import train as train_on
 
+    paths = [found.root / photo.path for photo in found.photos]
+    reading = decide_reading(paths, task.reading, progress)
     trained = train_on(
-        [found.root / photo.path for photo in found.photos],
+        paths,
         task.out,
         settings,
         progress,
         stop,
         labels=folders if folders.labels else None,
-        options=RunOptions(task.resume, task.overwrite, task.tensorboard),
+        options=RunOptions(task.resume, task.overwrite, task.tensorboard, reading),
     )
     unreadable = [(found.root / folder, reason) for folder, reason in found.unreadable]
     return TrainResult(task.out, trained.checkpoint, [*unreadable, *trained.failed], is_first_process())

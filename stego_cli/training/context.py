@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from stego_cli.progress import Progress
+from stego_cli.settings import Reading
 from stego_cli.stop import Stop
 from stego_cli.training.ranks import ALONE, Ranks
 
@@ -22,6 +23,7 @@ class RunContext:
         progress: receives stages, notes, warnings and events.
         stop: checked between two pieces of work.
         ranks: the processes that share the work.
+        reading: how pictures that are not RGB of 8 bits become that.
     """
 
     device: torch.device
@@ -29,3 +31,4 @@ class RunContext:
     progress: Progress
     stop: Stop
     ranks: Ranks = ALONE
+    reading: Reading = Reading()

@@ -24,7 +24,9 @@ def prepare_features(backbone: FrozenViT, paths: list[Path], settings: TrainSett
         OutputError: they do not fit on the disk.
         Stopped: a signal arrived.
     """
-    features = _features(backbone, survey(paths, cut_of(settings, backbone.row.patch)), settings, context)
+    features = _features(
+        backbone, survey(paths, cut_of(settings, backbone.row.patch, context.reading)), settings, context
+    )
     for path, reason in features.failed:
         context.progress.warn(f"Left out {shown(path)}: {reason}.")
         context.progress.event("photograph_failed", path=shown(path), error=reason)

@@ -49,7 +49,7 @@ def resolve_backbone(paths: list[Path], settings: TrainSettings, context: RunCon
     if not isinstance(settings.block, str):
         return ResolvedBackbone(build(row, weights, settings.block, settings.token), weights_sha256)
     whole = build(row, weights, -1, settings.token)
-    dimensions = block_dimensions(whole, paths, cut_of(settings, whole.row.patch), context)
+    dimensions = block_dimensions(whole, paths, cut_of(settings, whole.row.patch, context.reading), context)
     if not dimensions:  # no photograph can be decoded: computing the features will report that
         return ResolvedBackbone(build(row, weights, None, settings.token), weights_sha256)
     by_block = ", ".join(f"{block}: {value:.1f}" for block, value in dimensions.items())

@@ -11,6 +11,7 @@ from stego_cli.errors import UsageError, setting
 from stego_cli.images.atomic import remove_leftovers, require_writable
 from stego_cli.images.lock import hold
 from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, METRICS_FILE, MODEL_FILE, require_own_run_files
+from stego_cli.settings import Reading
 from stego_cli.text import shown
 from stego_cli.training.ranks import Ranks
 from stego_cli.training.resume import RESUME_FILE
@@ -20,17 +21,19 @@ LOCK_FILE = ".stego-lock"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run uses its folder.
+    """How a run uses its folder, and reads its photographs.
 
     Attributes:
         resume: continue from the state that an interrupted run saved there.
         overwrite: replace the run that is there.
         tensorboard: also write tensorboard/ during the run.
+        reading: how pictures that are not RGB of 8 bits become that.
     """
 
     resume: bool = False
     overwrite: bool = False
     tensorboard: bool = False
+    reading: Reading = Reading()
 
 
 def check_run_folder(folder: Path, options: RunOptions) -> None:

@@ -69,7 +69,7 @@ def train(
         progress: receives stages, notes, warnings and the metrics of each step.
         stop: on a signal the run ends between two steps, with a whole checkpoint and a state to resume from.
         labels: where labels are, if there are any; only the linear probe is trained on them.
-        options: how the run folder is used.
+        options: how the run folder is used, and photographs are read.
 
     Raises:
         UsageError: the folder holds a run that may not be replaced, settings do not fit, or TensorBoard is missing.
@@ -80,7 +80,7 @@ def train(
     """
     device = torch_device(settings.device)
     ranks = join(device)
-    context = RunContext(device, folder, progress if ranks.first else Quiet(), stop, ranks)
+    context = RunContext(device, folder, progress if ranks.first else Quiet(), stop, ranks, options.reading)
     if options.tensorboard:
         require_tensorboard()
     if labels is not None and not (labels.labels and labels.labels.is_dir()):

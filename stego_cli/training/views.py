@@ -13,7 +13,7 @@ from stego_cli.datasets.crops import Box, five
 from stego_cli.errors import PhotoError
 from stego_cli.images.decode import Rgb, decode, decode_whole, nearest_square, photo_size, work_size
 from stego_cli.machine import cores
-from stego_cli.settings import TrainSettings
+from stego_cli.settings import Reading, TrainSettings
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Cut:
         crops: "none" or "five".
         ratio: a crop's share of the photograph's width and height.
         square: take the centre square, resized by the nearest pixel, as the original does.
+        reading: how pictures that are not RGB of 8 bits become that.
     """
 
     res: int
@@ -33,6 +34,7 @@ class Cut:
     crops: str = "none"
     ratio: float = 0.5
     square: bool = False
+    reading: Reading = Reading()
 
     def boxes(self, size: tuple[int, int]) -> list[Box]:
         """Return the part of a photograph of `size` (width, height) that each view shows, before any square is cut."""
@@ -65,11 +67,11 @@ class Cut:
             PhotoError: it cannot be decoded, or is no longer of `size`.
         """
         if self.crops == "none" and not self.square:
-            decoded = decode(path, self.res, self.patch)  # at work size at once
+            decoded = decode(path, self.res, self.patch, self.reading)  # at work size at once
             if decoded.size != size:
                 raise PhotoError("it changed while it was read")
             return [decoded.pixels for _ in wanted]
-        whole = decode_whole(path)
+        whole = decode_whole(path, self.reading)
         if whole.size != size:
             raise PhotoError("it changed while it was read")
         boxes = self.boxes(size)
@@ -82,9 +84,9 @@ class Cut:
         return whole.resize((columns * self.patch, rows * self.patch), Image.Resampling.BILINEAR, box=box)
 
 
-def cut_of(settings: TrainSettings, patch: int) -> Cut:
+def cut_of(settings: TrainSettings, patch: int, reading: Reading) -> Cut:
     """Return the cut that these settings ask for, for a backbone with that patch size."""
-    return Cut(settings.res, patch, settings.crops, settings.crop_ratio, settings.scheme == "paper")
+    return Cut(settings.res, patch, settings.crops, settings.crop_ratio, settings.scheme == "paper", reading)
 
 
 @dataclass(frozen=True)

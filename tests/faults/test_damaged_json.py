@@ -12,7 +12,7 @@ from stego_cli.datasets.about import About, Split, read_about
 from stego_cli.errors import ModelError, UsageError
 from stego_cli.inference.contract import ExportRecord, ModelInfo, metadata_text, parse_metadata
 from stego_cli.inference.output_folder import OutputFolder
-from stego_cli.inference.ownership import read_owned
+from stego_cli.inference.own_places import read_owned
 from stego_cli.model.backbones import backbone
 from stego_cli.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from stego_cli.model.head import Head

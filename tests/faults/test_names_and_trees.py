@@ -143,7 +143,7 @@ def test_masks_inside_the_photographs_folder_are_never_read_as_photographs(photo
         result = segment(photos, out)
         assert result.returncode == 0
         assert masks_below(out) == {"a.png", "x/b.png"}
-    assert "masks holds masks of another run and is passed over" in result.stderr
+    assert "Passed over, a folder of a run's masks: 1 (masks)." in result.stderr
 
 
 def digests(folder):
@@ -231,7 +231,7 @@ def test_a_link_to_a_file_in_the_state_folder_is_refused_and_the_file_stays(phot
     )
     result = segment(photos, root / "masks")
     assert result.returncode == 6, result.stderr
-    assert "is a link, or not a file" in result.stderr
+    assert "is a link" in result.stderr
     assert (root / "mine").read_bytes() == b"mine"
 
 

@@ -19,6 +19,7 @@ from stego_cli.images.masks import encode_mask
 from stego_cli.inference.outputs import OUTPUTS, Segmented
 from stego_cli.palette import palette
 from stego_cli.progress import Quiet
+from stego_cli.settings import Reading
 from stego_cli.stop import Stop
 from stego_cli.tasks.gallery import GallerySettings, make_gallery
 
@@ -72,7 +73,7 @@ def test_doubt_is_of_probabilities_where_they_were_kept(make_masks):
         labels = read_labels(file)
         probs = np.full((6, *labels.shape), 0.02, np.float32)
         np.put_along_axis(probs, labels[None].astype(np.int64), 0.6 if file.stem == "a" else 0.9, 0)
-        content = OUTPUTS["probabilities"].encode(Segmented(file, labels, palette(6), np.log(probs)))
+        content = OUTPUTS["probabilities"].encode(Segmented(file, Reading(), labels, palette(6), np.log(probs)))
         file.with_suffix(".probs.npz").write_bytes(content)
     index = data(made(masks), "index")
     assert index["doubt"] == "probabilities"

@@ -11,7 +11,7 @@ from stego_cli.inference import loaded
 from stego_cli.inference.loaded import labellers, load_model
 from stego_cli.inference.predict import Recipe, Refiner
 from stego_cli.progress import Quiet
-from stego_cli.settings import CrfSettings, SegmentSettings
+from stego_cli.settings import CrfSettings, Reading, SegmentSettings
 from tests.support.recorder import Recorder
 
 
@@ -40,12 +40,12 @@ def test_what_the_cpu_needs_log_probabilities_for_is_not_left_to_a_gpu(engine, o
 def test_a_run_on_the_cpu_has_its_resolution_engine_and_shares_of_the_cores_decided(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr(loaded, "cores", lambda: 8)
     settings = SegmentSettings(tmp_path, tmp_path, tiny_model, device="cpu", workers=4)
-    model = load_model(tiny_model, settings, Quiet())
+    model = load_model(tiny_model, settings, Reading(), Quiet())
     assert (model.recipe.res, model.recipe.refiner.engine.name, model.batch, model.lanes) == (56, "cpu", 1, 4)
     assert model.sessions[0].threads == 2
     assert model.names == ("red", "green", "blue", "dark")
     alone = SegmentSettings(tmp_path, tmp_path, tiny_model, device="cpu", crf_engine="pydensecrf", batch_size=3, res=28)
-    model = load_model(tiny_model, alone, Quiet())
+    model = load_model(tiny_model, alone, Reading(), Quiet())
     assert (model.recipe.res, model.sessions[0].threads, model.processes, model.batch) == (28, 8, 8, 3)
 
 
@@ -56,4 +56,9 @@ def test_auto_takes_no_engine_that_holds_the_gil():
 
 def test_a_model_without_a_linear_probe_is_refused_where_that_is_asked_for(tiny_model, tmp_path):
     with pytest.raises(UsageError, match="no linear probe"):
-        load_model(tiny_model, SegmentSettings(tmp_path, tmp_path, tiny_model, probe="linear", device="cpu"), Quiet())
+        load_model(
+            tiny_model,
+            SegmentSettings(tmp_path, tmp_path, tiny_model, probe="linear", device="cpu"),
+            Reading(),
+            Quiet(),
+        )

@@ -18,7 +18,7 @@ from stego_cli.model.head import Head
 from stego_cli.model.provenance import MetricsLine
 from stego_cli.page import Picture, cards, page, picture_row
 from stego_cli.palette import palette
-from stego_cli.text import shown
+from stego_cli.text import displayed, shown
 from stego_cli.training.features import Features
 from stego_cli.training.monitor import charts
 from stego_cli.training.monitor.charts import Line, line_chart
@@ -208,7 +208,8 @@ def _settings(checkpoint: Checkpoint) -> str:
     }
     everything = {**asdict(checkpoint.settings), **plain}
     rows = [
-        f"<tr><td>{escape(key)}</td><td>{escape(shown(_text(value)))}</td></tr>" for key, value in everything.items()
+        f"<tr><td>{escape(key)}</td><td>{escape(displayed(_text(value), 4000))}</td></tr>"
+        for key, value in everything.items()
     ]
     return f'<section><h2>Settings</h2><table class="settings"><tbody>{"".join(rows)}</tbody></table></section>'
 
