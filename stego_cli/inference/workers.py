@@ -93,5 +93,5 @@ class Workers:
 def _outcome(future: Future[Outcome], job: Inferred) -> Outcome:
     try:
         return future.result()
-    except (PhotoError, ValueError, MemoryError) as error:  # another OutputError every further one would meet too
+    except (PhotoError, ValueError, MemoryError) as error:  # any other OutputError would hit every photograph
         return failed(job.photo, job.stat, reason_of(error), job.seconds)
