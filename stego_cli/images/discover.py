@@ -97,12 +97,12 @@ class Found:
     @property
     def outputs(self) -> list[str]:
         """Folders passed over because they hold the masks of another run."""
-        return self.passed[Reason.OUTPUT].paths
+        return self.passed.get(Reason.OUTPUT, Passed()).paths
 
     @property
     def others(self) -> int:
         """Number of files passed over because their names are not those of pictures."""
-        return self.passed[Reason.NAME].count
+        return self.passed.get(Reason.NAME, Passed()).count
 
 
 def find_photos(root: Path, exclude: Path | None = None, walk: Walk = Walk()) -> Found:

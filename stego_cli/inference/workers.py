@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from stego_cli.errors import OutputError, PhotoError
+from stego_cli.errors import PhotoError
 from stego_cli.inference.outputs import Inferred, Outcome, OutputPlan, failed, reason_of, write_inferred
 from stego_cli.processes import process_pool
 from stego_cli.progress import Progress
@@ -93,7 +93,5 @@ class Workers:
 def _outcome(future: Future[Outcome], job: Inferred) -> Outcome:
     try:
         return future.result()
-    except OutputError:
-        raise  # every further photograph would meet the same
-    except (PhotoError, ValueError, MemoryError) as error:
+    except (PhotoError, ValueError, MemoryError) as error:  # any other OutputError would hit every photograph
         return failed(job.photo, job.stat, reason_of(error), job.seconds)

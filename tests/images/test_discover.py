@@ -149,6 +149,8 @@ def test_what_is_passed_over_is_counted_by_reason_with_its_paths(tmp_path):
         Reason.PATTERN: ["y"],
     }
     assert (found.others, found.outputs) == (1, ["out"])
+    plain = find_photos(tmp_path / "y")
+    assert (plain.others, plain.outputs, dict(plain.passed)) == (0, [], {})  # being asked adds nothing
 
 
 def test_the_paths_that_are_kept_are_bounded_and_the_count_is_not(tmp_path):

@@ -246,6 +246,7 @@ def bombs(samples):
         "pfm": b"Pf 60000 60000 -1.0\n",
         "tiff": pictures.tiff(pictures.scene(), tags=[(256, 4, [60_000]), (257, 4, [60_000])]),
         "tiff-float": pictures.tiff(pictures.scene().astype(np.float32), tags=[(256, 4, [60_000]), (257, 4, [60_000])]),
+        "tiff-tile-8": pictures.tiff(pictures.scene(), compression="deflate", tile=(16, 16), tags=[(323, 4, [2**24])]),
         "tiff-bands": pictures.tiff(np.zeros((1, 1, 60_000), np.uint16), tags=[(256, 4, [10_000]), (257, 4, [10_000])]),
         "tiff-tile": pictures.tiff(
             pictures.scene().astype(np.uint16), tile=(16, 16), tags=[(322, 4, [2**31]), (323, 4, [2**31])]

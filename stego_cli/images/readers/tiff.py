@@ -19,6 +19,7 @@ from stego_cli.images.readers.tiff_tags import Directory, pages
 
 _RAW_PHOTOMETRICS = frozenset({32803, 34892})  # a sensor's mosaic, and linear raw
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType: a page that belongs to another
+_MOST_IN_TILE = 1 << 26  # pixels, 8192 x 8192: libtiff takes the memory of a whole tile
 _DEEP_KINDS = {"I": "int32", "F": "float"}  # of Pillow's modes; beside those that begin with "I;16"
 
 
@@ -37,6 +38,9 @@ def read(source: FileOrBytes, bare: bool) -> OpenPicture:
         _refuse_raw(stream, page)
         size = page.number(stream, tags.WIDTH, 0), page.number(stream, tags.HEIGHT, 0)
         require_size(*size)
+        tile = page.number(stream, tags.TILE_WIDTH, 0), page.number(stream, tags.TILE_HEIGHT, 0)
+        if tile[0] * tile[1] > _MOST_IN_TILE:
+            raise PhotoError(f"a TIFF of tiles of {tile[0]} x {tile[1]} pixels")
         orientation = page.number(stream, tags.ORIENTATION, 1)
         frames = 1 + sum(not other.number(stream, tags.NEW_SUBFILE_TYPE, 0) & (_REDUCED | _MASK) for other in chain)
         image, bands = _ways(source, stream, page, bare)
