@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from stego_cli.progress import Stage
 
-_GLANCE = 0.5  # seconds between two counts in a notebook
 _LONGEST_LINE, _LONGEST_CELL = 20_000, 160  # characters
 _lost = False  # whether standard error could not take a message
 
@@ -36,10 +35,11 @@ class Ui:
 
     Args:
         as_json: emit events on standard output.
+        glance: seconds between two counts in a notebook.
     """
 
-    def __init__(self, as_json: bool = False) -> None:
-        self._json = as_json
+    def __init__(self, as_json: bool = False, glance: float = 0.5) -> None:
+        self._json, self._glance = as_json, glance
         self.console = _console(stderr=True)
 
     def note(self, text: str) -> None:
@@ -76,7 +76,7 @@ class Ui:
             )
             self.line(f"{title}{amount} ...")
             started = time.monotonic()
-            lines = _Count(title, total, unit) if _in_notebook() else _Lines()
+            lines = _Count(title, total, unit, self._glance) if _in_notebook() else _Lines()
             yield lines
             seconds = time.monotonic() - started
             self.line(f"{title}: {seconds:.1f} s{lines.figures}")
@@ -151,8 +151,9 @@ class _Lines:
 class _Count(_Lines):
     """Counts in one line that is written over, since a notebook has no cursor to move."""
 
-    def __init__(self, title: str, total: int | None, unit: str) -> None:
+    def __init__(self, title: str, total: int | None, unit: str, glance: float) -> None:
         super().__init__()
+        self._glance = glance
         self._title, self._unit, self._of = title, unit, "" if total is None else f" of {total}"
         self._done, self._shown = 0, time.monotonic()
 
@@ -160,7 +161,7 @@ class _Count(_Lines):
         """Keep the figures; show the count, but not so often that it takes time."""
         super().advance(steps, **figures)
         self._done += steps
-        if time.monotonic() - self._shown > _GLANCE:
+        if time.monotonic() - self._shown > self._glance:
             self._shown = time.monotonic()
             sys.stderr.write(f"\r{self._title}: {self._done}{self._of} {self._unit}{self.figures}\r")
             sys.stderr.flush()

@@ -66,6 +66,7 @@ def imports(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]])
+@pytest.mark.slow
 def test_linter_formatter_and_types_have_nothing_to_say(command: list[str]) -> None:
     ended = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -102,9 +103,12 @@ def test_rooms_that_must_start_fast_never_import_torch(room: str) -> None:
             assert not {module.split(".")[0] for module in modules} & {"torch", "timm", "triton"}, file
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_both_packages_and_the_notices(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)], capture_output=True, text=True
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)],
+        capture_output=True,
+        text=True,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())

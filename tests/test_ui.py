@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -107,9 +108,9 @@ def test_standard_output_on_a_full_disk_is_an_output_error(monkeypatch):
 
 
 def test_a_notebook_gets_a_count_that_is_written_over(capsys, monkeypatch):
-    monkeypatch.setattr("stego_cli.ui._in_notebook", lambda: True)
-    monkeypatch.setattr("stego_cli.ui._GLANCE", 0)
-    with Ui().stage("Segmenting", 3, unit="photographs") as stage:
+    notebook = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=None))
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    with Ui(glance=0).stage("Segmenting", 3, unit="photographs") as stage:
         for _ in range(3):
             stage.advance(loss=1)
     said = capsys.readouterr().err

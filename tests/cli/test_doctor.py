@@ -43,6 +43,7 @@ def without(*modules, arguments=("--no-self-test",)):
     return ended.returncode, ended.stdout
 
 
+@pytest.mark.slow
 def test_a_whole_installation_passes_and_its_figures_are_measured(doctor):
     code, found = doctor()
     assert code == 0
@@ -70,6 +71,7 @@ def test_people_get_a_line_each_and_a_verdict(capfd):
     assert "\nstego can be used: 0 problems, " in said
 
 
+@pytest.mark.slow
 def test_without_the_native_engine_there_is_a_warning_with_the_remedy(monkeypatch, doctor):
     monkeypatch.delattr("stego_cli.crf._native", raising=False)
     monkeypatch.setitem(sys.modules, "stego_cli.crf._native", None)
@@ -83,6 +85,7 @@ def test_without_the_native_engine_there_is_a_warning_with_the_remedy(monkeypatc
     assert found["self-test", "CRF"]["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_without_any_engine_or_torch_the_problem_is_named():
     code, said = without("stego_cli.crf._native", "torch", "timm")
     assert code == 1
@@ -108,6 +111,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch, doctor):
 
 
 @pytest.mark.parametrize("module", ["onnxruntime", "numpy"])
+@pytest.mark.slow
 def test_a_package_that_cannot_be_loaded_is_a_problem_and_no_traceback(module):
     code, said = without(module)
     assert code == 1

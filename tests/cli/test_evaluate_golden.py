@@ -22,6 +22,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_every_variant_of_an_imported_checkpoint_gives_the_masks_of_the_original(
     data: Path, tmp_path: Path, stego, imported
 ) -> None:

@@ -78,6 +78,7 @@ def interpreted(cases, tmp_path_factory):
 
 
 @pytest.mark.pydensecrf
+@pytest.mark.slow
 def test_the_kernels_refine_photographs_as_pydensecrf_does(cases, interpreted):
     scenes = zip(*cases["photos"], strict=True)
     expected = np.stack([pydensecrf_engine.refine_one(image, planes, SETTINGS) for image, planes in scenes])
@@ -90,12 +91,14 @@ def test_the_kernels_refine_photographs_as_pydensecrf_does(cases, interpreted):
 
 
 @pytest.mark.parametrize("name", ["flat", "one pixel", "one row", "one class", "256 classes", "together"])
+@pytest.mark.slow
 def test_the_kernels_refine_unusual_input_as_the_torch_engine_does(cases, interpreted, name):
     expected = torch_engine.refine(*cases[name], SETTINGS)
     assert interpreted[name].shape == expected.shape
     assert np.abs(np.exp(interpreted[name]) - np.exp(expected)).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_a_batch_too_large_for_one_pass_gives_the_same_bytes(interpreted):
     assert np.array_equal(interpreted["split"], interpreted["together"])
 
@@ -115,6 +118,7 @@ class Hopper:
         return GPUTarget("cuda", 90, 32)
 
 
+@pytest.mark.slow
 def test_every_kernel_that_the_engine_starts_compiles_for_a_gpu_with_loads_of_sixteen_bytes(
     scene, monkeypatch, tmp_path
 ):

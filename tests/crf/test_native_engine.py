@@ -76,6 +76,7 @@ def test_a_constant_image_of_any_shape_is_refined_as_by_pydensecrf(height, width
     assert_equal_results(refined, pydensecrf_engine.refine_one(image, log_probs, SETTINGS))
 
 
+@pytest.mark.slow
 def test_the_result_depends_neither_on_the_threads_nor_on_what_was_refined_before(scene):
     scenes = [scene(photo, 100, 150, 3) for photo in ("lake", "heron", "lake", "cat", "wren")]
     images, log_probs = (np.stack(parts) for parts in zip(*scenes, strict=True))

@@ -75,9 +75,12 @@ def test_the_file_computes_what_torch_computes_on_real_photographs(
     agreement: float,
     run: Path,
     exported: Path,
+    real_weights: Path,
     photos_folder: Path,
     tmp_path: Path,
 ) -> None:
+    if settings.flip:  # around the backbone, whatever its depth; tests/cli exports a whole one with it
+        run = make_run(tmp_path / "run", real_weights, block=1)
     plain = settings == ExportSettings()
     file = exported if plain else export_onnx(run, tmp_path / "model.onnx", settings, Quiet())
     session = Session.from_file(file, "cpu")
@@ -128,6 +131,7 @@ def test_a_model_beyond_tolerance_is_refused_and_not_written(real_weights: Path,
 
 
 @pytest.mark.parametrize("name", ["dinov2-vits14-reg", "dinov3-vits16", "dino-vits16", "timm:vit_tiny_patch16_224"])
+@pytest.mark.slow
 def test_every_kind_of_backbone_exports_with_every_size_open(name: str) -> None:
     """Random weights, two blocks: register tokens, rotary positions, resampled tables, and a linear probe."""
     torch.manual_seed(0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -152,9 +150,3 @@ def journal() -> Callable[[Path], dict[str, dict[str, Any]]]:
         return {entry["path"]: entry for entry in map(json.loads, lines)}
 
     return read
-
-
-@pytest.fixture(scope="session")
-def pictures() -> SimpleNamespace:
-    """The functions of tests/support/pictures.py."""
-    return SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "support/pictures.py")))

@@ -102,6 +102,7 @@ def start(large: Path, out: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-m", "stego_cli", *words], stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_killed_at_several_moments_and_repeated_the_result_is_the_same(large, tmp_path) -> None:
     first = start(large, tmp_path / "undisturbed")
     assert first.wait(PATIENCE) == 0, first.communicate()
@@ -125,6 +126,7 @@ def test_killed_at_several_moments_and_repeated_the_result_is_the_same(large, tm
     assert not partial.exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_a_second_run_is_refused_meanwhile(large, tmp_path) -> None:
     run = start(large, tmp_path / "out")
     journal, end = tmp_path / ".out.stego-partial/.stego-journal.jsonl", time.monotonic() + PATIENCE

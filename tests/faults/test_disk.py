@@ -12,6 +12,8 @@ from PIL import Image
 from stego_cli.images.atomic import sha256
 from tests.support.processes import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 
 def noise(file, size, seed):
     """Write a picture whose mask does not compress well: `size` pixels a side."""

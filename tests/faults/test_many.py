@@ -10,6 +10,8 @@ from PIL import Image
 
 from tests.support.processes import cpu_seconds, resident_mb
 
+pytestmark = pytest.mark.slow
+
 COUNT, EARLY = 5000, 1000
 
 

@@ -15,6 +15,8 @@ import pytest
 from stego_cli.images.atomic import sha256
 from tests.support.processes import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 # Each photograph takes long enough to be interrupted. One engine refines in threads, the other in worker processes.
 THREADS = ("--res", "364", "--crf-engine", "cpu")
 PROCESSES = ("--res", "210", "--crf-engine", "pydensecrf")

@@ -196,6 +196,7 @@ sys.exit(ended.returncode)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # of this test's own reading of the mask
+@pytest.mark.slow
 def test_a_picture_of_108_million_pixels_is_done_within_bounded_memory(tmp_path, tiny_model):
     folder = tmp_path / "photos"
     folder.mkdir()

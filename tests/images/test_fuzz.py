@@ -1,16 +1,12 @@
 """A small part of the fuzzing of the readers; `benchmarks/fuzz_readers.py` does the rest."""
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 
-HARNESS = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "benchmarks/fuzz_readers.py")))
+from benchmarks import fuzz_readers
 
 
 def test_damaged_pictures_are_read_or_refused_and_nothing_else():
-    findings = HARNESS.fuzz(300, seed=7)
+    findings = fuzz_readers.fuzz(300, seed=7)
     assert findings.kept == []
     assert findings.outcomes.total() == 300
     assert findings.outcomes["read"] > 30
@@ -54,7 +50,7 @@ def loud(path):
 def test_the_harness_finds_what_a_reader_must_not_do(tmp_path, monkeypatch, function, outcomes):
     (tmp_path / "bad_reader.py").write_text(BAD)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    findings = HARNESS.fuzz(2, reader=f"bad_reader:{function}", keep=tmp_path / "kept")
+    findings = fuzz_readers.fuzz(2, reader=f"bad_reader:{function}", keep=tmp_path / "kept")
     assert findings.outcomes == outcomes
     kept = {path.name for path in (tmp_path / "kept").iterdir()}
     assert kept == {name + end for name, _ in findings.kept for end in ("", ".txt")}

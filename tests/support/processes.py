@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-PATIENCE = 300.0  # seconds after which a run that should have ended is taken for one that hangs, on a busy machine too
+PATIENCE = 600.0  # seconds after which a run that should have ended is taken for one that hangs, on a busy machine too
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 

@@ -47,6 +47,7 @@ def test_a_perfect_model_scores_nearly_all_whatever_the_order_of_classes(
     assert score.assignment.tolist() == [2, 0, 3, 1]
 
 
+@pytest.mark.slow
 def test_after_the_crf_is_scored_beside_before_and_twice_alike(flip_model: Path, data: Path) -> None:
     first, second = (run(flip_model, data) for _ in range(2))
     assert list(first.scores) == [("cluster", False), ("cluster", True)]

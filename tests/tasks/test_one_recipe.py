@@ -69,6 +69,7 @@ def data(tmp_path_factory, photos_folder):
 
 
 @pytest.mark.parametrize("settings", [{"res": 952, "crf": False}, {"res": 112, "crf": True}])
+@pytest.mark.slow
 def test_evaluate_counts_the_pixels_of_the_masks_that_segment_writes(settings, wide_model, data, tmp_path):
     photos = data / "imgs/val"
     result = segment(SegmentSettings(photos, tmp_path, wide_model, device="cpu", **settings), Quiet())

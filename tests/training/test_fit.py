@@ -120,6 +120,7 @@ def of_two(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, obje
 
 
 @pytest.mark.parametrize("case", range(len(CASES)))
+@pytest.mark.slow
 def test_two_processes_have_the_gradient_of_one_with_the_joined_batch(
     case: int, of_two: list[list[dict[str, object]]]
 ) -> None:

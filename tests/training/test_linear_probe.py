@@ -50,6 +50,7 @@ def test_points_have_the_codes_that_bilinear_upsampling_gives_them() -> None:
         assert torch.allclose(sampled, up.flatten(1).T, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_probe_learns_what_is_linear_in_the_codes() -> None:
     generator = torch.Generator().manual_seed(0)
     grids = [torch.randn(8, 8, 5, generator=generator) for _ in range(4)]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from stego_cli.model.vit import FrozenViT
@@ -24,6 +25,7 @@ def prepared(vit: FrozenViT, paths: list[Path], run: Path, **settings: object) -
     return prepare_features(vit, paths, wanted, RunContext(CPU, run, recorder, Stop())), "".join(recorder.notes)
 
 
+@pytest.mark.slow
 def test_beyond_the_limit_features_are_computed_for_each_step_and_are_the_same(
     small_vit: FrozenViT, photos_folder: Path, tmp_path: Path
 ) -> None:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from stego_cli.training.suggest import agreement, suggest_classes
@@ -9,6 +10,7 @@ def blobs(classes: int, spread: float = 0.1, each: int = 150) -> torch.Tensor:
     return (centres[:, None] + spread * torch.randn(classes, each, 16, generator=generator)).flatten(0, 1)
 
 
+@pytest.mark.slow
 def test_as_many_classes_are_suggested_as_there_are() -> None:
     for there in (5, 8):
         found, curve = suggest_classes(blobs(there), 3, 12, torch.Generator().manual_seed(0))

@@ -103,6 +103,7 @@ def test_classes_in_parts_give_the_same_bytes(session, photos_folder):
         assert np.array_equal(pipeline.labels(images, [(300, 200)])[0], whole)
 
 
+@pytest.mark.slow
 def test_photographs_seen_in_tiles_get_the_labels_that_the_host_gives_them(session, photos_folder, monkeypatch):
     images = decode(photos_folder / "harbour.jpg", 980, 14).pixels[None]
     (planes,) = in_tiles(images, 14, session.run)
@@ -111,6 +112,7 @@ def test_photographs_seen_in_tiles_get_the_labels_that_the_host_gives_them(sessi
     assert agreement([labels], [labels_at(planes[0], (1200, 900))]) >= 0.9999
 
 
+@pytest.mark.slow
 def test_with_the_crf_two_threads_get_the_labels_that_the_host_gives(session, tiny_model, photos_folder, tmp_path):
     pytest.importorskip("triton", reason="Triton has no wheels for this system")
     decoded = [decode(photos_folder / f"{name}.jpg", 28, 14) for name in ("harbour", "wren", "canyon")]
@@ -157,6 +159,7 @@ def test_a_photograph_without_finite_values_has_a_reason_and_the_others_their_la
     assert isinstance(only, PhotoError)
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_is_told_apart_and_leaves_nothing_behind(session, monkeypatch):
     tensors = []
 
