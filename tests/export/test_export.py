@@ -163,7 +163,8 @@ def _metadata(patch: int) -> str:
     names = ["a", "b", "c"]
     colours = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     about = {"format": 1, "classes": 3, "class_names": names, "palette": colours, "patch": patch, "res": 64}
-    return json.dumps({**about, "backbone": "x", "flip": False, "precision": "fp32"})
+    linear = {"linear_class_names": list("abcde"), "linear_palette": [[index, 0, 0] for index in range(5)]}
+    return json.dumps({**about, **linear, "backbone": "x", "flip": False, "precision": "fp32"})
 
 
 def test_other_weights_than_those_trained_on_are_refused(run: Path, tmp_path: Path) -> None:
