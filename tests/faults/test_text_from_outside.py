@@ -92,9 +92,19 @@ def test_what_steers_is_escaped_and_what_is_long_is_cut():
     assert displayed("x" * 1000, 20) == "x" * 13 + "\u2026" + "x" * 6
 
 
+@pytest.fixture(scope="module")
+def import_of_torch():
+    """The seconds that it takes here and now: the yardstick of a busy machine."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import timm, torch"], check=True)
+    return time.monotonic() - began
+
+
 @pytest.mark.parametrize("after", [0.05, 0.2, 0.5, 0.9])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_the_first_second_ends_the_command_at_once(tmp_path, photos_folder, number, code, after):
+def test_a_signal_in_the_first_second_ends_the_command_at_once(
+    tmp_path, photos_folder, import_of_torch, number, code, after
+):
     words = ["segment", str(photos_folder), "--out", "masks"]
     with subprocess.Popen(
         [sys.executable, "-c", "from stego_cli.__main__ import main; print(flush=True); main()", *words],
@@ -110,5 +120,6 @@ def test_a_signal_in_the_first_second_ends_the_command_at_once(tmp_path, photos_
         seconds = time.monotonic() - sent
     assert b"Traceback" not in said
     assert process.returncode == code, said
-    assert seconds < 2 * max(1, os.getloadavg()[0] / 2)  # 2 s on a machine that is not busy
+    # 2 s on a machine that is not busy, and the rest of an import that has begun, which nothing interrupts.
+    assert seconds < 2 * max(1, os.getloadavg()[0] / 2) + 4 * import_of_torch
     assert not list(tmp_path.rglob(".stego-discover-*"))
