@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.support.processes import PATIENCE, cpu_seconds
+from tests.support.processes import PATIENCE
 
 # The command is replaced into the process that sets the limits, as a shell would do it.
 _EXEC = "import os, sys; os.execv(sys.executable, [sys.executable, '-m', 'stego_cli', *sys.argv[1:]])"
@@ -53,10 +53,6 @@ class Started:
         assert self.process.stderr is not None
         while text not in (line := self.process.stderr.readline()):
             assert line, "the run has ended"
-
-    def cpu_seconds(self) -> float:
-        """Return what it and its workers have taken of the processors."""
-        return sum(map(cpu_seconds, [self.pid, *self.workers()]))
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole group, as a terminal does."""

@@ -3,7 +3,6 @@
 import functools
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -122,17 +121,15 @@ def test_one_signal_lets_what_has_begun_finish_and_the_same_command_does_the_res
 
 @pytest.mark.parametrize("engine", ["cpu", pytest.param("pydensecrf", marks=pytest.mark.pydensecrf)])
 def test_a_second_ctrl_c_ends_at_once_without_a_traceback(many, tmp_path, start, journal, engine):
-    others = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     run = start(many, tmp_path / "masks", "--res", "784" if engine == "cpu" else "448", "--crf-engine", engine)
     run.wait_for(1)
     run.signal(signal.SIGINT)
     run.wait_until_said("Stopping: what has begun is finished.")
-    before = run.cpu_seconds()
+    began = time.monotonic()
     run.signal(signal.SIGINT)
     code, said = run.end()
     assert code == 130
-    taken = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - others
-    assert taken - before < 0.1 * before  # finishing what had begun takes more than twice that
+    assert time.monotonic() - began < 2 * max(1, os.getloadavg()[0] / 2)  # 2 s on a machine that is not busy
     assert "Traceback" not in said
     assert 1 <= assert_whole(tmp_path / "masks", journal) < 24
 

@@ -166,6 +166,7 @@ def test_keys_patch_8_and_extra_clusters_export(tmp_path: Path) -> None:
     about = {"format": 1, "classes": 17, "class_names": names, "palette": palette(17), "patch": 8, "res": 320}
     graph = trace(model)
     about |= {"backbone": "dino-vits8", "flip": False, "precision": "fp32"}
+    about |= {"linear_class_names": names[:15], "linear_palette": palette(15)}
     onnx.helper.set_model_props(graph, {"stego": json.dumps(about)})
     session = Session.from_bytes(graph.SerializeToString(), "cpu")
     assert check_parity(model, session, "fp32").agreement > 0.999
