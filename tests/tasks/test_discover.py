@@ -5,7 +5,7 @@ import pytest
 from stego_cli.errors import OutputError, Stopped
 from stego_cli.images.discover import find_photos
 from stego_cli.progress import Quiet
-from stego_cli.settings import TrainSettings
+from stego_cli.settings import Reading, TrainSettings
 from stego_cli.stop import Stop
 from stego_cli.tasks import discover
 
@@ -21,7 +21,7 @@ def test_a_stop_keeps_nothing_and_speaks_of_no_run_to_resume(stopped, real_weigh
     target = tmp_path / "model.onnx"
     settings = TrainSettings(classes=3, steps=2, res=56, device="cpu")
     with pytest.raises(Stopped, match=r"Stopped while discovering classes\. .*same command") as caught:
-        discover.discover_model(find_photos(photos_folder / "cat.jpg"), target, settings, Quiet(), stopped)
+        discover.discover_model(find_photos(photos_folder / "cat.jpg"), target, settings, Reading(), Quiet(), stopped)
     assert caught.value.exit_code == 130
     assert "--resume" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
