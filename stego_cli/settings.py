@@ -167,6 +167,7 @@ class TrainSettings:
     quantiles: tuple[float, float, float] = (0.95, 0.6, 0.5)  # of centred F, for each b; negative, inter, intra
     shifts: tuple[float, float, float] | None = None  # b itself, in the same order; None: from the quantiles
     whiten: int = 32  # F is computed on this many whitened principal components; 0: raw features
+    positions: int = 8  # directions that tell a patch's place in its picture, taken out of the features; 0: none
     restarts: int = 10  # of k-means
     temperature: float = 5.0  # of the cluster probe's softmax: the higher, the less a CRF changes
     seed: int = 0

@@ -37,7 +37,7 @@ def cluster_codes(
     """
     settings = fit.settings
     generator = torch.Generator().manual_seed(settings.seed)  # the seed alone: a resumed run draws the same patches
-    head = fit.head.cpu().eval()
+    head = fit.head.cpu().eval().folded()
     with torch.no_grad():
         codes = torch.nn.functional.normalize(head(features.random_tokens(_KMEANS_SAMPLE, generator)), dim=1)
     curve: tuple[ClassCandidate, ...] = ()

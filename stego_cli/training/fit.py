@@ -38,6 +38,7 @@ class Fit:
         settings: with `batch` at most the number of views.
         device: where the head and the optimiser are.
         ranks: the processes that share each batch.
+        removed: (k, C), directions that the features lose before the head; None: none.
 
     Attributes:
         settings: as above.
@@ -57,6 +58,7 @@ class Fit:
         settings: TrainSettings,
         device: torch.device,
         ranks: Ranks = ALONE,
+        removed: Tensor | None = None,
     ) -> None:
         self.settings = settings
         self._features, self._neighbours, self._device = features, neighbours, device
@@ -65,7 +67,7 @@ class Fit:
         self.centroids: Tensor | None = None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)  # layers draw their first weights from the global generator
-            self.head = Head(features.width, settings.code).to(device)
+            self.head = Head(features.width, settings.code, removed=removed).to(device)
             if settings.scheme == "paper":
                 self.centroids = torch.randn(settings.classes or 2, settings.code).to(device).requires_grad_()
         groups = [{"params": list(self.head.parameters()), "lr": settings.lr}]

@@ -12,6 +12,8 @@ from stego_cli.datasets.layout import Folders
 from stego_cli.errors import Stopped, UsageError, setting
 from stego_cli.machine import cores
 from stego_cli.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from stego_cli.model.head import without
+from stego_cli.model.vit import FrozenViT
 from stego_cli.progress import Progress, Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import EXIT_CODES, Stop
@@ -29,6 +31,7 @@ from stego_cli.training.loop import train_head
 from stego_cli.training.monitor.tensorboard_log import require_tensorboard
 from stego_cli.training.monitor.watchers import open_watch
 from stego_cli.training.neighbours import nearest_neighbours
+from stego_cli.training.positions import position_directions
 from stego_cli.training.ranks import join, leave
 from stego_cli.training.resolve import resolve_backbone, resolve_settings
 from stego_cli.training.resume import RESUME_FILE, ResumeState, fingerprint
@@ -102,7 +105,7 @@ def _train(
     progress.note(f"Backbone {backbone.vit.row.name}, block {backbone.vit.block}, on {device}.")
     features = prepare_features(backbone.vit, paths, settings, context)
     settings = resolve_settings(settings, backbone.vit.block, len(features), progress)
-    fit = _fit_on(features, settings, context)
+    fit = _fit_on(features, settings, backbone.vit, context)
     state = ResumeState(folder, settings, fingerprint(features.paths, backbone.weights_sha256))
     if options.resume:
         state.load(fit)
@@ -135,11 +138,15 @@ def _train(
     return TrainedRun(checkpoint, features.failed)
 
 
-def _fit_on(features: Features, settings: TrainSettings, context: RunContext) -> Fit:
+def _fit_on(features: Features, settings: TrainSettings, vit: FrozenViT, context: RunContext) -> Fit:
     """Return a training that has done no step."""
-    space = None
+    space = removed = None
+    if settings.positions:
+        grids, counts = features.grids.unique(dim=0, return_counts=True)
+        removed = position_directions(vit, grids[counts.argmax()].tolist(), settings.positions, context.device)
     if settings.whiten:
         generator = torch.Generator().manual_seed(settings.seed)
-        space = whitening(features.random_tokens(_WHITENING_SAMPLE, generator), settings.whiten)
+        sample = features.random_tokens(_WHITENING_SAMPLE, generator)
+        space = whitening(sample if removed is None else without(sample, removed), settings.whiten)
     near = nearest_neighbours(features.pooled, settings.neighbours, features.photos, context.device)
-    return Fit(features, near, space, settings, context.device, context.ranks)
+    return Fit(features, near, space, settings, context.device, context.ranks, removed)
