@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 import pytest
@@ -42,9 +41,12 @@ for form, folder in zip(sys.argv[1::2], sys.argv[2::2]):
         own = pixels.setdefault(item.id, {})
         for each in item.annotations:
             if each.type == datumaro.AnnotationType.mask:
-                own[labels[each.label]] = own.get(labels[each.label], 0) + int(np.asarray(each.image).astype(bool).sum())
+                area = int(np.asarray(each.image).astype(bool).sum())
             elif each.type == datumaro.AnnotationType.polygon:
-                own[labels[each.label]] = own.get(labels[each.label], 0) + float(each.get_area())
+                area = float(each.get_area())
+            else:
+                continue
+            own[labels[each.label]] = own.get(labels[each.label], 0) + area
     answer.append([labels, pixels])
 print(json.dumps(answer))
 """
@@ -98,11 +100,11 @@ def written(tree: MaskTree, name: str, tolerance: float | None = None) -> Path:
     return out
 
 
-def ask(tools: Path, program: str, *arguments: object) -> Any:
+def ask(tools: Path, program: str, *arguments: object) -> str:
     command = [sys.executable, "-c", program, *map(str, arguments)]
     ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tools)})
     assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout.splitlines()[-1])
+    return ended.stdout.splitlines()[-1]
 
 
 def pixels_of(tree: MaskTree) -> dict[str, dict[str, int]]:
@@ -124,7 +126,7 @@ def test_datumaro_loads_every_pixel_of_every_class(tools, tree):
         ("cvat", written(tree, "cvat", 0.0)),
     ]
     wanted = pixels_of(tree)
-    answer = ask(tools, DATUMARO, *(word for pair in asked for word in pair))
+    answer = json.loads(ask(tools, DATUMARO, *(word for pair in asked for word in pair)))
     for (form, folder), (labels, pixels) in zip(asked, answer, strict=True):
         assert set(labels) - {"background", "ignored"} == CLASSES, (form, folder)
         assert set(pixels) == set(wanted)
@@ -135,13 +137,13 @@ def test_datumaro_loads_every_pixel_of_every_class(tools, tree):
 
 def test_labelme_loads_the_polygons(tools, tree):
     out, wanted = written(tree, "labelme"), pixels_of(tree)
-    loaded = ask(tools, LABELME, *(out / f"{photograph}.json" for photograph in wanted))
+    loaded = json.loads(ask(tools, LABELME, *(out / f"{photograph}.json" for photograph in wanted)))
     for shapes, counts in zip(loaded, wanted.values(), strict=True):
         assert {label for label, _, _ in shapes} == set(counts)
         assert all(kind == "polygon" and corners >= 3 for _, kind, corners in shapes)
 
 
 def test_label_studio_takes_the_project_and_the_regions(tools, tree):
-    answer = ask(tools, LABEL_STUDIO, written(tree, "label-studio"))
+    answer = json.loads(ask(tools, LABEL_STUDIO, written(tree, "label-studio")))
     assert set(answer["labels"]) == CLASSES
     assert answer["valid"] == [True] * len(NAMES)
