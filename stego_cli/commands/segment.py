@@ -13,12 +13,15 @@ from stego_cli.commands.options import (
     OUTPUT,
     REPEAT,
     BandsOption,
+    BboxOption,
     CrfEngineOption,
     CrfOption,
     EventsOption,
     ExcludeOption,
     FollowLinksOption,
     IncludeOption,
+    MaskPolygonOption,
+    ResGroundOption,
     StretchOption,
     TruncatedOption,
     WorkersOption,
@@ -133,6 +136,9 @@ def command(
     bands: BandsOption = "",
     stretch: StretchOption = "auto",
     accept_truncated: TruncatedOption = False,
+    bbox: BboxOption = "",
+    mask_polygon: MaskPolygonOption = None,
+    res_ground: ResGroundOption = None,
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
     follow_links: FollowLinksOption = False,
@@ -187,6 +193,7 @@ def command(
     """Segment a folder of photographs."""
     from stego_cli.commands.segment_show import show_forecast, show_result
     from stego_cli.errors import EXIT_SOME_FAILED
+    from stego_cli.part_settings import PartSettings, parse_bbox
     from stego_cli.settings import Reading, SegmentSettings, Walk
     from stego_cli.stop import Stop
     from stego_cli.ui import Ui
@@ -213,6 +220,7 @@ def command(
         batch_size=_number_or_auto(batch_size),
         workers=workers,
         shard=shard,
+        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground),
     )
     ui = Ui(as_json)
     if dry_run:
