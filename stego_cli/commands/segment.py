@@ -39,11 +39,15 @@ Examples:
   stego segment ./photos --out ./masks --model stego.onnx --shard 2/8
   stego segment ./photos --out ./masks --since 7d --min-free 5
   stego segment ./photos --out ./masks --json > log.ndjson
+  stego segment town.tif --out ./masks --bbox 500100,5799000,501000,5799800
 
 A mask is a palette PNG whose pixel values are class numbers. Masks mirror the folder (x/a.jpg gets MASKS/x/a.png),
 each at its photograph's own size as a viewer shows it. Without --model the model is one that was discovered for MASKS
 before, else ./stego.onnx; if there is neither, classes are discovered in these photographs first and the model is kept
 in MASKS/.stego. The same command again does only what is missing or has changed.
+
+A georeferenced raster, or a picture too large for a photograph, is segmented by windows; its mask is a GeoTIFF that
+lies where the raster lies.
 
 PHOTOS may be a data set (imgs/ with labels/ beside it): then the photographs in imgs/ are segmented. Links to files are
 followed, links to folders are not. Hidden files and folders that hold masks are passed over. Of an animation the first

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from stego_cli.errors import PhotoError
+from stego_cli.images.atomic import write_bytes
 from stego_cli.images.discover import Found
 from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Progress
@@ -14,6 +17,7 @@ from stego_cli.sources.source import Asked
 from stego_cli.sources.table import kind_of
 from stego_cli.text import shown
 
+ENOUGH = 500  # parts, and photographs, to find classes in: what recurs in a tree shows in an even sample of it
 _PATCH = 14  # pixels; of most backbones. A drawn part is resized to whole patches when it is read again.
 
 
@@ -37,12 +41,15 @@ class Drawing:
 def draw_parts(drawing: Drawing, folder: Path, count: int, progress: Progress) -> list[Path]:
     """Write about `count` parts, spread evenly over the larger files, as PNG into a folder, and return their paths.
 
-    The same files give the same pictures. Files that cannot be opened are left out, and reported.
+    The same files give the same pictures, and the same times, so that a training on them can be resumed with others
+    drawn anew. Files that cannot be opened are left out, and reported.
+
+    Raises:
+        OutputError: they cannot be written.
     """
     found, drawn = drawing.found, list[Path]()
     if not found.large:
         return drawn
-    folder.mkdir()
     each = max(1, -(-count // len(found.large)))
     for number, photo in enumerate(found.large):
         file = found.root / photo.path
@@ -54,7 +61,10 @@ def draw_parts(drawing: Drawing, folder: Path, count: int, progress: Progress) -
             with kind.open(asked) as source:
                 for index, image in enumerate(source.samples(each)):
                     drawn.append(folder / f"{number:06}-{index:06}.png")
-                    image.save(drawn[-1], compress_level=1)
+                    stream = io.BytesIO()
+                    image.save(stream, "PNG", compress_level=1)
+                    write_bytes(drawn[-1], stream.getvalue())
+                    os.utime(drawn[-1], ns=(0, 0))
         except PhotoError as error:
             progress.warn(f"{shown(photo.path)}: {error.message}")
     progress.note(f"{len(drawn)} parts of {len(found.large)} larger files are drawn to train on.")

@@ -1,8 +1,8 @@
 """How a raster is divided into windows that overlap, and how their labels become one.
 
 Windows lie on the grid of the whole raster, whatever part of it is wanted, so that a part gets the labels that it has
-in the whole. Where windows overlap the label with the highest weight wins: its probability, times a factor that falls to
-nothing at the window's edge. Near an edge the neighbour, which sees more on the other side of it, decides.
+in the whole. Where windows overlap the label with the highest weight wins: its probability, times a factor that falls
+to nothing at the window's edge. Near an edge the neighbour, which sees more on the other side of it, decides.
 """
 
 from __future__ import annotations

@@ -12,12 +12,10 @@ from stego_cli.errors import NoInputError, OutputError, Stopped
 from stego_cli.images.atomic import DISCOVERY
 from stego_cli.progress import Progress
 from stego_cli.settings import ExportSettings, TrainSettings
-from stego_cli.sources.draw import Drawing, draw_parts
+from stego_cli.sources.draw import ENOUGH, Drawing, draw_parts
 from stego_cli.stop import Stop
 from stego_cli.tasks.train import TrainTask, train
 from stego_cli.text import shown
-
-_ENOUGH = 500  # photographs; classes that recur in a tree show in an even sample of it
 
 
 def discover_model(drawing: Drawing, target: Path, settings: TrainSettings, progress: Progress, stop: Stop) -> None:
@@ -32,14 +30,14 @@ def discover_model(drawing: Drawing, target: Path, settings: TrainSettings, prog
     from stego_cli.training.train import train as train_on
 
     found = drawing.found
-    every = max(1, math.ceil(len(found.photos) / _ENOUGH))
+    every = max(1, math.ceil(len(found.photos) / ENOUGH))
     sample = [found.root / photo.path for photo in found.photos[::every]]
     progress.note(
         f"No model given: discovering classes in these photographs first"
         f"{f' (every {every}th, {len(sample)} in all)' if every > 1 else ''}."
     )
     with _scratch_run(target.parent, "discovering classes") as run:
-        sample += draw_parts(drawing, run.with_name("parts"), _ENOUGH, progress)
+        sample += draw_parts(drawing, run.with_name("parts"), ENOUGH, progress)
         if not sample:
             raise NoInputError("There is no photograph, and no part of a larger file, to discover classes in.")
         train_on(sample, run, settings, progress, stop, options=RunOptions(reading=drawing.reading))
