@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from stego_cli.errors import OutputError, SourceError
+from stego_cli.regular_file import open_regular
 from stego_cli.text import shown
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -221,7 +222,7 @@ class _Headers(io.RawIOBase):
 
 def _plain(file: Path, scratch: Path) -> IO[bytes]:
     """Open a tar, unpacked into a file without a name if it is compressed."""
-    stream = file.open("rb")
+    stream: IO[bytes] = io.BufferedReader(open_regular(file))
     start = stream.read(6)
     stream.seek(0)
     if start.startswith(b"\x1f\x8b"):

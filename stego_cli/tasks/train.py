@@ -86,17 +86,18 @@ def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResul
     known = len(folders.table.names) if folders.table is not None else 0
     if known > 1 and (settings.classes is None or task.prefer_data_classes):
         settings = replace(settings, classes=known)
-    found = find_photos(task.photos if task.photos.is_file() else folders.photos, task.out, task.walk)
-    note_passed_over(found, progress)
-    for folder, reason in found.unreadable:
-        progress.warn(f"The folder {shown(folder)} cannot be read: {reason}.")
+    with stop.at_once():
+        found = find_photos(task.photos if task.photos.is_file() else folders.photos, task.out, task.walk)
+        note_passed_over(found, progress)
+        for folder, reason in found.unreadable:
+            progress.warn(f"The folder {shown(folder)} cannot be read: {reason}.")
 
-    from stego_cli.training.ranks import is_first_process
-    from stego_cli.training.run_folder import RunOptions
-    from stego_cli.training.train import train as train_on
+        from stego_cli.training.ranks import is_first_process
+        from stego_cli.training.run_folder import RunOptions
+        from stego_cli.training.train import train as train_on
 
-    paths = [found.root / photo.path for photo in found.photos]
-    reading = decide_reading(paths, task.reading, progress)
+        paths = [found.root / photo.path for photo in found.photos]
+        reading = decide_reading(paths, task.reading, progress)
     trained = train_on(
         paths,
         task.out,
