@@ -90,6 +90,7 @@ def open_archive(file: Path, scratch: Path) -> Archive:
         OutputError: there is no room in `scratch`.
     """
     try:
+        open_regular(file).close()
         return _Zip(file) if zipfile.is_zipfile(file) else _Tar(file, scratch)
     except (SourceError, OutputError):
         raise

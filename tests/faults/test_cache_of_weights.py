@@ -102,7 +102,8 @@ def test_what_another_user_owns_is_a_warning(cache, monkeypatch):
         os.chown(cache.parent, 12345, -1)
         assert writable_by_others(cache) == cache.parent
     else:  # who cannot give a folder away, but be another user
-        monkeypatch.setattr(os, "geteuid", lambda own=os.geteuid(): own + 1)
+        other = os.geteuid() + 1
+        monkeypatch.setattr(os, "geteuid", lambda: other)
         assert writable_by_others(cache) == cache
 
 
