@@ -26,6 +26,7 @@ from typing import Any
 from stego_cli.class_edits import VOID_NAME, ClassEdit, ClassEdits, EditError
 from stego_cli.errors import UsageError
 from stego_cli.palette import Colour
+from stego_cli.regular_file import read_regular
 from stego_cli.text import shown
 
 FORMAT = 1
@@ -45,9 +46,7 @@ def read_classes(file: Path) -> ClassEdits:
         UsageError: it cannot be read, or the line that is named is wrong.
     """
     try:
-        if file.stat().st_size > _LARGEST:
-            raise UsageError(f"{shown(file)} is too large for a classes file.")
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_regular(file, _LARGEST).decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{shown(file)} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:

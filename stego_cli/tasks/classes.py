@@ -25,7 +25,9 @@ from stego_cli.gallery.model_edit import classes_of_model, edit_model, shares_of
 from stego_cli.gallery.remap import Changed, change_classes, finish_change
 from stego_cli.images.atomic import write_bytes
 from stego_cli.images.discover import STATE
+from stego_cli.inference.contract import LARGEST
 from stego_cli.progress import Progress
+from stego_cli.regular_file import read_regular
 from stego_cli.stop import Stop
 from stego_cli.tasks.split import OF_MASKS, SplitSource, split_in_masks, split_in_model, split_in_run
 from stego_cli.text import shown
@@ -301,6 +303,6 @@ def _read(kind: str, target: Path) -> tuple[ClassEdits, tuple[float, ...]]:
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_regular(file, LARGEST)
     except OSError as error:
         raise ModelError(f"The model {shown(file)} cannot be read: {error.strerror or error}.") from error
