@@ -21,6 +21,7 @@ from stego_cli.images.decode import Decoded, decode_whole
 from stego_cli.images.discover import Photo
 from stego_cli.images.journal import Entry
 from stego_cli.images.masks import apply_nodata, encode_mask, encode_overlay, labels_at
+from stego_cli.images.passes import counts, replaced
 from stego_cli.inference.predict import Refiner
 from stego_cli.inference.session import LogProbs
 from stego_cli.palette import Colour
@@ -222,7 +223,7 @@ def write_outputs(
     """
     photo, stat = source.photo, source.stat
     if plan.values is not None:
-        labels = plan.values[labels]
+        labels = replaced(labels, plan.values)
     labels = apply_nodata(labels, source.decoded.nodata)
     result = Segmented(plan.root / photo.path, plan.reading, labels, plan.colours, log_probs)
     clock = time.perf_counter()
@@ -233,7 +234,7 @@ def write_outputs(
     for name, content in contents.items():
         write_bytes(plan.out / place(photo.mask, name), content, plan.scratch)
     _lap(seconds, "write", clock)
-    counts = np.bincount(labels.ravel())
+    found = counts(labels)
     entry = Entry(
         path=photo.path,
         status="done",
@@ -241,7 +242,7 @@ def write_outputs(
         mtime=stat[1],
         mask=photo.mask,
         sha256=hashlib.sha256(contents[MASK]).hexdigest(),
-        pixels={int(index): int(counts[index]) for index in counts.nonzero()[0]},
+        pixels={int(index): int(found[index]) for index in found.nonzero()[0]},
     )
     return Outcome(entry, seconds)
 
