@@ -78,6 +78,7 @@ def _info(checkpoint: Checkpoint, settings: ExportSettings) -> ModelInfo:
         precision=settings.precision,
         linear_class_names=checkpoint.linear_names or linear.names,
         linear_palette=checkpoint.linear_palette or tuple(linear.colours),
+        hierarchy=checkpoint.hierarchy,
     )
 
 

@@ -27,6 +27,8 @@ DEFAULT_BACKBONE = "focus-vits14"
 DEFAULT_RES = 320  # shorter side in pixels, the resolution of the paper's evaluation
 DEFAULT_STEPS = 250  # of training: short on purpose (docs/log/training.md)
 _MOST_BLOCKS, _WIDEST_CODE = 1000, 65536  # far beyond any that exist
+AUTO_CLUSTERS = 4  # clusters for each class, where there are to be more
+MOST_CLUSTERS = 255  # that leave void a value of its own
 PAPER_TEMPERATURE = 2.0  # of the cluster probe's softmax in the published evaluation
 
 
@@ -149,6 +151,7 @@ class TrainSettings:
     crops: Crops = "none"  # "five": each photograph is used as five crops of it
     crop_ratio: float = 0.5  # a crop's share of the photograph's width and height
     classes: int | None = None  # clusters K; None: the largest number whose clusters are stable
+    overcluster: int | str | None = None  # clusters to find instead of K, to be joined; "auto": see `clusters_for`
     code: int = 70  # width of the code
     steps: int = DEFAULT_STEPS  # updates of the head
     batch: int = 32  # photographs in an update
@@ -173,6 +176,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_classes(self.classes)
+        check_overcluster(self.overcluster, self.classes)
         check_res(self.res)
         if self.steps < 0:
             raise UsageError(
@@ -209,6 +213,7 @@ class SegmentSettings:
     out: Path
     model: Path | None = None  # None: see stego_cli.tasks.model_choice
     classes: int | None = None  # of a model that has to be discovered; None: as many as recur
+    overcluster: int | str | None = None  # clusters of such a model; as in TrainSettings
     crf: bool = True
     crf_engine: str = "auto"  # one of stego_cli.crf.CHOICES; engines give equal masks
     probe: Probe = "cluster"
@@ -229,6 +234,7 @@ class SegmentSettings:
 
     def __post_init__(self) -> None:
         check_classes(self.classes)
+        check_overcluster(self.overcluster, self.classes)
         check_choice("probe", self.probe, Probe)
         check_res(self.res)
         if self.batch_size != "auto" and not (isinstance(self.batch_size, int) and self.batch_size >= 1):
@@ -362,6 +368,22 @@ def check_classes(classes: int | None) -> None:
     """Refuse a number of classes that a mask cannot hold."""
     if classes is not None and not 2 <= classes <= 256:
         raise UsageError(f"must be 2 to 256, which a mask can hold, got {classes}", field="classes")
+
+
+def check_overcluster(overcluster: int | str | None, classes: int | None) -> None:
+    """Refuse a number of clusters that a mask cannot hold, or that is smaller than that of the classes."""
+    if overcluster in (None, "auto"):
+        return
+    if not isinstance(overcluster, int) or not 2 <= overcluster <= MOST_CLUSTERS:
+        raise UsageError(f"must be 'auto' or 2 to {MOST_CLUSTERS}, got {overcluster!r}", field="overcluster")
+    if classes is not None and overcluster < classes:
+        raise UsageError(f"must be at least the number of classes, {classes}, got {overcluster}", field="overcluster")
+
+
+def clusters_for(overcluster: int | str | None, classes: int) -> int:
+    """Return how many clusters are to be found for K classes; "auto" is 4 K."""
+    wanted = AUTO_CLUSTERS * classes if overcluster == "auto" else overcluster
+    return classes if wanted is None else max(classes, min(MOST_CLUSTERS, int(wanted)))
 
 
 def check_res(res: int | None) -> None:

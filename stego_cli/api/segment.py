@@ -17,6 +17,7 @@ def segment(
     out: PathName,
     model: PathName | None = None,
     classes: int | None = None,
+    overcluster: int | str | None = None,
     probe: Probe = "cluster",
     res: int | None = None,
     crf: bool = True,
@@ -51,6 +52,8 @@ def segment(
         model: file that `export_onnx` wrote; None: one that was discovered for `out` before, else ./stego.onnx, else
             classes are discovered in these photographs and the model is kept in out/.stego.
         classes: number of classes to discover, 2 to 256; None: as many as recur.
+        overcluster: number of clusters to find for these classes, up to 255, to be joined and named later; "auto": 4
+            times as many as classes; None: as many as classes.
         probe: whose classes: "cluster", or "linear" if labels trained one.
         res: shorter side at which the model works, pixels, at least 16; None: the model's own.
         crf: sharpen masks along edges with a dense CRF.
@@ -89,6 +92,7 @@ def segment(
         out=Path(out),
         model=None if model is None else Path(model),
         classes=classes,
+        overcluster=overcluster,
         probe=probe,
         res=res,
         crf=crf,

@@ -23,6 +23,7 @@ def train(
     block: int | str | None = None,
     token: Token | None = None,
     classes: int | None = None,
+    overcluster: int | str | None = None,
     preset: str = "auto",
     res: int | None = None,
     crops: Crops | None = None,
@@ -52,6 +53,8 @@ def train(
         block: 0-based block whose features are used; "auto": chosen on the photographs; None: the backbone's own.
         token: "feat" (normed tokens) or "key" (attention keys); None: the preset's.
         classes: number of classes, 2 to 256; None: the data set's, else the largest number whose classes are stable.
+        overcluster: number of clusters to find for these classes, up to 255, to be joined and named later; "auto": 4
+            times as many as classes; None: as many as classes.
         preset: "auto" or the name of a published run, a key of stego_cli.training.presets.PRESETS.
         res: shorter side at which photographs are used, pixels; None: the preset's.
         crops: "none", or "five": each photograph as five crops; None: the preset's.
@@ -87,6 +90,7 @@ def train(
         res=res,
         crops=crops,
         classes=classes,
+        overcluster=overcluster,
         steps=steps,
         seed=seed,
         device=device,

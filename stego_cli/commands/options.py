@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from stego_cli.crf import CHOICES
+from stego_cli.settings import AUTO_CLUSTERS
 
 # Panels, in the order in which a command's help has those that it uses. Options of no panel, such as --json, come last.
 INPUT, MODEL, TRAINING, MEASURING, OUTPUT, REPEAT, MACHINE = (
@@ -25,6 +26,14 @@ INPUT, MODEL, TRAINING, MEASURING, OUTPUT, REPEAT, MACHINE = (
     "Running it again",
     "Machine",
 )
+
+
+def number_or_text(given: str | None) -> int | str | None:
+    """Return the number that an option of a number or a word was given, else its text, which the settings check."""
+    try:
+        return None if given is None else int(given)
+    except ValueError:
+        return given
 
 
 def completed_from(names: Iterable[str]) -> Callable[[str], list[str]]:
@@ -125,6 +134,16 @@ ExcludeOption = Annotated[
 ]
 FollowLinksOption = Annotated[
     bool, typer.Option("--follow-links", help="Look into folders that are links, each once.", rich_help_panel=INPUT)
+]
+OverclusterOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|auto",
+        help="Find more clusters than classes, to be joined and named with `stego classes`; auto: "
+        f"{AUTO_CLUSTERS} times as many.",
+        show_default="as many clusters as classes",
+        rich_help_panel=TRAINING,
+    ),
 ]
 EventsOption = Annotated[bool, typer.Option("--json", help="Write events as JSON lines to standard output.")]
 JsonFileOption = Annotated[

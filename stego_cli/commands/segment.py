@@ -22,8 +22,9 @@ from stego_cli.commands.options import (
     StretchOption,
     TruncatedOption,
     WorkersOption,
+    number_or_text,
 )
-from stego_cli.settings import Probe
+from stego_cli.settings import AUTO_CLUSTERS, Probe
 
 HELP = """Write a mask for every photograph in a folder.
 
@@ -80,6 +81,16 @@ def command(
             metavar="N",
             help="Number of classes to discover, 2 to 256.",
             show_default="as many as recur",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    overcluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Discover more clusters than classes, to be joined and named with `stego classes`; auto: "
+            f"{AUTO_CLUSTERS} times as many.",
+            show_default="as many clusters as classes",
             rich_help_panel=MODEL,
         ),
     ] = None,
@@ -196,6 +207,7 @@ def command(
         out=out,
         model=model,
         classes=classes,
+        overcluster=number_or_text(overcluster),
         probe=probe,
         res=res,
         crf=crf,

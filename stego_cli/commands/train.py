@@ -19,16 +19,19 @@ from stego_cli.commands.options import (
     ExcludeOption,
     FollowLinksOption,
     IncludeOption,
+    OverclusterOption,
     StretchOption,
     TorchDeviceOption,
     TruncatedOption,
     completed_from,
+    number_or_text,
 )
 from stego_cli.model.backbones import BACKBONES
 from stego_cli.settings import DEFAULT_BACKBONE, Crops, Token, TrainSettings
 from stego_cli.training.presets import PRESETS, preset_settings
 
 if TYPE_CHECKING:
+    from stego_cli.tasks.train import TrainResult
     from stego_cli.ui import Ui
 
 HELP = """Train a model on photographs, without labels.
@@ -37,6 +40,7 @@ HELP = """Train a model on photographs, without labels.
 Examples:
   stego train ./photos --out run
   stego train ./photos --out run --classes 11 --seed 1
+  stego train ./photos --out run --classes 11 --overcluster auto
   stego train ./photos --out run --backbone dinov2-vits14 --res 448
   stego train ./photos --out run --resume
   stego train ./photos --out run --preset paper-cocostuff27-vits8
@@ -121,6 +125,7 @@ def command(
             rich_help_panel=TRAINING,
         ),
     ] = None,
+    overcluster: OverclusterOption = None,
     preset: Annotated[
         str,
         typer.Option(
@@ -206,11 +211,12 @@ def command(
         training=preset_settings(
             preset,
             backbone=backbone,
-            block=_number_or_text(block),
+            block=number_or_text(block),
             token=token,
             res=res,
             crops=crops,
             classes=classes,
+            overcluster=number_or_text(overcluster),
             steps=steps,
             seed=seed,
             device=device,
@@ -227,26 +233,25 @@ def command(
     with Stop() as stop:
         result = train(task, ui, stop)
     if result.is_first_process:
-        _show(out, len(result.checkpoint.centroids), len(result.failed), ui)
+        _show(out, result, ui)
     if result.failed:
         from stego_cli.errors import EXIT_SOME_FAILED
 
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _number_or_text(given: str | None) -> int | str | None:
-    try:
-        return None if given is None else int(given)
-    except ValueError:
-        return given  # "auto"; the settings refuse anything else
-
-
-def _show(run: Path, classes: int, failed: int, ui: Ui) -> None:
+def _show(run: Path, result: TrainResult, ui: Ui) -> None:
     from stego_cli.text import shown
 
-    ui.event("trained", run=str(run), classes=classes, failed=failed)
+    clusters, settings = len(result.checkpoint.centroids), result.checkpoint.settings
+    ui.event("trained", run=str(run), classes=clusters, failed=len(result.failed))
     report = f"; see {shown(run / 'report.html')}" if (run / "report.html").is_file() else ""
+    if settings.overcluster is None:
+        found, then = f"{clusters} classes", ""
+    else:
+        found = f"{clusters} clusters for {settings.classes} classes"
+        then = "`stego classes --help` shows how to join and name them; "
     ui.note(
-        f"{classes} classes in {shown(run)}{report}. Next: `stego export-onnx {shown(run)}`, then "
+        f"{found} in {shown(run)}{report}. Next: {then}`stego export-onnx {shown(run)}`, then "
         "`stego segment PHOTOS --out MASKS`."
     )

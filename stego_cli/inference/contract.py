@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from stego_cli.checked_json import parse
 from stego_cli.errors import ModelError
+from stego_cli.hierarchy import Hierarchy, check_hierarchy
 from stego_cli.palette import Colour
 from stego_cli.settings import Precision, Probe, Token
 
@@ -32,6 +33,7 @@ _KEYS = (
     "class_names",
     "palette",
     "shares",
+    "hierarchy",
     "patch",
     "res",
     "backbone",
@@ -67,6 +69,7 @@ class ModelInfo:
         linear_palette: their colours.
         mask_values: value of each class's pixels in a mask, 255 for void; empty: the classes' own numbers.
         classes_file: text of the classes file that the model was edited with; empty: the classes are as found.
+        hierarchy: which of the clusters that were found a coarser choice joins (stego_cli.hierarchy); empty: unknown.
     """
 
     classes: Annotated[int, Meta(le=256)]
@@ -81,6 +84,7 @@ class ModelInfo:
     linear_palette: tuple[Colour, ...] = ()
     mask_values: tuple[int, ...] = ()
     classes_file: str = ""
+    hierarchy: Hierarchy = ()
 
     def names(self, probe: Probe) -> tuple[str, ...]:
         """Return the names of a probe's classes, in the order of their ids."""
@@ -128,6 +132,12 @@ class _Format(Struct):
     format: int
 
 
+class _Found(Struct):
+    """The classes of an edited model before the edits."""
+
+    classes: Annotated[int, Meta(ge=1, le=256)]
+
+
 class _Checked(Struct):
     """What is checked but not used: bounds that the types of ModelInfo lack, and how the model was made."""
 
@@ -141,13 +151,14 @@ class _Checked(Struct):
     weights_sha256: str = ""
     checkpoint_sha256: str = ""
     parity: dict[str, float] | None = None
+    found: _Found | None = None
 
 
 def metadata_text(info: ModelInfo, record: ExportRecord | None = None) -> str:
     """Return the metadata of a model file; the same values give the same text. What is empty or None is left out."""
     made = {} if record is None else asdict(record)
     fields = {"format": FORMAT, **asdict(info), **made}
-    optional = ("linear_class_names", "linear_palette", "parity")
+    optional = ("linear_class_names", "linear_palette", "parity", "hierarchy")
     return json.dumps({key: fields[key] for key in _KEYS if key in fields and (fields[key] or key not in optional)})
 
 
@@ -162,8 +173,9 @@ def parse_metadata(text: str | None, name: str) -> ModelInfo:
     try:
         if (version := parse(text, _Format).format) not in (FORMAT, FORMAT_WITH_VALUES):
             raise ModelError(f"{name} has model format {version}; this version reads {FORMAT}.", "Export it again.")
-        parse(text, _Checked)
+        found = parse(text, _Checked).found
         info = parse(text, ModelInfo)
+        check_hierarchy(info.hierarchy, found.classes if found else info.classes)
     except ValueError as error:
         raise ModelError(f"{name} has damaged metadata: {error}.", "Export it again.") from error
     consistent = len(info.class_names) == len(info.palette) == info.classes

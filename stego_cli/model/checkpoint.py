@@ -22,6 +22,7 @@ from torch import Tensor
 from stego_cli import page
 from stego_cli.checked_json import parse, parse_file
 from stego_cli.errors import ModelError, UsageError, WeightsError
+from stego_cli.hierarchy import Hierarchy, check_hierarchy, hierarchy_of
 from stego_cli.images.atomic import sha256, write_bytes
 from stego_cli.images.ownership import require_ours_or_absent
 from stego_cli.model.backbones import Backbone, backbone
@@ -46,7 +47,8 @@ _OURS = {
 }
 _LINEAR = ("linear_names", "linear_palette")  # keys that config.json has only if the probe's classes have names
 _KEYS = {  # of config.json, besides those of the provenance
-    *("format", "model_sha256", "classes", "shares", "backbone", "block", "token", "weights_sha256", "res", "settings"),
+    *("format", "model_sha256", "classes", "shares", "hierarchy", "backbone", "block", "token", "weights_sha256"),
+    *("res", "settings"),
     *_LINEAR,
 }
 
@@ -87,6 +89,12 @@ class Checkpoint:
     linear_palette: tuple[Colour, ...] = ()
     folder: Path | None = None
 
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """Which clusters a coarser choice of classes joins."""
+        sizes = [round(share, 6) for share in self.shares]  # as in config.json
+        return hierarchy_of(self.centroids.detach().cpu().numpy(), sizes)
+
 
 _Byte = Annotated[int, Meta(ge=0, le=255)]
 _Count = Annotated[int, Meta(ge=0)]
@@ -121,6 +129,7 @@ class _Config(Struct):
     weights_sha256: str
     res: Annotated[int, Meta(ge=16, le=65536)]
     settings: dict[str, Any]
+    hierarchy: Hierarchy = ()
     model_sha256: str | None = None
     linear_names: tuple[str, ...] = ()
     linear_palette: tuple[tuple[_Byte, _Byte, _Byte], ...] = ()
@@ -154,6 +163,7 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
         "model_sha256": hashlib.sha256(content).hexdigest(),
         "classes": len(checkpoint.centroids),
         "shares": [round(share, 6) for share in checkpoint.shares],
+        "hierarchy": checkpoint.hierarchy,
         "backbone": asdict(checkpoint.backbone),
         "block": checkpoint.block,
         "token": checkpoint.token,
@@ -226,6 +236,7 @@ def _check_probes(stored: _Config, code: int, centroids: Tensor, linear: tuple[T
             raise ValueError(f"{name} is not a list of {classes}")
     if len(stored.shares) not in (0, stored.classes):
         raise ValueError(f"shares is not a list of {stored.classes}")
+    check_hierarchy(stored.hierarchy, stored.classes)
     if not 0 <= stored.block < stored.backbone.blocks:
         raise ValueError(f"block is {stored.block}, and the backbone has {stored.backbone.blocks}")
 

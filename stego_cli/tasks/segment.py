@@ -114,15 +114,14 @@ def _check_choice(choice: ModelChoice, settings: SegmentSettings) -> None:
                 f"{setting('probe', settings.probe)} needs a model whose linear probe labels trained.",
                 f"Give it as {setting('model')}.",
             )
-    elif settings.classes is not None:
+    elif settings.classes is not None or settings.overcluster is not None:
+        given = setting("overcluster" if settings.classes is None else "classes")
         if choice.was_discovered:
             raise UsageError(
                 f"{shown(settings.out)} holds a model discovered before.",
-                f"Leave {setting('classes')} out to use it, or give {setting('overwrite', True)} to discover again.",
+                f"Leave {given} out to use it, or give {setting('overwrite', True)} to discover again.",
             )
-        raise UsageError(
-            f"{setting('classes')} is for discovery; {shown(choice.file)} has its own classes.", "Leave it out."
-        )
+        raise UsageError(f"{given} is for discovery; {shown(choice.file)} has its own classes.", "Leave it out.")
 
 
 def reading_for(found: Found, settings: SegmentSettings, progress: Progress) -> Reading:
@@ -135,7 +134,9 @@ def _discovered(
     choice: ModelChoice, found: Found, settings: SegmentSettings, reading: Reading, progress: Progress, stop: Stop
 ) -> Path:
     device = parse_devices(settings.device)[0].replace("tensorrt", "cuda")  # torch has no other name for it
-    training = TrainSettings(classes=settings.classes, res=settings.res or DEFAULT_RES, device=device)
+    training = TrainSettings(
+        classes=settings.classes, overcluster=settings.overcluster, res=settings.res or DEFAULT_RES, device=device
+    )
     discover_model(found, choice.discovered, training, reading, progress, stop)
     return choice.discovered
 

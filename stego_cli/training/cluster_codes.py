@@ -11,7 +11,7 @@ from torch import Tensor
 from stego_cli.model.checkpoint import Checkpoint
 from stego_cli.model.provenance import ClassCandidate, MetricsLine, Provenance
 from stego_cli.progress import Progress
-from stego_cli.settings import TrainSettings
+from stego_cli.settings import TrainSettings, clusters_for
 from stego_cli.training.features import Features
 from stego_cli.training.fit import Fit
 from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
@@ -44,8 +44,11 @@ def cluster_codes(
     if settings.classes is None:
         settings, curve = _choose_classes(settings, features, codes, progress)
     assert settings.classes is not None
-    if fit.centroids is None:
-        centroids = cosine_kmeans(codes, settings.classes, settings.restarts, generator)
+    clusters = clusters_for(settings.overcluster, settings.classes)
+    if settings.overcluster is not None:
+        settings = replace(settings, overcluster=clusters)
+    if fit.centroids is None or settings.overcluster is not None:
+        centroids = cosine_kmeans(codes, clusters, settings.restarts, generator)
     else:  # trained together with the head; only ordered here
         centroids = torch.nn.functional.normalize(fit.centroids.detach().cpu(), dim=1)
         centroids = centroids[cluster_shares(codes, centroids).argsort(descending=True, stable=True)].contiguous()

@@ -115,6 +115,8 @@ def test_all_that_segmenting_needs_is_in_the_one_file(run: Path, exported: Path)
     about = json.loads({entry.key: entry.value for entry in model.metadata_props}["stego"])
     assert (about["classes"], about["patch"], about["res"], about["block"]) == (6, 14, 224, 7)
     assert len(about["palette"]) == len(about["class_names"]) == 6
+    assert tuple(map(tuple, about["hierarchy"])) == load_checkpoint(run).hierarchy
+    assert len(about["hierarchy"]) == 5
     assert about["checkpoint_sha256"] == sha256(run / "model.safetensors")
     assert 0 < about["parity"]["difference"] < 1e-4
     assert about["parity"]["agreement"] > 0.999

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from stego_cli.datasets.layout import Folders
 from stego_cli.errors import OutputError, Stopped, UsageError
+from stego_cli.hierarchy import joined_at
 from stego_cli.images.lock import hold
 from stego_cli.model.checkpoint import load_checkpoint
 from stego_cli.progress import Quiet
@@ -211,3 +213,23 @@ def test_two_runs_in_one_folder_are_refused(paths: list[Path], tmp_path: Path) -
     run.mkdir()
     with hold(run / LOCK_FILE), pytest.raises(OutputError, match="Another run is writing to"):
         quick(paths[:1], run)
+
+
+def test_more_clusters_than_classes_are_found_on_the_same_codes_with_a_hierarchy(
+    paths: list[Path], tmp_path: Path, real_weights: Path
+) -> None:
+    quick(paths[:4], tmp_path / "plain", classes=4)
+    quick(paths[:4], tmp_path / "fine", classes=4, overcluster="auto")
+    plain, fine = load_checkpoint(tmp_path / "plain"), load_checkpoint(tmp_path / "fine")
+    assert torch.equal(plain.head.cluster1.weight, fine.head.cluster1.weight)
+    assert (fine.settings.classes, fine.settings.overcluster) == (4, 16)
+    assert fine.centroids.shape == (16, 70)
+    stored = json.loads((tmp_path / "fine" / "config.json").read_text())["hierarchy"]
+    assert tuple(map(tuple, stored)) == fine.hierarchy
+    assert len(set(joined_at(fine.hierarchy, 4))) == 4
+
+
+@pytest.mark.parametrize(("given", "said"), [(3, "at least"), (256, "2 to 255"), ("many", "'auto'")])
+def test_a_number_of_clusters_that_makes_no_sense_is_refused(given: object, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        TrainSettings(classes=4, overcluster=given)  # type: ignore[arg-type]
