@@ -129,8 +129,8 @@ def edit_classes(
         after = before if finished and _was_it(edit, finished, before) else edit(before)
         if finished:
             steps.append(finished)
-        for pair in pending_splits(before, after):
-            steps.append(split_in_masks(target, pair, source, progress, stop))
+        splits = pending_splits(before, after)
+        steps.extend(split_in_masks(target, pair, source, progress, stop) for pair in splits)
         steps.append(change_classes(target, after, progress, stop))
     elif kind == "model":
         content = _content(target)
