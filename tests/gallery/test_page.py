@@ -203,9 +203,7 @@ def served_model(coded_masks: Path) -> Iterator[str]:
     yield from serving(coded_masks)
 
 
-def test_named_joined_split_and_applied_masks_and_model_are_right_to_the_pixel(
-    browser, served_model, tmp_path
-):
+def test_named_joined_split_and_applied_masks_and_model_are_right_to_the_pixel(browser, served_model, tmp_path):
     masks = tmp_path / "masks"
     open_page(browser, served_model)
     for number, name in enumerate(("warm", "leaf", "water")):
