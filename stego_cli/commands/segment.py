@@ -121,7 +121,9 @@ def command(
     overlay: Annotated[
         bool,
         typer.Option(
-            "--overlay", help="Also write x.overlay.jpg beside each mask, to look at.", rich_help_panel=OUTPUT
+            "--overlay",
+            help="Also write x.overlay.jpg beside each mask, and contact_sheet.jpg, to look at.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     keep_probabilities: Annotated[

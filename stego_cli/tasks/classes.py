@@ -29,6 +29,8 @@ from stego_cli.inference.contract import LARGEST
 from stego_cli.progress import Progress
 from stego_cli.regular_file import read_regular
 from stego_cli.stop import Stop
+from stego_cli.tasks.contact_sheet import FILE as SHEET
+from stego_cli.tasks.contact_sheet import write_contact_sheet
 from stego_cli.tasks.split import OF_MASKS, SplitSource, split_in_masks, split_in_model, split_in_run
 from stego_cli.text import shown
 
@@ -132,6 +134,8 @@ def edit_classes(
         splits = pending_splits(before, after)
         steps.extend(split_in_masks(target, pair, source, progress, stop) for pair in splits)
         steps.append(change_classes(target, after, progress, stop))
+        if (target / SHEET).is_file():
+            write_contact_sheet(target, False, progress)
     elif kind == "model":
         content = _content(target)
         before = classes_of_model(content, shown(target))

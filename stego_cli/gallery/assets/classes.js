@@ -143,7 +143,8 @@ const Classes = (() => {
       ...neighbours(app.index.alike === "model" ? "Most like (cosine of centroids)" : "Most like (by look)", facts.alike,
         (value) => value.toFixed(2)),
       make("div", { class: "chips", style: "margin-top:9px" },
-        make("button", { class: "chip", onclick: () => app.photographsOf(number) }, "Photographs with it"),
+        make("button", { class: "chip", disabled: !facts.photographs,
+          onclick: () => app.photographsOf(number) }, "Photographs with it"),
         make("button", { class: "chip", "data-keep": keep("drop"),
           onclick: () => app.change(Edits.drop(app.edits(), [number]), "Dropped to void.") }, "Drop to void"),
         ...splitter(entry)));
@@ -152,7 +153,8 @@ const Classes = (() => {
   }
 
   function splitter(entry) {
-    if (!app.index.splits || entry.members.length > 1 || !app.row(entry.number)) return [];
+    const pending = app.pendingSplits().some(([number]) => number === entry.number);
+    if (!app.index.splits || pending || entry.members.length > 1 || !app.row(entry.number)) return [];
     const into = make("input", { type: "number", min: 2, max: 20, value: 2, "data-keep": `into-${entry.number}`,
       "aria-label": `Parts of class ${entry.number}` });
     return [make("span", { class: "split" }, make("button", { class: "chip", "data-keep": `split-${entry.number}`,

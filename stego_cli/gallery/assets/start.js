@@ -87,6 +87,7 @@
   function renderNext() {
     const differs = JSON.stringify(sorted(app.edits())) !== JSON.stringify(sorted(applied));
     by("next").hidden = by("apply").hidden = true;
+    by("save").classList.toggle("main", !served);
     if (!differs) return;
     const file = served ? saved.file : "classes.toml";
     const command = make("code", {}, `stego classes apply ${quoted(file)} --to ${quoted(index.masks)}`);
