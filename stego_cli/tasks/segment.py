@@ -16,7 +16,7 @@ from stego_cli.images.journal import Entry
 from stego_cli.inference.contract import ModelInfo
 from stego_cli.inference.devices.providers import parse_devices
 from stego_cli.inference.loaded import LoadedModel, load_model, read_as
-from stego_cli.inference.mask_classes import classes_of_run
+from stego_cli.inference.mask_classes import classes_of_run, require_settled
 from stego_cli.inference.output_folder import MadeBy, OutputFolder, reading_of_run
 from stego_cli.inference.outputs import OutputPlan, require_outputs
 from stego_cli.inference.own_places import Places, require_own_or_absent
@@ -76,6 +76,8 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
         choice = model_for_masks(settings.model, settings.out, settings.overwrite)
         _check_choice(choice, settings)
     with OutputFolder(settings.out, settings.shard or "") as folder:
+        if not settings.overwrite:
+            require_settled(settings.out)
         with stop.at_once():
             file, reading = choice.file, None
             if file is None:
