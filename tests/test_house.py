@@ -35,6 +35,7 @@ ROOMS = [
     {"stego_cli.classes"},
     {"stego_cli.errors", "stego_cli.machine", "stego_cli.page", "stego_cli.palette", "stego_cli.processes"},
     {"stego_cli.text", "stego_cli.version", "stego_cli.checked_json", "stego_cli.hierarchy"},
+    {"stego_cli.regular_file"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 

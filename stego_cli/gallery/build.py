@@ -21,9 +21,9 @@ import numpy as np
 from stego_cli.class_edits import ClassEdits
 from stego_cli.classes_toml import hexadecimal
 from stego_cli.errors import NoInputError, UsageError, setting
+from stego_cli.gallery.centroids import centroids_of_model
 from stego_cli.gallery.crops import Crop, CropsOfPhoto, by_photograph, cut_crops
 from stego_cli.gallery.figures import class_figures, findings_of, photograph_figures
-from stego_cli.gallery.likeness import centroids_of_model
 from stego_cli.gallery.mask_tree import MaskTree
 from stego_cli.gallery.survey import Seen, Wanted, look_at
 from stego_cli.images.atomic import require_writable, write_bytes
@@ -105,12 +105,14 @@ def write_classes_data(out: Path, edits: ClassEdits) -> None:
 
 
 def edits_as_json(edits: ClassEdits) -> dict[str, Any]:
-    """Return edits as the page has them: {"found", "drop", "class": {number: {name, colour, joins, value}}}."""
+    """Return edits as the page has them: {"found", "split", "drop", "class": {number: {name, colour,
+    joins, value}}}."""
     said = {}
     for number, edit in edits.classes.items():
         fields = {key: value for key, value in asdict(edit).items() if value not in (None, ())}
         said[str(number)] = fields | ({"colour": hexadecimal(edit.colour)} if edit.colour else {})
-    return {"found": edits.found, "drop": list(edits.drop), "class": said}
+    splits = [list(pair) for pair in edits.splits]
+    return {"found": edits.found, "split": splits, "drop": list(edits.drop), "class": said}
 
 
 def _require_ours(out: Path) -> None:
@@ -157,7 +159,7 @@ class _Build:
 
     def __init__(self, tree: MaskTree, out: Path, model: bytes | None, progress: Progress, stop: Stop) -> None:
         self._tree, self._out, self._progress, self._stop = tree, out, progress, stop
-        self._centroids = None if model is None else centroids_of_model(model, tree.edits.found)
+        self._centroids = None if model is None else centroids_of_model(model, tree.edits.count)
         count = len(tree.entries)
         self._side, self._mask_side = next((side, mask) for most, side, mask in _SIDES if count <= most)
         self._many = count > _WORTH_PROCESSES
@@ -183,7 +185,7 @@ class _Build:
             "doubt": "probabilities" if findings.from_probabilities else "look",
             "alike": "look" if self._centroids is None else "model",
             "chunk": _CHUNK,
-            "palette": [hexadecimal(colour) for colour in palette(self._tree.edits.found)],
+            "palette": [hexadecimal(colour) for colour in palette(255)],
             "fixed": [list(entry.members) for entry in self._tree.edits.legend if len(entry.members) > 1],
             "classes": class_figures(self._tree, seen, findings, self._centroids),
             "photographs": photograph_figures(self._tree, seen, findings),
@@ -210,7 +212,7 @@ class _Build:
     def _wanted(self) -> list[Wanted]:
         assert self._tree.photos is not None  # asked before
         # Probabilities are kept of the classes that were found; others tell nothing of which channel is which.
-        channels = self._tree.edits.table[: self._tree.edits.found]
+        channels = self._tree.edits.table[: self._tree.edits.count]
         return [
             Wanted(
                 self._tree.photos / entry.path,

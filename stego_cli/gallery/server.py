@@ -110,7 +110,7 @@ def parse_edits(content: object) -> ClassEdits:
         UsageError: they are no edits, or contradict themselves.
     """
     try:
-        if not isinstance(content, dict) or set(content) != {"found", "drop", "class"}:
+        if not isinstance(content, dict) or set(content) - {"split"} != {"found", "drop", "class"}:
             raise ValueError("found, drop and class are needed")
         classes = {}
         for number, fields in content["class"].items():
@@ -124,7 +124,8 @@ def parse_edits(content: object) -> ClassEdits:
                 raise ValueError("a name is text and a value a number")
             classes[int(number)] = ClassEdit(name, colour, _numbers(fields.get("joins", [])), value)
         (found,) = _numbers([content["found"]])
-        edits = ClassEdits(found, classes, _numbers(content["drop"]))
+        pairs = [_numbers(pair) for pair in content.get("split", [])]
+        edits = ClassEdits(found, classes, _numbers(content["drop"]), tuple((number, into) for number, into in pairs))
     except (ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"The request holds no edits of classes: {error}.") from error
     return parse_classes_file(write_classes_file(edits), "The request")  # what is saved can be read again

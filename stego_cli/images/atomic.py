@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stego_cli.errors import OutputError, RefusedNameError, setting
+from stego_cli.stop import on_leave
 from stego_cli.text import shown
 
 # Errors that are about one name; all others would meet every further file too.
@@ -43,14 +44,15 @@ def write_bytes(target: Path, content: bytes, scratch: Path | None = None, below
     try:
         with _about_name(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as stream:
-                stream.write(content)
-            with _about_name(target):
-                temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with on_leave(lambda: temporary.unlink(missing_ok=True)):
+            try:
+                with temporary.open("wb") as stream:
+                    stream.write(content)
+                with _about_name(target):
+                    temporary.replace(target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise OutputError(
             f"{shown(target)} cannot be written: {error.strerror or error}.",

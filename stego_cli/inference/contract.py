@@ -18,6 +18,7 @@ from stego_cli.settings import Precision, Probe, Token
 FORMAT = 1
 FORMAT_WITH_VALUES = 2  # of files whose classes are not 0, 1, 2 ... in masks, which a version that reads 1 cannot use
 METADATA_KEY = "stego"
+LARGEST = 2**31 - 1  # bytes of a model file: what protobuf holds in one message
 PRODUCER = "stego-cli"  # which a model file names near its beginning
 OURS = re.compile(b".{1,16}" + PRODUCER.encode(), re.DOTALL)
 INPUT = "image"  # uint8 (B, H, W, 3), RGB

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from stego_cli.images.atomic import DISCOVERY
 from stego_cli.progress import Progress
 from stego_cli.settings import ExportSettings, TrainSettings
 from stego_cli.sources.draw import ENOUGH, Drawing, draw_parts
-from stego_cli.stop import Stop
+from stego_cli.stop import Stop, temporary_folder
 from stego_cli.tasks.train import TrainTask, train
 from stego_cli.text import shown
 
@@ -74,9 +73,9 @@ def _scratch_run(beside: Path, doing: str) -> Iterator[Path]:
     Raises:
         Stopped: a signal came.
     """
-    with tempfile.TemporaryDirectory(dir=beside, prefix=DISCOVERY) as scratch:
+    with temporary_folder(beside, DISCOVERY) as scratch:
         try:
-            yield Path(scratch) / "run"
+            yield scratch / "run"
         except Stopped as error:  # training's own message speaks of a run to resume, and this one is deleted
             raise Stopped(
                 error.exit_code, f"Stopped while {doing}.", "Nothing of that is kept: the same command begins it again."

@@ -15,7 +15,7 @@ from stego_cli.progress import Progress
 from stego_cli.scoring.evaluate import Evaluation, EvaluationPlan, evaluate_model, find_pairs
 from stego_cli.scoring.protocol import SIDE, crop_side
 from stego_cli.settings import EvaluateSettings, ExportSettings
-from stego_cli.stop import NEVER, Stop
+from stego_cli.stop import NEVER, Stop, temporary_folder
 from stego_cli.tasks.discover import train_for_data
 from stego_cli.tasks.model_choice import model_for_data
 from stego_cli.text import shown
@@ -31,6 +31,11 @@ def evaluate(settings: EvaluateSettings, progress: Progress, stop: Stop = NEVER)
         OutputError: a run that was trained cannot be kept.
         Stopped: a signal came.
     """
+    with stop.at_once():  # nothing is kept of an evaluation
+        return _evaluate(settings, progress, stop)
+
+
+def _evaluate(settings: EvaluateSettings, progress: Progress, stop: Stop) -> Evaluation:
     refiner = choose_refiner(settings.crf, settings.crf_engine, False, progress.note)  # refining has processes
     about = read_about(settings.data)
     table = settings.classes or (about.table if about else None)
@@ -59,5 +64,5 @@ def _model_file(model: Path, flip: bool, progress: Progress) -> Iterator[Path]:
         return
     from export import export_onnx
 
-    with tempfile.TemporaryDirectory(prefix="stego-") as scratch:
-        yield export_onnx(model, Path(scratch) / "model.onnx", ExportSettings(flip=flip), progress)
+    with temporary_folder(Path(tempfile.gettempdir()), "stego-") as scratch:
+        yield export_onnx(model, scratch / "model.onnx", ExportSettings(flip=flip), progress)

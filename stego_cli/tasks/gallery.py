@@ -14,7 +14,9 @@ from stego_cli.gallery.build import Built, build_gallery
 from stego_cli.gallery.mask_tree import MaskTree, open_masks
 from stego_cli.gallery.server import ClassesStore, GalleryServer
 from stego_cli.images.discover import STATE
+from stego_cli.inference.contract import LARGEST
 from stego_cli.progress import Progress
+from stego_cli.regular_file import read_regular
 from stego_cli.stop import Stop
 from stego_cli.text import shown
 
@@ -119,7 +121,7 @@ def _edits(tree: MaskTree, settings: GallerySettings) -> ClassEdits:
 def _model(settings: GallerySettings) -> bytes | None:
     file = settings.model or settings.masks / STATE / "model.onnx"
     try:
-        return file.read_bytes()
+        return read_regular(file, LARGEST)
     except OSError as error:
         if settings.model is None:
             return None

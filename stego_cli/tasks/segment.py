@@ -15,7 +15,7 @@ from stego_cli.images.discover import Found, find_photos
 from stego_cli.images.journal import Entry
 from stego_cli.inference.devices.providers import parse_devices
 from stego_cli.inference.loaded import LoadedModel, load_model
-from stego_cli.inference.mask_classes import classes_of_run
+from stego_cli.inference.mask_classes import classes_of_run, require_settled
 from stego_cli.inference.output_folder import MadeBy, OutputFolder, reading_of_run
 from stego_cli.inference.outputs import OutputPlan, require_outputs
 from stego_cli.inference.own_places import Places, require_own_or_absent
@@ -70,20 +70,23 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
         OutputError: a mask cannot be written, or less than `min_free` is free.
         Stopped: a signal arrived; everything finished is in the journal.
     """
-    selection, found = find_work(settings, progress)
-    stop.check()  # listing a large tree takes a while
-    choice = model_for_masks(settings.model, settings.out, settings.overwrite)
-    _check_choice(choice, settings)
+    with stop.at_once():  # there is nothing to keep before the first mask
+        selection, found = find_work(settings, progress)
+        choice = model_for_masks(settings.model, settings.out, settings.overwrite)
+        _check_choice(choice, settings)
     with OutputFolder(settings.out, settings.shard or "") as folder:
-        reading = reading_for(found, settings, progress)
-        file = choice.file or _discovered(choice, found, settings, reading, progress, stop)
-        if choice.was_discovered:
-            progress.note(f"Using the model discovered before, {shown(file)}.")
-        elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before is left then
-            choice.discovered.unlink(missing_ok=True)
-        found = selection.of(found)
-        model = load_model(file, settings, reading, progress)
-        note_passed_over(found, progress)
+        if not settings.overwrite:
+            require_settled(settings.out)
+        with stop.at_once():
+            reading = reading_for(found, settings, progress)
+            file = choice.file or _discovered(choice, found, settings, reading, progress, stop)
+            if choice.was_discovered:
+                progress.note(f"Using the model discovered before, {shown(file)}.")
+            elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before is left then
+                choice.discovered.unlink(missing_ok=True)
+            found = selection.of(found)
+            model = load_model(file, settings, reading, progress)
+            note_passed_over(found, progress)
         return _write_masks(found, folder, model, settings, progress, stop)
 
 

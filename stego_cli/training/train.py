@@ -98,7 +98,8 @@ def _train(
 ) -> TrainedRun:
     device, folder, progress, ranks = context.device, context.folder, context.progress, context.ranks
     torch.set_num_threads(max(1, cores() // ranks.count) if device.type == "cpu" else cores())
-    backbone = resolve_backbone(paths, settings, context)
+    with context.stop.at_once():  # fetching and loading it keeps nothing of the run
+        backbone = resolve_backbone(paths, settings, context)
     progress.note(f"Backbone {backbone.vit.row.name}, block {backbone.vit.block}, on {device}.")
     features = prepare_features(backbone.vit, paths, settings, context)
     settings = resolve_settings(settings, backbone.vit.block, len(features), progress)
