@@ -36,6 +36,8 @@ def train(
     bbox: str = "",
     mask_polygon: PathName | None = None,
     res_ground: float | None = None,
+    every: int | None = None,
+    fps: float | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_links: bool = False,
@@ -71,6 +73,8 @@ def train(
         mask_polygon: of rasters only what lies in the polygons of this GeoJSON or GeoPackage.
         res_ground: size of a pixel at which the model works on rasters, in the units of their coordinates; None: the
             raster's own.
+        every: of videos every so many frames; None: all.
+        fps: of videos so many frames a second; None: all.
         include: patterns; only files of which path or name match one.
         exclude: patterns; no files or folders of which path or name match one.
         follow_links: look into folders that are links, each once.
@@ -115,7 +119,9 @@ def train(
         overwrite=overwrite,
         tensorboard=tensorboard,
         reading=Reading.parse(bands, stretch, accept_truncated),
-        parts=PartSettings(parse_bbox(bbox), None if mask_polygon is None else Path(mask_polygon), res_ground),
+        parts=PartSettings(
+            parse_bbox(bbox), None if mask_polygon is None else Path(mask_polygon), res_ground, every, fps
+        ),
         walk=Walk(tuple(include), tuple(exclude), follow_links),
     )
     return task.train(asked, reporter(progress))

@@ -141,6 +141,16 @@ ResGroundOption = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+EveryOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Of videos every N-th frame.", show_default="all frames", rich_help_panel=INPUT),
+]
+FpsOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="RATE", help="Of videos so many frames a second.", show_default="all frames", rich_help_panel=INPUT
+    ),
+]
 IncludeOption = Annotated[
     list[str] | None,
     typer.Option(

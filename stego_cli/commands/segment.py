@@ -17,8 +17,10 @@ from stego_cli.commands.options import (
     CrfEngineOption,
     CrfOption,
     EventsOption,
+    EveryOption,
     ExcludeOption,
     FollowLinksOption,
+    FpsOption,
     IncludeOption,
     MaskPolygonOption,
     ResGroundOption,
@@ -40,6 +42,7 @@ Examples:
   stego segment ./photos --out ./masks --model stego.onnx --shard 2/8
   stego segment ./photos --out ./masks --since 7d --min-free 5
   stego segment ./photos --out ./masks --json > log.ndjson
+  stego segment clip.mp4 --out ./masks --steady --overlay
   stego segment town.tif --out ./masks --bbox 500100,5799000,501000,5799800
 
 A mask is a palette PNG whose pixel values are class numbers. Masks mirror the folder (x/a.jpg gets MASKS/x/a.png),
@@ -48,7 +51,7 @@ before, else ./stego.onnx; if there is neither, classes are discovered in these 
 in MASKS/.stego. The same command again does only what is missing or has changed.
 
 A georeferenced raster, or a picture too large for a photograph, is segmented by windows; its mask is a GeoTIFF that
-lies where the raster lies.
+lies where the raster lies. A video is segmented frame by frame; its masks are in a folder of its name.
 
 PHOTOS may be a data set (imgs/ with labels/ beside it): then the photographs in imgs/ are segmented. Links to files are
 followed, links to folders are not. Hidden files and folders that hold masks are passed over. Of an animation the first
@@ -124,6 +127,13 @@ def command(
             "--overlay", help="Also write x.overlay.jpg beside each mask, to look at.", rich_help_panel=OUTPUT
         ),
     ] = False,
+    steady: Annotated[
+        bool, typer.Option("--steady", help="Steady the labels of a video over time.", rich_help_panel=OUTPUT)
+    ] = False,
+    mask_video: Annotated[
+        bool,
+        typer.Option("--mask-video", help="Write the masks of a video as one lossless video.", rich_help_panel=OUTPUT),
+    ] = False,
     keep_probabilities: Annotated[
         bool,
         typer.Option(
@@ -154,6 +164,8 @@ def command(
     bbox: BboxOption = "",
     mask_polygon: MaskPolygonOption = None,
     res_ground: ResGroundOption = None,
+    every: EveryOption = None,
+    fps: FpsOption = None,
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
     follow_links: FollowLinksOption = False,
@@ -236,7 +248,7 @@ def command(
         batch_size=_number_or_auto(batch_size),
         workers=workers,
         shard=shard,
-        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground),
+        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video),
     )
     ui = Ui(as_json)
     if dry_run:

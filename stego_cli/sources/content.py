@@ -7,10 +7,12 @@ from pathlib import Path
 
 from stego_cli.images.readers import tiff_tags as tags
 from stego_cli.images.readers.picture_file import MAX_PIXELS, head_of, open_source
+from stego_cli.images.readers.table import matches_a_photograph
 from stego_cli.images.readers.tiff_tags import pages
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG_2000 = b"\0\0\0\x0cjP  \r\n\x87\n"
+_EBML, _MPEG = b"\x1a\x45\xdf\xa3", b"\0\0\1\xba"  # Matroska and WebM; MPEG's program stream
 _PLACED = frozenset({33550, 34264, 34735})  # tags of GeoTIFF: size of a pixel, transformation, coordinate system
 _GEO_JP2 = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")  # the identity of the box that holds coordinates
 _HEADER = 1 << 16  # bytes in which a JPEG 2000 has it
@@ -37,3 +39,15 @@ def is_raster(file: Path) -> bool:
         pixels = int.from_bytes(size[1], "big") * int.from_bytes(size[2], "big") if size else 0
         return _GEO_JP2 in start or pixels > MAX_PIXELS
     return re.match(rb"\s*<VRTDataset\b", head) is not None
+
+
+def is_video(file: Path) -> bool:
+    """Return whether a file is a video.
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    head = head_of(file)
+    if head[4:8] == b"ftyp":
+        return not matches_a_photograph(head)
+    return head.startswith((_EBML, _MPEG)) or head[:4] + head[8:12] == b"RIFFAVI " or head[4:8] in (b"moov", b"mdat")
