@@ -25,6 +25,7 @@ class PartSettings:
     fps: float | None = None  # of videos: so many frames a second
     steady: bool = False  # of videos: labels are steadied over time
     mask_video: bool = False  # of videos: the masks are one lossless video
+    colour_map: str = ""  # of stacks: matplotlib's name of the colours for slices of one band; "": grey
 
     def __post_init__(self) -> None:
         if self.bbox is not None and not (
@@ -57,7 +58,7 @@ class PartSettings:
             said["mask_polygon"] = hashlib.sha256(polygon_bytes(self.mask_polygon)).hexdigest()
         if self.res_ground is not None:
             said["res_ground"] = self.res_ground
-        for name in ("every", "fps", "steady", "mask_video"):
+        for name in ("every", "fps", "steady", "mask_video", "colour_map"):
             if getattr(self, name):
                 said[name] = getattr(self, name)
         return said

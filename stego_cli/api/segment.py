@@ -36,6 +36,7 @@ def segment(
     res_ground: float | None = None,
     every: int | None = None,
     fps: float | None = None,
+    colour_map: str = "",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_links: bool = False,
@@ -80,6 +81,7 @@ def segment(
             raster's own.
         every: of videos every so many frames; None: all.
         fps: of videos so many frames a second; None: all.
+        colour_map: of stacks of one band, a colour map of matplotlib to show them in; "": grey.
         include: patterns; only files of which path or name match one.
         exclude: patterns; no files or folders of which path or name match one.
         follow_links: look into folders that are links, each once.
@@ -134,6 +136,7 @@ def segment(
             fps,
             steady,
             mask_video,
+            colour_map,
         ),
     )
     return task.segment(settings, reporter(progress))

@@ -14,6 +14,7 @@ from stego_cli.commands.options import (
     REPEAT,
     BandsOption,
     BboxOption,
+    ColourMapOption,
     CrfEngineOption,
     CrfOption,
     EventsOption,
@@ -51,7 +52,8 @@ before, else ./stego.onnx; if there is neither, classes are discovered in these 
 in MASKS/.stego. The same command again does only what is missing or has changed.
 
 A georeferenced raster, or a picture too large for a photograph, is segmented by windows; its mask is a GeoTIFF that
-lies where the raster lies. A video is segmented frame by frame; its masks are in a folder of its name.
+lies where the raster lies. A video is segmented frame by frame; its masks are in a folder of its name. A TIFF
+of several pages is a stack of slices, and so is its mask.
 
 PHOTOS may be a data set (imgs/ with labels/ beside it): then the photographs in imgs/ are segmented. Links to files are
 followed, links to folders are not. Hidden files and folders that hold masks are passed over. Of an animation the first
@@ -166,6 +168,7 @@ def command(
     res_ground: ResGroundOption = None,
     every: EveryOption = None,
     fps: FpsOption = None,
+    colour_map: ColourMapOption = "",
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
     follow_links: FollowLinksOption = False,
@@ -248,7 +251,7 @@ def command(
         batch_size=_number_or_auto(batch_size),
         workers=workers,
         shard=shard,
-        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video),
+        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video, colour_map),
     )
     ui = Ui(as_json)
     if dry_run:
