@@ -52,8 +52,8 @@ before, else ./stego.onnx; if there is neither, classes are discovered in these 
 in MASKS/.stego. The same command again does only what is missing or has changed.
 
 A georeferenced raster, or a picture too large for a photograph, is segmented by windows; its mask is a GeoTIFF that
-lies where the raster lies. A video is segmented frame by frame; its masks are in a folder of its name. A TIFF
-of several pages is a stack of slices, and so is its mask.
+lies where the raster lies. A TIFF of several pages is a stack of slices, and so is its mask. A video is segmented frame
+by frame; its masks are in a folder of its name.
 
 PHOTOS may be a data set (imgs/ with labels/ beside it): then the photographs in imgs/ are segmented. Links to files are
 followed, links to folders are not. Hidden files and folders that hold masks are passed over. Of an animation the first
