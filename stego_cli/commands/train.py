@@ -29,6 +29,7 @@ from stego_cli.commands.options import (
     StretchOption,
     TorchDeviceOption,
     TruncatedOption,
+    VerboseOption,
     completed_from,
     number_or_text,
 )
@@ -183,6 +184,7 @@ def command(
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
     follow_links: FollowLinksOption = False,
+    verbose: VerboseOption = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run.", rich_help_panel=REPEAT)
     ] = False,
@@ -223,6 +225,7 @@ def command(
         reading=Reading.parse(bands, stretch, accept_truncated),
         parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, colour_map=colour_map),
         walk=Walk(tuple(include or ()), tuple(exclude or ()), follow_links),
+        verbose=verbose,
         training=preset_settings(
             preset,
             backbone=backbone,
