@@ -201,7 +201,7 @@ def _write_masks(
                 _report(outcome.entry, progress)
                 stage.advance()
                 _require_space(folder.root, settings.min_free)
-        run = PartsRun(folder, model, plan, settings, journal, places, summary, progress, stop)
+        run = PartsRun(folder, model, plan, settings, classes.names, journal, places, summary, progress, stop)
         for photo in large:
             if stop.requested is None:
                 segment_in_parts(photo, run)
