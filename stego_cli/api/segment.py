@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
+from stego_cli.part_settings import PartSettings, parse_bbox
 from stego_cli.settings import Probe, Reading, SegmentSettings, Walk
 from stego_cli.tasks import segment as task
 
@@ -22,15 +23,24 @@ def segment(
     res: int | None = None,
     crf: bool = True,
     overlay: bool = False,
+    steady: bool = False,
+    mask_video: bool = False,
     keep_probabilities: bool = False,
     also: Sequence[str] = (),
     min_free: float = 0.0,
     bands: str = "",
     stretch: str = "auto",
     accept_truncated: bool = False,
+    bbox: str = "",
+    mask_polygon: PathName | None = None,
+    res_ground: float | None = None,
+    every: int | None = None,
+    fps: float | None = None,
+    colour_map: str = "",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_links: bool = False,
+    verbose: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
     since: str | None = None,
@@ -58,15 +68,25 @@ def segment(
         res: shorter side at which the model works, pixels, at least 16; None: the model's own.
         crf: sharpen masks along edges with a dense CRF.
         overlay: also write x.overlay.jpg beside each mask.
+        steady: steady the labels of videos over time.
+        mask_video: write the masks of a video as one lossless video.
         keep_probabilities: also write x.probs.npz beside each mask: log-probabilities in 8 bits.
         also: names of further outputs to write beside each mask.
         min_free: gigabytes of disk space; the run ends when less is free.
         bands: bands to use, from 1: one ("4") as grey, or three ("4,3,2") as red, green and blue; "": the first three.
         stretch: range of more than 8 bits that becomes black to white: "auto", "none", "LOW,HIGH" or a percentage.
         accept_truncated: use what is there of files that are cut short.
+        bbox: of rasters only this box, "LEFT,BOTTOM,RIGHT,TOP" in the units of their coordinates; "": all.
+        mask_polygon: of rasters only what lies in the polygons of this GeoJSON or GeoPackage.
+        res_ground: size of a pixel at which the model works on rasters, in the units of their coordinates; None: the
+            raster's own.
+        every: of videos every so many frames; None: all.
+        fps: of videos so many frames a second; None: all.
+        colour_map: of stacks of one band, a colour map of matplotlib to show them in; "": grey.
         include: patterns; only files of which path or name match one.
         exclude: patterns; no files or folders of which path or name match one.
         follow_links: look into folders that are links, each once.
+        verbose: list every file that is passed over, by reason.
         overwrite: make all masks again, and a discovered model.
         retry_failed: only photographs that failed before.
         since: only photographs changed since a date ("2026-11-01") or a time back ("12h", "7d").
@@ -102,6 +122,7 @@ def segment(
         min_free=min_free,
         reading=Reading.parse(bands, stretch, accept_truncated),
         walk=Walk(tuple(include), tuple(exclude), follow_links),
+        verbose=verbose,
         overwrite=overwrite,
         retry_failed=retry_failed,
         since=since,
@@ -110,5 +131,15 @@ def segment(
         batch_size=batch_size,
         workers=workers,
         shard=shard,
+        parts=PartSettings(
+            parse_bbox(bbox),
+            None if mask_polygon is None else Path(mask_polygon),
+            res_ground,
+            every,
+            fps,
+            steady,
+            mask_video,
+            colour_map,
+        ),
     )
     return task.segment(settings, reporter(progress))

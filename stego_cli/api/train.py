@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
+from stego_cli.part_settings import PartSettings, parse_bbox
 from stego_cli.settings import Crops, Reading, Token, TrainSettings, Walk
 from stego_cli.tasks import train as task
 from stego_cli.training.presets import preset_settings
@@ -32,9 +33,16 @@ def train(
     bands: str = "",
     stretch: str = "auto",
     accept_truncated: bool = False,
+    bbox: str = "",
+    mask_polygon: PathName | None = None,
+    res_ground: float | None = None,
+    every: int | None = None,
+    fps: float | None = None,
+    colour_map: str = "",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_links: bool = False,
+    verbose: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -63,9 +71,17 @@ def train(
         bands: bands to use, from 1: one ("4") as grey, or three ("4,3,2") as red, green and blue; "": the first three.
         stretch: range of more than 8 bits that becomes black to white: "auto", "none", "LOW,HIGH" or a percentage.
         accept_truncated: use what is there of files that are cut short.
+        bbox: of rasters only this box, "LEFT,BOTTOM,RIGHT,TOP" in the units of their coordinates; "": all.
+        mask_polygon: of rasters only what lies in the polygons of this GeoJSON or GeoPackage.
+        res_ground: size of a pixel at which the model works on rasters, in the units of their coordinates; None: the
+            raster's own.
+        every: of videos every so many frames; None: all.
+        fps: of videos so many frames a second; None: all.
+        colour_map: of stacks of one band, a colour map of matplotlib to show them in; "": grey.
         include: patterns; only files of which path or name match one.
         exclude: patterns; no files or folders of which path or name match one.
         follow_links: look into folders that are links, each once.
+        verbose: list every file that is passed over, by reason.
         resume: continue an interrupted run.
         overwrite: replace the run that is in `out`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -107,6 +123,15 @@ def train(
         overwrite=overwrite,
         tensorboard=tensorboard,
         reading=Reading.parse(bands, stretch, accept_truncated),
+        parts=PartSettings(
+            parse_bbox(bbox),
+            None if mask_polygon is None else Path(mask_polygon),
+            res_ground,
+            every,
+            fps,
+            colour_map=colour_map,
+        ),
         walk=Walk(tuple(include), tuple(exclude), follow_links),
+        verbose=verbose,
     )
     return task.train(asked, reporter(progress))

@@ -15,14 +15,21 @@ from stego_cli.commands.options import (
     REPEAT,
     TRAINING,
     BandsOption,
+    BboxOption,
+    ColourMapOption,
     EventsOption,
+    EveryOption,
     ExcludeOption,
     FollowLinksOption,
+    FpsOption,
     IncludeOption,
+    MaskPolygonOption,
     OverclusterOption,
+    ResGroundOption,
     StretchOption,
     TorchDeviceOption,
     TruncatedOption,
+    VerboseOption,
     completed_from,
     number_or_text,
 )
@@ -42,6 +49,7 @@ Examples:
   stego train ./photos --out run --classes 11 --seed 1
   stego train ./photos --out run --classes 11 --overcluster auto
   stego train ./photos --out run --backbone dinov2-vits14 --res 448
+  stego train ./town.tif --out run
   stego train ./photos --out run --resume
   stego train ./photos --out run --preset paper-cocostuff27-vits8
   torchrun --nproc-per-node 4 --no-python stego train ./photos --out run
@@ -167,9 +175,16 @@ def command(
     bands: BandsOption = "",
     stretch: StretchOption = "auto",
     accept_truncated: TruncatedOption = False,
+    bbox: BboxOption = "",
+    mask_polygon: MaskPolygonOption = None,
+    res_ground: ResGroundOption = None,
+    every: EveryOption = None,
+    fps: FpsOption = None,
+    colour_map: ColourMapOption = "",
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
     follow_links: FollowLinksOption = False,
+    verbose: VerboseOption = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run.", rich_help_panel=REPEAT)
     ] = False,
@@ -198,6 +213,7 @@ def command(
     as_json: EventsOption = False,
 ) -> None:
     """Train a head and a cluster probe."""
+    from stego_cli.part_settings import PartSettings, parse_bbox
     from stego_cli.settings import Reading, Walk
     from stego_cli.stop import Stop
     from stego_cli.tasks.train import TrainTask, train
@@ -207,7 +223,9 @@ def command(
         photos=photos,
         out=out,
         reading=Reading.parse(bands, stretch, accept_truncated),
+        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, colour_map=colour_map),
         walk=Walk(tuple(include or ()), tuple(exclude or ()), follow_links),
+        verbose=verbose,
         training=preset_settings(
             preset,
             backbone=backbone,

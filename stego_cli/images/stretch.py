@@ -16,7 +16,7 @@ and floating-point bands, the fill values that programs write without naming the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from PIL import Image
 
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers.bands import Bands, BandsInfo, Numbers
+from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.readers.table import READERS, open_any
 from stego_cli.settings import Reading
 
@@ -53,8 +54,10 @@ class Decision:
     notes: list[str]
 
 
-def decide(files: Sequence[Path], reading: Reading) -> Decision:
+def decide(files: Sequence[Path], reading: Reading, opened: Callable[[Path], OpenPicture] = open_any) -> Decision:
     """Decide the ranges of a run from a sample of its files; the same files and settings give the same.
+
+    `opened` opens each of them. Ranges that `reading` has already, such as a model's, are kept.
 
     Files that cannot be read are passed over here: the run itself reports why.
     """
@@ -62,20 +65,27 @@ def decide(files: Sequence[Path], reading: Reading) -> Decision:
     counts: set[int] = set()
     for file in _sample(files):
         try:
-            with open_any(file) as picture:
+            with opened(file) as picture:
                 bands = picture.bands
                 if bands is None:
                     continue
                 if bands.info.count - (bands.info.alpha is not None) > 3:
                     counts.add(bands.info.count)
                 kind = bands.info.kind
-                if kind != "uint8" and reading.limits is None and len(values.get(kind, ())) < _PICTURES:
-                    sample = sample_of(bands, reading)
-                    values[kind].append(sample)
+                if kind != "uint8" and len(values.get(kind, ())) < _PICTURES:
+                    values[kind].append(np.zeros(0) if reading.limits else sample_of(bands, reading))
         except Exception:  # whatever is wrong with it is reported when it is read for the run
             continue
-    ranges = tuple((kind, *range_of(np.concatenate(parts), kind, reading)) for kind, parts in sorted(values.items()))
-    notes = [f"Pictures of {_named(kind)}: {low:g} is shown as black, {high:g} as white." for kind, low, high in ranges]
+    known = {kind: (low, high) for kind, low, high in reading.ranges}
+    ranges = tuple(
+        (kind, *(known.get(kind) or range_of(np.concatenate(parts), kind, reading)))
+        for kind, parts in sorted(values.items())
+    )
+    notes = [
+        f"Pictures of {_named(kind)}: {low:g} is shown as black, {high:g} as white"
+        f"{', as where the model was trained' if kind in known else ''}."
+        for kind, low, high in ranges
+    ]
     if counts:
         taken = ", ".join(map(str, reading.bands)) or "1, 2, 3"
         notes.append(f"Pictures of {', '.join(map(str, sorted(counts)))} bands: of these, {taken} are taken.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stego_cli.crf import resolve_engine
@@ -13,9 +13,10 @@ from stego_cli.errors import OutputError, Stopped, UsageError, setting
 from stego_cli.images.atomic import sha256
 from stego_cli.images.discover import Found, find_photos
 from stego_cli.images.journal import Entry
+from stego_cli.inference.contract import ModelInfo
 from stego_cli.inference.devices.providers import parse_devices
-from stego_cli.inference.loaded import LoadedModel, load_model
-from stego_cli.inference.mask_classes import classes_of_run
+from stego_cli.inference.loaded import LoadedModel, load_model, read_as
+from stego_cli.inference.mask_classes import classes_of_run, require_settled
 from stego_cli.inference.output_folder import MadeBy, OutputFolder, reading_of_run
 from stego_cli.inference.outputs import OutputPlan, require_outputs
 from stego_cli.inference.own_places import Places, require_own_or_absent
@@ -25,10 +26,14 @@ from stego_cli.inference.summary import Summary
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
 from stego_cli.settings import DEFAULT_RES, Reading, SegmentSettings, TrainSettings
+from stego_cli.sources.draw import Drawing
+from stego_cli.sources.table import SUFFIXES, apart
 from stego_cli.stop import NEVER, Stop
+from stego_cli.tasks.contact_sheet import write_contact_sheet
 from stego_cli.tasks.discover import discover_model
 from stego_cli.tasks.model_choice import ModelChoice, model_for_masks
 from stego_cli.tasks.photographs import decide_reading, note_passed_over
+from stego_cli.tasks.segment_parts import PartsRun, segment_in_parts
 from stego_cli.text import shown
 
 
@@ -67,20 +72,26 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
         OutputError: a mask cannot be written, or less than `min_free` is free.
         Stopped: a signal arrived; everything finished is in the journal.
     """
-    selection, found = find_work(settings, progress)
-    stop.check()  # listing a large tree takes a while
-    choice = model_for_masks(settings.model, settings.out, settings.overwrite)
-    _check_choice(choice, settings)
+    with stop.at_once():  # there is nothing to keep before the first mask
+        selection, found = find_work(settings, progress)
+        choice = model_for_masks(settings.model, settings.out, settings.overwrite)
+        _check_choice(choice, settings)
     with OutputFolder(settings.out, settings.shard or "") as folder:
-        reading = reading_for(found, settings, progress)
-        file = choice.file or _discovered(choice, found, settings, reading, progress, stop)
-        if choice.was_discovered:
-            progress.note(f"Using the model discovered before, {shown(file)}.")
-        elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before is left then
-            choice.discovered.unlink(missing_ok=True)
-        found = selection.of(found)
-        model = load_model(file, settings, reading, progress)
-        note_passed_over(found, progress)
+        if not settings.overwrite:
+            require_settled(settings.out)
+        with stop.at_once():
+            file, reading = choice.file, None
+            if file is None:
+                reading = reading_for(found, settings, None, progress)
+                file = _discovered(choice, found, settings, reading, progress, stop)
+            if choice.was_discovered:
+                progress.note(f"Using the model discovered before, {shown(file)}.")
+            elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before is left then
+                choice.discovered.unlink(missing_ok=True)
+            model = load_model(file, settings, settings.reading, progress)
+            reading = reading or reading_for(found, settings, model.sessions[0].info, progress)
+            model, found = read_as(model, reading), selection.of(found)
+            note_passed_over(found, progress, settings.verbose)
         return _write_masks(found, folder, model, settings, progress, stop)
 
 
@@ -96,8 +107,11 @@ def find_work(settings: SegmentSettings, progress: Progress) -> tuple[Selection,
         progress.note(
             f"A data set: the photographs in {shown(photos)} are segmented; labels/ holds labels, and is passed over."
         )
-    found = find_photos(photos, settings.out, settings.walk)
-    require_own_or_absent(settings.out, selection.of(found).photos, settings.outputs, settings.overwrite)
+    found, notes = apart(find_photos(photos, settings.out, settings.walk, SUFFIXES), photos.is_file())
+    for note in notes:
+        progress.note(note)
+    mine = selection.of(found)
+    require_own_or_absent(settings.out, [*mine.photos, *mine.large], settings.outputs, settings.overwrite)
     return selection, found
 
 
@@ -124,10 +138,15 @@ def _check_choice(choice: ModelChoice, settings: SegmentSettings) -> None:
         raise UsageError(f"{given} is for discovery; {shown(choice.file)} has its own classes.", "Leave it out.")
 
 
-def reading_for(found: Found, settings: SegmentSettings, progress: Progress) -> Reading:
-    """Return how all pictures of the run are read: as those were whose masks are there, else as a sample suggests."""
-    kept = None if settings.overwrite else reading_of_run(settings.out, settings.reading)
-    return kept or decide_reading([found.root / photo.path for photo in found.photos], settings.reading, progress)
+def reading_for(found: Found, settings: SegmentSettings, info: ModelInfo | None, progress: Progress) -> Reading:
+    """Return how all pictures of the run are read.
+
+    As those were whose masks are there, else as those that the model was trained on, else as a sample suggests.
+    """
+    asked = settings.reading if info is None else settings.reading.with_model(info.bands, info.stretch)
+    kept = None if settings.overwrite else reading_of_run(settings.out, asked.asked)
+    paths = [found.root / photo.path for photo in (*found.photos, *found.large)]
+    return kept or decide_reading(paths, asked, progress)
 
 
 def _discovered(
@@ -137,7 +156,8 @@ def _discovered(
     training = TrainSettings(
         classes=settings.classes, overcluster=settings.overcluster, res=settings.res or DEFAULT_RES, device=device
     )
-    discover_model(found, choice.discovered, training, reading, progress, stop)
+    drawing = Drawing(found, reading, training.res, settings.parts)
+    discover_model(drawing, choice.discovered, training, progress, stop)
     return choice.discovered
 
 
@@ -145,8 +165,10 @@ def _write_masks(
     found: Found, folder: OutputFolder, model: LoadedModel, settings: SegmentSettings, progress: Progress, stop: Stop
 ) -> SegmentResult:
     started = time.perf_counter()
-    summary = Summary(len(found.photos), failed=[(shown(path), reason) for path, reason in found.unreadable])
-    made_by = MadeBy(photographs_of(settings.photos)[0], sha256(model.file), model.recipe)
+    summary = Summary(
+        len(found.photos) + len(found.large), failed=[(shown(path), reason) for path, reason in found.unreadable]
+    )
+    made_by = MadeBy(photographs_of(settings.photos)[0], sha256(model.file), model.recipe, settings.parts)
     with (
         Places(folder.root, folder.scratch, settings.outputs) as places,
         folder.open_journal(made_by, settings.overwrite) as journal,
@@ -163,6 +185,8 @@ def _write_masks(
             model.recipe.reading,
         )
         todo = still_to_do(found, folder.root, journal.entries, settings.outputs, settings.retry_failed, summary)
+        in_parts = replace(found, photos=found.large)
+        large = still_to_do(in_parts, folder.root, journal.entries, (), settings.retry_failed, summary)
         if summary.kept:
             progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
         with progress.stage("Segmenting", len(todo), unit="photographs") as stage:
@@ -177,6 +201,13 @@ def _write_masks(
                 _report(outcome.entry, progress)
                 stage.advance()
                 _require_space(folder.root, settings.min_free)
+        run = PartsRun(folder, model, plan, settings, classes.names, journal, places, summary, progress, stop)
+        for photo in large:
+            if stop.requested is None:
+                segment_in_parts(photo, run)
+                _require_space(folder.root, settings.min_free)
+    if "overlay" in settings.outputs and summary.done and stop.requested is None and not settings.shard:
+        write_contact_sheet(folder.root, settings.overwrite, progress)
     summary.seconds["total"] = time.perf_counter() - started
     if stop.requested is not None:
         raise Stopped(
