@@ -14,7 +14,7 @@ from stego_cli.progress import Progress
 from stego_cli.settings import TrainSettings, clusters_for
 from stego_cli.training.features import Features
 from stego_cli.training.fit import Fit
-from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
+from stego_cli.training.kmeans import cluster_shares, joined_kmeans
 from stego_cli.training.resolve import ResolvedBackbone
 from stego_cli.training.suggest import suggest_classes
 from stego_cli.version import __version__
@@ -48,7 +48,8 @@ def cluster_codes(
     if settings.overcluster is not None:
         settings = replace(settings, overcluster=clusters)
     if fit.centroids is None or settings.overcluster is not None:
-        centroids = cosine_kmeans(codes, clusters, settings.restarts, generator)
+        finer = 1 if settings.overcluster is not None else settings.finer
+        centroids = joined_kmeans(codes, clusters, finer, settings.restarts, generator)
     else:  # trained together with the head; only ordered here
         centroids = torch.nn.functional.normalize(fit.centroids.detach().cpu(), dim=1)
         centroids = centroids[cluster_shares(codes, centroids).argsort(descending=True, stable=True)].contiguous()

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stego_cli.hierarchy import hierarchy_of, joined_at
+
 _TOLERANCE = 1e-5
 
 
@@ -42,6 +44,34 @@ def cosine_kmeans(
         if score > best_score:
             best_score, best = score, centroids
     return best[cluster_shares(unit, best).argsort(descending=True, stable=True)].contiguous()
+
+
+def joined_kmeans(points: Tensor, classes: int, finer: int, restarts: int, generator: torch.Generator) -> Tensor:
+    """Return centroids of classes that need not be of one size: those of finer clusters, joined by their likeness.
+
+    K-means gives clusters of about one size. It cuts what covers much of the photographs into pieces, and joins small
+    things with others. Among more clusters than classes the pieces of a large thing are alike, and are joined first.
+
+    Args:
+        points: (n, D) float32, n at least 1; they need not have unit length.
+        classes: K.
+        finer: clusters for each class; 1: plain k-means.
+        restarts: of k-means.
+        generator: source of all randomness.
+
+    Returns:
+        (K, D) float32, unit length, ordered by the number of points nearest to each, the largest first.
+    """
+    clusters = cosine_kmeans(points, finer * classes, restarts, generator)
+    if finer == 1:
+        return clusters
+    unit = F.normalize(points, dim=1)
+    nearest = (unit @ clusters.T).argmax(1)
+    sizes = torch.bincount(nearest, minlength=len(clusters)).tolist()
+    joined = torch.tensor(joined_at(hierarchy_of(clusters.numpy(), sizes), classes))
+    sums = (1e-6 * clusters).index_add_(0, joined[nearest], unit)  # a cluster without points stays where it is
+    centroids = F.normalize(sums[joined.unique()], dim=1)
+    return centroids[cluster_shares(unit, centroids).argsort(descending=True, stable=True)].contiguous()
 
 
 def cluster_shares(points: Tensor, centroids: Tensor) -> Tensor:

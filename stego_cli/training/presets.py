@@ -32,6 +32,7 @@ _PAPER: Row = {
     "centring": True,
     "whiten": 0,
     "positions": 0,
+    "finer": 1,
     "temperature": PAPER_TEMPERATURE,
 }
 _SMALL: Row = {"backbone": "dino-vits8", "steps": 5000, "batch": 16, "code": 70, "weights": (0.63, 0.25, 0.67)}
