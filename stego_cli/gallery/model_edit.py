@@ -56,6 +56,15 @@ def shares_of_model(content: bytes, name: str) -> tuple[float, ...]:
     return tuple(map(float, about.get("found", about).get("shares", ())))
 
 
+def without_edits(content: bytes, name: str) -> bytes:
+    """Return the model file with the classes that were found.
+
+    Raises:
+        ModelError: it is not a model file of this tool.
+    """
+    return edit_model(content, ClassEdits(classes_of_model(content, name).found), name)
+
+
 def edit_model(content: bytes, edits: ClassEdits, name: str) -> bytes:
     """Return the model file with other classes; edits that it had before are replaced.
 
