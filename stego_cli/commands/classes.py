@@ -29,6 +29,7 @@ Examples:
   stego classes join road=4,7,9 --to ./masks
   stego classes drop 10 --to stego.onnx
   stego classes apply classes.toml --to ./masks
+  stego classes --from-labels ./labels --photos ./photos --to ./run
 """
 LIST_HELP = """Show the classes: number, name, colour, share of pixels.
 
