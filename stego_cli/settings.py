@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from stego_cli.classes import LARGEST_ID, ClassTable
 from stego_cli.errors import UsageError, setting
+from stego_cli.part_settings import PartSettings
 
 Probe = Literal["cluster", "linear"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -231,6 +232,7 @@ class SegmentSettings:
     min_free: float = 0.0  # gigabytes of disk space below which the run ends
     reading: Reading = Reading()  # how pictures that are not RGB of 8 bits become that
     walk: Walk = Walk()  # which files below `photos` are photographs
+    parts: PartSettings = PartSettings()  # how rasters, stacks and videos are segmented
 
     def __post_init__(self) -> None:
         check_classes(self.classes)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
+from stego_cli.part_settings import PartSettings, parse_bbox
 from stego_cli.settings import Probe, Reading, SegmentSettings, Walk
 from stego_cli.tasks import segment as task
 
@@ -28,6 +29,9 @@ def segment(
     bands: str = "",
     stretch: str = "auto",
     accept_truncated: bool = False,
+    bbox: str = "",
+    mask_polygon: PathName | None = None,
+    res_ground: float | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_links: bool = False,
@@ -64,6 +68,10 @@ def segment(
         bands: bands to use, from 1: one ("4") as grey, or three ("4,3,2") as red, green and blue; "": the first three.
         stretch: range of more than 8 bits that becomes black to white: "auto", "none", "LOW,HIGH" or a percentage.
         accept_truncated: use what is there of files that are cut short.
+        bbox: of rasters only this box, "LEFT,BOTTOM,RIGHT,TOP" in the units of their coordinates; "": all.
+        mask_polygon: of rasters only what lies in the polygons of this GeoJSON or GeoPackage.
+        res_ground: size of a pixel at which the model works on rasters, in the units of their coordinates; None: the
+            raster's own.
         include: patterns; only files of which path or name match one.
         exclude: patterns; no files or folders of which path or name match one.
         follow_links: look into folders that are links, each once.
@@ -110,5 +118,6 @@ def segment(
         batch_size=batch_size,
         workers=workers,
         shard=shard,
+        parts=PartSettings(parse_bbox(bbox), None if mask_polygon is None else Path(mask_polygon), res_ground),
     )
     return task.segment(settings, reporter(progress))

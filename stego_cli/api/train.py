@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
+from stego_cli.part_settings import PartSettings, parse_bbox
 from stego_cli.settings import Crops, Reading, Token, TrainSettings, Walk
 from stego_cli.tasks import train as task
 from stego_cli.training.presets import preset_settings
@@ -32,6 +33,9 @@ def train(
     bands: str = "",
     stretch: str = "auto",
     accept_truncated: bool = False,
+    bbox: str = "",
+    mask_polygon: PathName | None = None,
+    res_ground: float | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_links: bool = False,
@@ -63,6 +67,10 @@ def train(
         bands: bands to use, from 1: one ("4") as grey, or three ("4,3,2") as red, green and blue; "": the first three.
         stretch: range of more than 8 bits that becomes black to white: "auto", "none", "LOW,HIGH" or a percentage.
         accept_truncated: use what is there of files that are cut short.
+        bbox: of rasters only this box, "LEFT,BOTTOM,RIGHT,TOP" in the units of their coordinates; "": all.
+        mask_polygon: of rasters only what lies in the polygons of this GeoJSON or GeoPackage.
+        res_ground: size of a pixel at which the model works on rasters, in the units of their coordinates; None: the
+            raster's own.
         include: patterns; only files of which path or name match one.
         exclude: patterns; no files or folders of which path or name match one.
         follow_links: look into folders that are links, each once.
@@ -107,6 +115,7 @@ def train(
         overwrite=overwrite,
         tensorboard=tensorboard,
         reading=Reading.parse(bands, stretch, accept_truncated),
+        parts=PartSettings(parse_bbox(bbox), None if mask_polygon is None else Path(mask_polygon), res_ground),
         walk=Walk(tuple(include), tuple(exclude), follow_links),
     )
     return task.train(asked, reporter(progress))

@@ -114,6 +114,33 @@ TruncatedOption = Annotated[
     bool,
     typer.Option("--accept-truncated", help="Use what is there of files that are cut short.", rich_help_panel=INPUT),
 ]
+BboxOption = Annotated[
+    str,
+    typer.Option(
+        metavar="LEFT,BOTTOM,RIGHT,TOP",
+        help="Of rasters only this box, in the units of their coordinates.",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
+]
+MaskPolygonOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Of rasters only what lies in the polygons of this GeoJSON or GeoPackage.",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
+]
+ResGroundOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Size of a pixel at which the model works on rasters, in the units of their coordinates.",
+        show_default="the raster's own",
+        rich_help_panel=MODEL,
+    ),
+]
 IncludeOption = Annotated[
     list[str] | None,
     typer.Option(

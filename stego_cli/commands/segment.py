@@ -13,12 +13,15 @@ from stego_cli.commands.options import (
     OUTPUT,
     REPEAT,
     BandsOption,
+    BboxOption,
     CrfEngineOption,
     CrfOption,
     EventsOption,
     ExcludeOption,
     FollowLinksOption,
     IncludeOption,
+    MaskPolygonOption,
+    ResGroundOption,
     StretchOption,
     TruncatedOption,
     WorkersOption,
@@ -37,11 +40,15 @@ Examples:
   stego segment ./photos --out ./masks --model stego.onnx --shard 2/8
   stego segment ./photos --out ./masks --since 7d --min-free 5
   stego segment ./photos --out ./masks --json > log.ndjson
+  stego segment town.tif --out ./masks --bbox 500100,5799000,501000,5799800
 
 A mask is a palette PNG whose pixel values are class numbers. Masks mirror the folder (x/a.jpg gets MASKS/x/a.png),
 each at its photograph's own size as a viewer shows it. Without --model the model is one that was discovered for MASKS
 before, else ./stego.onnx; if there is neither, classes are discovered in these photographs first and the model is kept
 in MASKS/.stego. The same command again does only what is missing or has changed.
+
+A georeferenced raster, or a picture too large for a photograph, is segmented by windows; its mask is a GeoTIFF that
+lies where the raster lies.
 
 PHOTOS may be a data set (imgs/ with labels/ beside it): then the photographs in imgs/ are segmented. Links to files are
 followed, links to folders are not. Hidden files and folders that hold masks are passed over. Of an animation the first
@@ -144,6 +151,9 @@ def command(
     bands: BandsOption = "",
     stretch: StretchOption = "auto",
     accept_truncated: TruncatedOption = False,
+    bbox: BboxOption = "",
+    mask_polygon: MaskPolygonOption = None,
+    res_ground: ResGroundOption = None,
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
     follow_links: FollowLinksOption = False,
@@ -198,6 +208,7 @@ def command(
     """Segment a folder of photographs."""
     from stego_cli.commands.segment_show import show_forecast, show_result
     from stego_cli.errors import EXIT_SOME_FAILED
+    from stego_cli.part_settings import PartSettings, parse_bbox
     from stego_cli.settings import Reading, SegmentSettings, Walk
     from stego_cli.stop import Stop
     from stego_cli.ui import Ui
@@ -225,6 +236,7 @@ def command(
         batch_size=_number_or_auto(batch_size),
         workers=workers,
         shard=shard,
+        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground),
     )
     ui = Ui(as_json)
     if dry_run:

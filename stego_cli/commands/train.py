@@ -15,11 +15,14 @@ from stego_cli.commands.options import (
     REPEAT,
     TRAINING,
     BandsOption,
+    BboxOption,
     EventsOption,
     ExcludeOption,
     FollowLinksOption,
     IncludeOption,
+    MaskPolygonOption,
     OverclusterOption,
+    ResGroundOption,
     StretchOption,
     TorchDeviceOption,
     TruncatedOption,
@@ -42,6 +45,7 @@ Examples:
   stego train ./photos --out run --classes 11 --seed 1
   stego train ./photos --out run --classes 11 --overcluster auto
   stego train ./photos --out run --backbone dinov2-vits14 --res 448
+  stego train ./town.tif --out run
   stego train ./photos --out run --resume
   stego train ./photos --out run --preset paper-cocostuff27-vits8
   torchrun --nproc-per-node 4 --no-python stego train ./photos --out run
@@ -167,6 +171,9 @@ def command(
     bands: BandsOption = "",
     stretch: StretchOption = "auto",
     accept_truncated: TruncatedOption = False,
+    bbox: BboxOption = "",
+    mask_polygon: MaskPolygonOption = None,
+    res_ground: ResGroundOption = None,
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
     follow_links: FollowLinksOption = False,
@@ -198,6 +205,7 @@ def command(
     as_json: EventsOption = False,
 ) -> None:
     """Train a head and a cluster probe."""
+    from stego_cli.part_settings import PartSettings, parse_bbox
     from stego_cli.settings import Reading, Walk
     from stego_cli.stop import Stop
     from stego_cli.tasks.train import TrainTask, train
@@ -207,6 +215,7 @@ def command(
         photos=photos,
         out=out,
         reading=Reading.parse(bands, stretch, accept_truncated),
+        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground),
         walk=Walk(tuple(include or ()), tuple(exclude or ()), follow_links),
         training=preset_settings(
             preset,

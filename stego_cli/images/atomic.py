@@ -214,3 +214,11 @@ def sha256(file: Path) -> str:
     """Return the sha256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of a file or, of a folder, that of its files' names and hashes, in hexadecimal."""
+    if not path.is_dir():
+        return sha256(path)
+    listed = sorted((file.name, sha256(file)) for file in path.iterdir() if file.is_file())
+    return hashlib.sha256(repr(listed).encode()).hexdigest()

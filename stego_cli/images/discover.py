@@ -58,10 +58,19 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph and the place of its mask, both relative: to the input folder and to the output folder."""
+    """A photograph and the place of its mask, both relative: to the input folder and to the output folder.
+
+    Of a part of a larger file `path` is its identity, such as "town.tif#window=0,0,672,672", and `of` the file.
+    """
 
     path: str
     mask: str
+    of: str = ""
+
+    @property
+    def file(self) -> str:
+        """The file that it is in, relative to the input folder."""
+        return self.of or self.path
 
 
 @dataclass
@@ -87,12 +96,14 @@ class Found:
         photos: in the order of their paths.
         unreadable: folders that could not be listed, with the reason.
         passed: what was passed over, by reason, with paths relative to `root`.
+        large: files that are segmented in parts, which are not among `photos`.
     """
 
     root: Path
     photos: list[Photo] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     passed: defaultdict[Reason, Passed] = field(default_factory=lambda: defaultdict(Passed))
+    large: list[Photo] = field(default_factory=list)
 
     @property
     def outputs(self) -> list[str]:
@@ -105,13 +116,16 @@ class Found:
         return self.passed.get(Reason.NAME, Passed()).count
 
 
-def find_photos(root: Path, exclude: Path | None = None, walk: Walk = Walk()) -> Found:
+def find_photos(
+    root: Path, exclude: Path | None = None, walk: Walk = Walk(), also: frozenset[str] = frozenset()
+) -> Found:
     """List the photographs below `root`, or `root` itself if it is one.
 
     Args:
         root: a folder or a single photograph.
         exclude: a folder not to look into (the output, so that masks are never taken for photographs).
         walk: which of the files are wanted; of no effect on a single photograph.
+        also: suffixes of more files than photographs, in small letters.
 
     Raises:
         NoInputError: there is no such folder, or no photograph in it.
@@ -135,7 +149,7 @@ def find_photos(root: Path, exclude: Path | None = None, walk: Walk = Walk()) ->
             f"The output folder is the folder of photographs, {shown(found.root)}.", f"Choose another {setting('out')}."
         )
     if is_folder:
-        paths = sorted(_without_masks(_Walker(str(root), skipped, walk, found).files(), found))
+        paths = sorted(_without_masks(_Walker(str(root), skipped, walk, found, also).files(), found))
     else:
         paths = [root.name]
     if not paths:
@@ -173,8 +187,9 @@ def _refuse_masks_among_photographs(found: Found, out: Path) -> None:
 class _Walker:
     """One way through a tree; what is passed over is counted in `found`."""
 
-    def __init__(self, root: str, skipped: str | None, walk: Walk, found: Found) -> None:
+    def __init__(self, root: str, skipped: str | None, walk: Walk, found: Found, also: frozenset[str]) -> None:
         self._root, self._skipped, self._walk, self._found = root, skipped, walk, found
+        self._offered = _OFFERED | also
         self._entered: set[tuple[int, int]] = set()  # device and inode of folders, where links are followed
 
     def files(self) -> Iterator[str]:
@@ -236,7 +251,7 @@ class _Walker:
             return None
         if entry.is_symlink() and _leads_to_folder(entry):
             return None if self._walk.follow_links else Reason.LINK
-        if os.path.splitext(entry.name)[1].lower() not in _OFFERED:  # noqa: PTH122  (as above)
+        if os.path.splitext(entry.name)[1].lower() not in self._offered:  # noqa: PTH122  (as above)
             return Reason.NAME
         if not entry.is_file(follow_symlinks=False) and not _is_file_or_broken(entry):
             return Reason.NOT_FILE

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stego_cli.errors import OutputError
-from stego_cli.images.atomic import open_own, sha256
+from stego_cli.images.atomic import digest, open_own, sha256
 from stego_cli.images.discover import Photo
 from stego_cli.text import shown
 
@@ -92,7 +92,7 @@ def is_done(entry: Entry | None, photo: Photo, root: Path, masks: Path) -> bool:
     if entry is None or entry.status != "done" or entry.mask != photo.mask:
         return False
     try:
-        return _is_unchanged(entry, root / photo.path) and sha256(masks / photo.mask) == entry.sha256
+        return _is_unchanged(entry, root / photo.file) and digest(masks / photo.mask) == entry.sha256
     except OSError:
         return False
 

@@ -34,6 +34,37 @@ def overlay_image(rgb: Image.Image, labels: NDArray[np.uint8], colours: list[Col
     return Image.blend(rgb.resize(coloured.size), coloured, 0.55)
 
 
+def encode_part(labels: NDArray[np.uint8], log_probs: NDArray[np.float32] | None) -> bytes:
+    """Return a PNG of two channels: labels, and the probability of each in steps of 1/255, at least one.
+
+    Args:
+        labels: uint8 (H, W).
+        log_probs: float32 (K, h, w), of any size; None: all are taken for sure.
+    """
+    surety = np.full(labels.shape, 255, np.uint8)
+    if log_probs is not None:
+        best = np.exp(log_probs.max(0), dtype=np.float32)
+        if best.shape != labels.shape:
+            best = np.asarray(Image.fromarray(best).resize(labels.shape[::-1], Image.Resampling.BILINEAR))
+        surety = np.clip(np.rint(best * 255), 1, 255).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(np.stack([labels, surety], 2)).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def decode_part(content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the labels and probabilities that `encode_part` wrote, uint8 (H, W) each.
+
+    Raises:
+        ValueError: they are not what it wrote.
+    """
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+        pixels = np.asarray(image)
+    if pixels.ndim != 3 or pixels.shape[2] != 2:
+        raise ValueError("not the labels of a part")
+    return pixels[..., 0], pixels[..., 1]
+
+
 def mask_image(labels: NDArray[np.uint8], colours: list[Colour]) -> Image.Image:
     """Return a palette picture of `labels`, uint8 (H, W)."""
     image = Image.fromarray(labels)

@@ -16,7 +16,7 @@ and floating-point bands, the fill values that programs write without naming the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from PIL import Image
 
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers.bands import Bands, BandsInfo, Numbers
+from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.readers.table import READERS, open_any
 from stego_cli.settings import Reading
 
@@ -53,8 +54,10 @@ class Decision:
     notes: list[str]
 
 
-def decide(files: Sequence[Path], reading: Reading) -> Decision:
+def decide(files: Sequence[Path], reading: Reading, opened: Callable[[Path], OpenPicture] = open_any) -> Decision:
     """Decide the ranges of a run from a sample of its files; the same files and settings give the same.
+
+    `opened` opens each of them.
 
     Files that cannot be read are passed over here: the run itself reports why.
     """
@@ -62,7 +65,7 @@ def decide(files: Sequence[Path], reading: Reading) -> Decision:
     counts: set[int] = set()
     for file in _sample(files):
         try:
-            with open_any(file) as picture:
+            with opened(file) as picture:
                 bands = picture.bands
                 if bands is None:
                     continue

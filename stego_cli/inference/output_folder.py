@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from stego_cli.images.discover import STATE
 from stego_cli.images.journal import Journal
 from stego_cli.images.lock import hold
 from stego_cli.inference.predict import Recipe
+from stego_cli.part_settings import PartSettings
 from stego_cli.settings import Reading
 from stego_cli.version import __version__
+
+PARTS = "parts"  # in the folder of a run's state: labels of the parts of files that are being segmented
 
 
 class _About(Struct):
@@ -80,6 +84,7 @@ class OutputFolder:
             # Another shard's journal is left alone, and its entries are not used.
             for file in [journal, *others] if self.scratch == self.state else [journal]:
                 file.unlink(missing_ok=True)
+                shutil.rmtree(file.parent / PARTS, ignore_errors=True)
             others = []
         elif run.exists() or journal.exists() or others:
             changed = _differences(_read(run), now)
@@ -101,6 +106,7 @@ class MadeBy:
     photos: Path
     model_sha256: str
     recipe: Recipe
+    parts: PartSettings = PartSettings()
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same for all masks of a folder; where the photographs are may change."""
@@ -112,6 +118,7 @@ class MadeBy:
             "crf": None if refiner is None else asdict(refiner.settings),
             # Only where it changes something, so that masks of earlier versions are continued.
             **({} if self.recipe.reading == Reading() else {"reading": self.recipe.reading.as_dict()}),
+            **self.parts.identity(),
         }
 
 

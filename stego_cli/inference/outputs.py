@@ -20,7 +20,7 @@ from stego_cli.images.atomic import write_bytes
 from stego_cli.images.decode import Decoded, decode_whole
 from stego_cli.images.discover import Photo
 from stego_cli.images.journal import Entry
-from stego_cli.images.masks import apply_nodata, encode_mask, encode_overlay, labels_at
+from stego_cli.images.masks import apply_nodata, encode_mask, encode_overlay, encode_part, labels_at
 from stego_cli.inference.predict import Refiner
 from stego_cli.inference.session import LogProbs
 from stego_cli.palette import Colour
@@ -74,6 +74,7 @@ class OutputPlan:
         values: uint8 (K,), the value of each class in the masks; None: its own number.
         also: names of rows of OUTPUTS that are written beside the mask.
         reading: how photographs are decoded.
+        main: the row of OUTPUTS that is at the place of the mask.
     """
 
     root: Path
@@ -84,6 +85,7 @@ class OutputPlan:
     values: NDArray[np.uint8] | None = None
     also: tuple[str, ...] = ()
     reading: Reading = Reading()
+    main: str = "mask"
 
 
 @dataclass(frozen=True)
@@ -143,14 +145,21 @@ def _probabilities(result: Segmented) -> bytes:
     return stream.getvalue()
 
 
+def _part(result: Segmented) -> bytes:
+    """Return a PNG of labels and of how sure each is, from which parts that overlap are joined."""
+    return encode_part(result.labels, result.log_probs)
+
+
 MASK = "mask"  # the output that every photograph gets
+PART = "part"  # what a part of a larger file gets instead
 OUTPUTS = {
     MASK: Output(".png", _mask),
     "overlay": Output(".overlay.jpg", _overlay),
     "probabilities": Output(".probs.npz", _probabilities, needs_log_probs=True),
+    PART: Output(".png", _part),
 }
 
-BESIDE = tuple(name for name in OUTPUTS if name != MASK)  # those that are written on request
+BESIDE = tuple(name for name in OUTPUTS if name not in (MASK, PART))  # those that are written on request
 
 
 def require_outputs(names: tuple[str, ...]) -> None:
@@ -167,7 +176,7 @@ def require_outputs(names: tuple[str, ...]) -> None:
 def place(mask: str, output: str) -> str:
     """Return the place of an output: that of the mask `x.png`, with the output's own suffix."""
     suffix = OUTPUTS[output].suffix
-    if output == MASK:
+    if output in (MASK, PART):
         return mask
     stem = mask.removesuffix(".png")
     name = Path(stem).name.encode(errors="surrogateescape")
@@ -224,11 +233,11 @@ def write_outputs(
     if plan.values is not None:
         labels = plan.values[labels]
     labels = apply_nodata(labels, source.decoded.nodata)
-    result = Segmented(plan.root / photo.path, plan.reading, labels, plan.colours, log_probs)
+    result = Segmented(plan.root / photo.file, plan.reading, labels, plan.colours, log_probs)
     clock = time.perf_counter()
     # All before the first is written, so that nothing of a photograph that fails is left. The mask last: what the
     # journal calls done has all that belongs to it.
-    contents = {name: OUTPUTS[name].encode(result) for name in (*plan.also, MASK)}
+    contents = {name: OUTPUTS[name].encode(result) for name in (*plan.also, plan.main)}
     clock = _lap(seconds, "encode", clock)
     for name, content in contents.items():
         write_bytes(plan.out / place(photo.mask, name), content, plan.scratch)
@@ -240,7 +249,7 @@ def write_outputs(
         size=stat[0],
         mtime=stat[1],
         mask=photo.mask,
-        sha256=hashlib.sha256(contents[MASK]).hexdigest(),
+        sha256=hashlib.sha256(contents[plan.main]).hexdigest(),
         pixels={int(index): int(counts[index]) for index in counts.nonzero()[0]},
     )
     return Outcome(entry, seconds)

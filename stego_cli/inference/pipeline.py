@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.errors import ModelError, PhotoError
-from stego_cli.images.decode import decode
+from stego_cli.images.decode import Decoded, decode
 from stego_cli.images.discover import Photo
 from stego_cli.images.streams import as_finished, by_shape, map_ahead
 from stego_cli.inference.loaded import Labeller, LoadedModel
@@ -42,11 +42,24 @@ _IN_FLIGHT = 2  # batches a GPU: while one is computed the next is copied
 
 
 class Pipeline:
-    """One run's way from photographs to masks."""
+    """One run's way from photographs to masks.
 
-    def __init__(self, model: LoadedModel, plan: OutputPlan, progress: Progress) -> None:
+    Args:
+        model: loaded.
+        plan: what is written, and where.
+        progress: gets notes.
+        decode_part: decodes parts of a larger file, where the photographs are such; raises PhotoError.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        plan: OutputPlan,
+        progress: Progress,
+        decode_part: Callable[[Photo], Decoded] | None = None,
+    ) -> None:
         self._model, self._session, self._plan = model, model.sessions[0], plan
-        self._progress = progress
+        self._progress, self._decode_part = progress, decode_part
         self._batch = self._first_batch = model.batch
         self._lowering = threading.Lock()
 
@@ -122,11 +135,14 @@ class Pipeline:
 
     def _decode(self, photo: Photo) -> Ready | Outcome:
         clock = time.perf_counter()
-        path, stat = self._plan.root / photo.path, (-1, -1)
+        path, stat = self._plan.root / photo.file, (-1, -1)
         try:
             stat = _stat(path)
             recipe = self._model.recipe
-            decoded = decode(path, recipe.res, self._session.info.patch, recipe.reading)
+            if self._decode_part is not None:
+                decoded = self._decode_part(photo)
+            else:
+                decoded = decode(path, recipe.res, self._session.info.patch, recipe.reading)
             if _stat(path) != stat:
                 raise PhotoError("it changed while it was read")
         except (PhotoError, OSError, MemoryError) as error:

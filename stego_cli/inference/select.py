@@ -88,10 +88,11 @@ class Selection:
 
     def of(self, found: Found) -> Found:
         """Return what was found, with the selected photographs alone."""
-        photos = [photo for photo in found.photos if self.shard is None or self.shard.holds(photo)]
-        if self.since is not None:
-            photos = [photo for photo in photos if _changed(found.root / photo.path, self.since)]
-        return replace(found, photos=photos)
+        return replace(found, photos=self._some(found.photos, found.root), large=self._some(found.large, found.root))
+
+    def _some(self, photos: list[Photo], root: Path) -> list[Photo]:
+        some = [photo for photo in photos if self.shard is None or self.shard.holds(photo)]
+        return some if self.since is None else [photo for photo in some if _changed(root / photo.path, self.since)]
 
 
 def still_to_do(

@@ -38,11 +38,15 @@ class Summary:
         stages = [stage for stage in STAGES if self.seconds.get(stage)]
         return max(stages, key=lambda stage: self.seconds[stage]) if stages else None
 
+    def add_seconds(self, outcome: Outcome) -> None:
+        """Count the time of a photograph, or of a part of a larger file."""
+        for name, seconds in outcome.seconds.items():
+            self.seconds[name] += seconds
+
     def add(self, outcome: Outcome) -> None:
         """Count one photograph."""
         entry = outcome.entry
-        for name, seconds in outcome.seconds.items():
-            self.seconds[name] += seconds
+        self.add_seconds(outcome)
         if entry.status == "done":
             self.done += 1
             self.pixels.update(entry.pixels or {})

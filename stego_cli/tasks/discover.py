@@ -8,38 +8,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stego_cli.errors import OutputError, Stopped
+from stego_cli.errors import NoInputError, OutputError, Stopped
 from stego_cli.images.atomic import DISCOVERY
-from stego_cli.images.discover import Found
 from stego_cli.progress import Progress
-from stego_cli.settings import ExportSettings, Reading, TrainSettings
+from stego_cli.settings import ExportSettings, TrainSettings
+from stego_cli.sources.draw import ENOUGH, Drawing, draw_parts
 from stego_cli.stop import Stop
 from stego_cli.tasks.train import TrainTask, train
 from stego_cli.text import shown
 
-_ENOUGH = 500  # photographs; classes that recur in a tree show in an even sample of it
 
-
-def discover_model(
-    found: Found, target: Path, settings: TrainSettings, reading: Reading, progress: Progress, stop: Stop
-) -> None:
-    """Train on an even sample of the photographs, read as `reading` has it, and write the model file `target`.
+def discover_model(drawing: Drawing, target: Path, settings: TrainSettings, progress: Progress, stop: Stop) -> None:
+    """Train on an even sample of the photographs and write the model file `target`.
 
     Raises:
+        NoInputError: no part of a larger file could be drawn, and there is no photograph.
         StegoError: whatever training and export raise; `target` then does not exist.
     """
     from export import export_onnx
     from stego_cli.training.run_folder import RunOptions
     from stego_cli.training.train import train as train_on
 
-    every = math.ceil(len(found.photos) / _ENOUGH)
+    found = drawing.found
+    every = max(1, math.ceil(len(found.photos) / ENOUGH))
     sample = [found.root / photo.path for photo in found.photos[::every]]
     progress.note(
         f"No model given: discovering classes in these photographs first"
         f"{f' (every {every}th, {len(sample)} in all)' if every > 1 else ''}."
     )
     with _scratch_run(target.parent, "discovering classes") as run:
-        train_on(sample, run, settings, progress, stop, options=RunOptions(reading=reading))
+        sample += draw_parts(drawing, run.with_name("parts"), ENOUGH, progress)
+        if not sample:
+            raise NoInputError("There is no photograph, and no part of a larger file, to discover classes in.")
+        train_on(sample, run, settings, progress, stop, options=RunOptions(reading=drawing.reading))
         stop.check()
         export_onnx(run, target, ExportSettings(), progress)
 

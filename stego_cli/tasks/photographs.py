@@ -9,6 +9,7 @@ from stego_cli.images.discover import Found
 from stego_cli.images.stretch import decide
 from stego_cli.progress import Progress
 from stego_cli.settings import Reading
+from stego_cli.sources.table import open_sampled
 from stego_cli.text import shown
 
 
@@ -22,7 +23,7 @@ def note_passed_over(found: Found, progress: Progress) -> None:
 
 def decide_reading(paths: Sequence[Path], asked: Reading, progress: Progress) -> Reading:
     """Return how all pictures of a run are read: one range for each kind of numbers, from a sample of the files."""
-    decision = decide(paths, asked)
+    decision = decide(paths, asked, open_sampled)
     for note in decision.notes:
         progress.note(note)
     return decision.reading

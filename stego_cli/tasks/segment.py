@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stego_cli.crf import resolve_engine
@@ -25,10 +25,13 @@ from stego_cli.inference.summary import Summary
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
 from stego_cli.settings import DEFAULT_RES, Reading, SegmentSettings, TrainSettings
+from stego_cli.sources.draw import Drawing
+from stego_cli.sources.table import SUFFIXES, apart
 from stego_cli.stop import NEVER, Stop
 from stego_cli.tasks.discover import discover_model
 from stego_cli.tasks.model_choice import ModelChoice, model_for_masks
 from stego_cli.tasks.photographs import decide_reading, note_passed_over
+from stego_cli.tasks.segment_parts import PartsRun, segment_in_parts
 from stego_cli.text import shown
 
 
@@ -96,8 +99,11 @@ def find_work(settings: SegmentSettings, progress: Progress) -> tuple[Selection,
         progress.note(
             f"A data set: the photographs in {shown(photos)} are segmented; labels/ holds labels, and is passed over."
         )
-    found = find_photos(photos, settings.out, settings.walk)
-    require_own_or_absent(settings.out, selection.of(found).photos, settings.outputs, settings.overwrite)
+    found, notes = apart(find_photos(photos, settings.out, settings.walk, SUFFIXES), photos.is_file())
+    for note in notes:
+        progress.note(note)
+    mine = selection.of(found)
+    require_own_or_absent(settings.out, [*mine.photos, *mine.large], settings.outputs, settings.overwrite)
     return selection, found
 
 
@@ -127,7 +133,8 @@ def _check_choice(choice: ModelChoice, settings: SegmentSettings) -> None:
 def reading_for(found: Found, settings: SegmentSettings, progress: Progress) -> Reading:
     """Return how all pictures of the run are read: as those were whose masks are there, else as a sample suggests."""
     kept = None if settings.overwrite else reading_of_run(settings.out, settings.reading)
-    return kept or decide_reading([found.root / photo.path for photo in found.photos], settings.reading, progress)
+    paths = [found.root / photo.path for photo in (*found.photos, *found.large)]
+    return kept or decide_reading(paths, settings.reading, progress)
 
 
 def _discovered(
@@ -137,7 +144,8 @@ def _discovered(
     training = TrainSettings(
         classes=settings.classes, overcluster=settings.overcluster, res=settings.res or DEFAULT_RES, device=device
     )
-    discover_model(found, choice.discovered, training, reading, progress, stop)
+    drawing = Drawing(found, reading, training.res, settings.parts)
+    discover_model(drawing, choice.discovered, training, progress, stop)
     return choice.discovered
 
 
@@ -145,8 +153,10 @@ def _write_masks(
     found: Found, folder: OutputFolder, model: LoadedModel, settings: SegmentSettings, progress: Progress, stop: Stop
 ) -> SegmentResult:
     started = time.perf_counter()
-    summary = Summary(len(found.photos), failed=[(shown(path), reason) for path, reason in found.unreadable])
-    made_by = MadeBy(photographs_of(settings.photos)[0], sha256(model.file), model.recipe)
+    summary = Summary(
+        len(found.photos) + len(found.large), failed=[(shown(path), reason) for path, reason in found.unreadable]
+    )
+    made_by = MadeBy(photographs_of(settings.photos)[0], sha256(model.file), model.recipe, settings.parts)
     with (
         Places(folder.root, folder.scratch, settings.outputs) as places,
         folder.open_journal(made_by, settings.overwrite) as journal,
@@ -163,6 +173,8 @@ def _write_masks(
             model.recipe.reading,
         )
         todo = still_to_do(found, folder.root, journal.entries, settings.outputs, settings.retry_failed, summary)
+        in_parts = replace(found, photos=found.large)
+        large = still_to_do(in_parts, folder.root, journal.entries, (), settings.retry_failed, summary)
         if summary.kept:
             progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
         with progress.stage("Segmenting", len(todo), unit="photographs") as stage:
@@ -176,6 +188,11 @@ def _write_masks(
                 summary.add(outcome)
                 _report(outcome.entry, progress)
                 stage.advance()
+                _require_space(folder.root, settings.min_free)
+        run = PartsRun(folder, model, plan, settings, journal, places, summary, progress, stop)
+        for photo in large:
+            if stop.requested is None:
+                segment_in_parts(photo, run)
                 _require_space(folder.root, settings.min_free)
     summary.seconds["total"] = time.perf_counter() - started
     if stop.requested is not None:

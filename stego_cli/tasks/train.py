@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stego_cli.datasets.layout import training_folders
 from stego_cli.images.discover import find_photos
+from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Progress
 from stego_cli.settings import Reading, TrainSettings, Walk
+from stego_cli.sources.draw import ENOUGH, Drawing, draw_parts
+from stego_cli.sources.table import SUFFIXES, apart
 from stego_cli.stop import NEVER, Stop
 from stego_cli.tasks.photographs import decide_reading, note_passed_over
 from stego_cli.text import shown
+
+_DRAWN = ".stego-parts"  # in the run folder, during the run: parts of larger files
 
 if TYPE_CHECKING:
     from stego_cli.model.checkpoint import Checkpoint
@@ -35,6 +41,7 @@ class TrainTask:
         tensorboard: write `out`/tensorboard during the run.
         reading: how pictures that are not RGB of 8 bits become that.
         walk: which files below `photos` are photographs.
+        parts: of rasters, stacks and videos, from which parts are drawn to train on.
     """
 
     photos: Path
@@ -47,6 +54,7 @@ class TrainTask:
     tensorboard: bool = False
     reading: Reading = Reading()
     walk: Walk = Walk()
+    parts: PartSettings = PartSettings()
 
 
 @dataclass(frozen=True)
@@ -86,25 +94,31 @@ def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResul
     known = len(folders.table.names) if folders.table is not None else 0
     if known > 1 and (settings.classes is None or task.prefer_data_classes):
         settings = replace(settings, classes=known)
-    found = find_photos(task.photos if task.photos.is_file() else folders.photos, task.out, task.walk)
+    given = task.photos if task.photos.is_file() else folders.photos
+    found, notes = apart(find_photos(given, task.out, task.walk, SUFFIXES), task.photos.is_file())
+    for note in notes:
+        progress.note(note)
     note_passed_over(found, progress)
     for folder, reason in found.unreadable:
         progress.warn(f"The folder {shown(folder)} cannot be read: {reason}.")
 
     from stego_cli.training.ranks import is_first_process
-    from stego_cli.training.run_folder import RunOptions
+    from stego_cli.training.run_folder import RunOptions, check_run_folder
     from stego_cli.training.train import train as train_on
 
     paths = [found.root / photo.path for photo in found.photos]
-    reading = decide_reading(paths, task.reading, progress)
-    trained = train_on(
-        paths,
-        task.out,
-        settings,
-        progress,
-        stop,
-        labels=folders if folders.labels else None,
-        options=RunOptions(task.resume, task.overwrite, task.tensorboard, reading),
-    )
+    reading = decide_reading([*paths, *(found.root / photo.path for photo in found.large)], task.reading, progress)
+    options = RunOptions(task.resume, task.overwrite, task.tensorboard, reading)
+    drawing = Drawing(found, reading, settings.res, task.parts)
+    try:
+        if found.large:
+            check_run_folder(task.out, options)  # before anything is written into it
+            paths += draw_parts(drawing, task.out / _DRAWN, ENOUGH, progress)
+        trained = train_on(
+            paths, task.out, settings, progress, stop, labels=folders if folders.labels else None, options=options
+        )
+    finally:
+        if found.large and is_first_process():
+            shutil.rmtree(task.out / _DRAWN, ignore_errors=True)  # a run that is resumed draws the same again
     unreadable = [(found.root / folder, reason) for folder, reason in found.unreadable]
     return TrainResult(task.out, trained.checkpoint, [*unreadable, *trained.failed], is_first_process())

@@ -4,8 +4,10 @@ import pytest
 
 from stego_cli.errors import OutputError, Stopped
 from stego_cli.images.discover import find_photos
+from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Quiet
 from stego_cli.settings import Reading, TrainSettings
+from stego_cli.sources.draw import Drawing
 from stego_cli.stop import Stop
 from stego_cli.tasks import discover
 
@@ -20,8 +22,9 @@ def stopped():
 def test_a_stop_keeps_nothing_and_speaks_of_no_run_to_resume(stopped, real_weights, photos_folder, tmp_path):
     target = tmp_path / "model.onnx"
     settings = TrainSettings(classes=3, steps=2, res=56, device="cpu")
+    drawing = Drawing(find_photos(photos_folder / "cat.jpg"), Reading(), settings.res, PartSettings())
     with pytest.raises(Stopped, match=r"Stopped while discovering classes\. .*same command") as caught:
-        discover.discover_model(find_photos(photos_folder / "cat.jpg"), target, settings, Reading(), Quiet(), stopped)
+        discover.discover_model(drawing, target, settings, Quiet(), stopped)
     assert caught.value.exit_code == 130
     assert "--resume" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import BinaryIO
+from typing import Protocol
 
 from PIL import Image
 
 from stego_cli.images.readers.bands import Bands
 from stego_cli.images.readers.bare import orientation_of
+
+
+class Closable(Protocol):
+    """What is closed with a picture."""
+
+    def close(self) -> object:
+        """Close it."""
+
 
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
@@ -32,7 +40,7 @@ class OpenPicture:
     frames: int = 1
     image: Image.Image | None = None
     bands: Bands | None = None
-    stream: BinaryIO | None = None
+    stream: Closable | None = None
 
     @cached_property
     def orientation(self) -> int:

@@ -133,7 +133,7 @@ class _Quiet:
             if not self._inside:
                 self._caught = warnings.catch_warnings()
                 self._caught.__enter__()
-                warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif|stego_cli\.images)\b")
+                warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif|rasterio|stego_cli\.(images|sources))\b")
             self._inside += 1
 
     def leave(self) -> None:

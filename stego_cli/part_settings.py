@@ -1,0 +1,77 @@
+"""How files are segmented that are worked on in parts: rasters by windows, stacks by slices, videos by frames."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stego_cli.errors import UsageError, setting
+
+Box = tuple[float, float, float, float]  # left, bottom, right, top
+
+
+@dataclass(frozen=True)
+class PartSettings:
+    """Which parts of such a file are segmented, and what is made of their masks."""
+
+    bbox: Box | None = None  # of rasters: only this box, in the units of their coordinates
+    mask_polygon: Path | None = None  # of rasters: only what lies in the polygons of this file
+    res_ground: float | None = None  # of rasters: the model works at this size of a pixel, in their units; None: theirs
+
+    def __post_init__(self) -> None:
+        if self.bbox is not None and not (
+            all(map(math.isfinite, self.bbox)) and self.bbox[0] < self.bbox[2] and self.bbox[1] < self.bbox[3]
+        ):
+            raise UsageError(
+                f"must be LEFT,BOTTOM,RIGHT,TOP with LEFT below RIGHT and BOTTOM below TOP, got {self.bbox}",
+                field="bbox",
+            )
+        if self.res_ground is not None and not 0 < self.res_ground < math.inf:
+            raise UsageError(f"must be above 0, got {self.res_ground}", field="res_ground")
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the masks, as JSON has it; only what is not as usual.
+
+        Raises:
+            UsageError: a file that is named cannot be read.
+        """
+        said: dict[str, Any] = {}
+        if self.bbox is not None:
+            said["bbox"] = list(self.bbox)
+        if self.mask_polygon is not None:
+            said["mask_polygon"] = hashlib.sha256(polygon_bytes(self.mask_polygon)).hexdigest()
+        if self.res_ground is not None:
+            said["res_ground"] = self.res_ground
+        return said
+
+
+def parse_bbox(text: str) -> Box | None:
+    """Return the box of "LEFT,BOTTOM,RIGHT,TOP"; None of an empty text.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if not text:
+        return None
+    try:
+        left, bottom, right, top = map(float, text.split(","))
+    except ValueError as error:
+        raise UsageError(f"must be LEFT,BOTTOM,RIGHT,TOP, got {text!r}", field="bbox") from error
+    return left, bottom, right, top
+
+
+def polygon_bytes(file: Path) -> bytes:
+    """Return the content of a file of polygons.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be read: {error.strerror or error}.", f"Give another {setting('mask_polygon')}."
+        ) from error
