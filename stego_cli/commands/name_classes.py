@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,15 @@ Examples:
 The label of PHOTOS/x/a.jpg is LABELS/x/a.png (or a_mask.png, .tif, .npy and the like): class numbers, or colours with
 --palette. Photographs without a label are passed over. A model that was trained with --overcluster has clusters that
 are finer than classes, which this is meant for.
+"""
+SUGGEST_HELP = """Show which few photographs are most worth labelling: those that show as many classes as possible.
+
+\b
+Examples:
+  stego classes suggest --to ./masks
+  stego classes suggest --to ./masks --count 3
+
+Label these, then name the classes with `stego classes from-labels`. Nothing but the masks' journal is read.
 """
 
 
@@ -149,6 +159,24 @@ def _conclude(report: NamingReport, to: Path, ui: Ui) -> None:
         ui.line(f"{shown(to)} has these classes now.")
 
 
+def suggest_command(
+    to: Annotated[Path, typer.Option("--to", metavar="MASKS", help="Masks of the photographs.", show_default=False)],
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="Number of photographs.")] = 5,
+    as_json: EventsOption = False,
+) -> None:
+    """Suggest photographs to label."""
+    from stego_cli.tasks.name_classes import suggest_photographs
+    from stego_cli.text import displayed, shown
+    from stego_cli.ui import Ui
+
+    ui, rows = Ui(as_json), []
+    for each in suggest_photographs(to, count):
+        ui.event("suggestion", path=shown(each.path), classes=each.classes, covered=round(each.covered, 4))
+        rows.append((displayed(each.path), str(each.classes), f"{each.covered:.1%}"))
+    if not as_json:
+        ui.table("", ["photograph", "classes in it", "pixels in classes shown so far"], rows, out=True)
+
+
 def as_command(words: list[str]) -> list[str]:
     """Return the words after `stego classes` with the option --from-labels, wherever it stands, as the subcommand."""
     option = f"--{NAME}"
@@ -160,4 +188,7 @@ def as_command(words: list[str]) -> list[str]:
 
 
 NAME = "from-labels"
-COMMANDS = {NAME: (HELP, command)}
+COMMANDS: dict[str, tuple[str, Callable[..., None]]] = {
+    NAME: (HELP, command),
+    "suggest": (SUGGEST_HELP, suggest_command),
+}

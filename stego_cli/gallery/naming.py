@@ -21,8 +21,8 @@ from stego_cli.class_edits import ClassEdit, ClassEdits, default_name
 from stego_cli.classes import ClassTable
 from stego_cli.hierarchy import Hierarchy
 
-BELIEF = 0.001  # of all labelled pixels
-LIFT = 0.25
+BELIEF = 0.01  # of all labelled pixels
+LIFT = 0.5
 SURE = 0.5  # certainty from which a name needs no mark
 Shares = NDArray[np.float64]
 

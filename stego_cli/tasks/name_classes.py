@@ -16,8 +16,10 @@ from stego_cli.class_files import read_palette
 from stego_cli.classes import VOID, ClassTable
 from stego_cli.datasets.layout import labels_of_data
 from stego_cli.errors import ModelError, NoInputError, PhotoError, UsageError, setting
+from stego_cli.gallery.mask_tree import open_masks
 from stego_cli.gallery.model_edit import without_edits
 from stego_cli.gallery.naming import Vote, named_edits, votes_of
+from stego_cli.gallery.worth_labelling import worth_labelling
 from stego_cli.hierarchy import Hierarchy
 from stego_cli.images.decode import decode
 from stego_cli.images.ids import Ids, resize_ids
@@ -33,6 +35,8 @@ from stego_cli.settings import ExportSettings
 from stego_cli.stop import NEVER, Stop
 from stego_cli.tasks.classes import ClassesReport, edit_classes, kind_of
 from stego_cli.text import shown
+
+_SHOWS = 0.01  # share of a photograph from which it shows a class
 
 
 @dataclass(frozen=True)
@@ -223,3 +227,36 @@ def _numbered(counts: Counts) -> ClassTable:
     """Return classes that are named by their label values, as many as the labels use."""
     classes = int(np.flatnonzero(counts[:-1].any(1))[-1]) + 1
     return ClassTable(tuple(f"label {value}" for value in range(classes)), tuple(palette(classes)))
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A photograph that is worth labelling.
+
+    Attributes:
+        path: below the folder of photographs.
+        classes: that it shows (a hundredth of it or more).
+        covered: share of all pixels in classes that it or those before it show.
+    """
+
+    path: str
+    classes: int
+    covered: float
+
+
+def suggest_photographs(masks: Path, count: int) -> list[Suggestion]:
+    """Return the photographs that are most worth labelling, the best first, by the classes in their masks.
+
+    Raises:
+        UsageError: it is not a folder of masks of this tool.
+        NoInputError: there is no mask in it.
+    """
+    tree = open_masks(masks)
+    values = sorted(entry.value for entry in tree.edits.legend)
+    pixels = np.array([[(each.pixels or {}).get(value, 0) for value in values] for each in tree.entries], np.int64)
+    total, seen, found = max(1, int(pixels.sum())), np.zeros(len(values), bool), []
+    for index in worth_labelling(pixels, count):
+        shows = pixels[index] >= max(1, int(pixels[index].sum())) * _SHOWS
+        seen |= shows
+        found.append(Suggestion(tree.entries[index].path, int(shows.sum()), float(pixels[:, seen].sum() / total)))
+    return found

@@ -1,11 +1,17 @@
 """Which class each cluster is, by labelled pixels."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from stego_cli.class_edits import EditError
 from stego_cli.classes import ClassTable
 from stego_cli.gallery.naming import named_edits, votes_of
+from stego_cli.gallery.worth_labelling import worth_labelling
+from stego_cli.images.ids import read_ids
+from stego_cli.tasks.name_classes import suggest_photographs
 
 TABLE = ClassTable(("road", "sky", "sign"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
 # Clusters 0 and 2 are alike, then 1 and 3, then all.
@@ -21,7 +27,7 @@ def test_a_cluster_is_what_its_labelled_pixels_mostly_are():
     assert [vote.label for vote in votes] == [0, 1, 0, 1]
     assert [vote.pixels for vote in votes] == [1000, 800, 800, 400]
     assert votes[0].shares == ((0, 0.9), (1, 0.05), (2, 0.05))
-    assert votes[0].certainty == pytest.approx(0.9, abs=0.01)
+    assert votes[0].certainty == pytest.approx(900 / (1000 + 0.01 * 3000))
     assert all(vote.sure for vote in votes)
 
 
@@ -70,3 +76,19 @@ def test_edits_join_and_masks_have_the_labels_numbers_and_colours():
 def test_labels_that_show_one_class_alone_make_no_classes():
     with pytest.raises(EditError, match="joined into one"):
         named_edits(votes_of(counts((9, 0, 0), (9, 0, 0), (9, 0, 0), (9, 0, 0)), HIERARCHY), TABLE)
+
+
+def test_photographs_that_show_most_are_worth_labelling_first():
+    pixels = np.array([[90, 10, 0, 0], [0, 0, 50, 50], [100, 0, 0, 0], [30, 40, 30, 0], [0, 0, 95, 5]], np.int64)
+    assert worth_labelling(pixels, 2) == [3, 1]
+    assert sorted(worth_labelling(pixels, 9)) == [0, 1, 2, 3, 4]
+
+
+def test_suggestions_are_read_from_the_journal(make_masks: Callable[..., Path]):
+    masks = make_masks([f"x/{name}.jpg" for name in "abcdef"])
+    (first, second) = suggest_photographs(masks, 2)
+    assert first.path.startswith("x/")
+    assert first.path != second.path
+    mask = read_ids(next(masks.rglob(f"{Path(first.path).stem}.png")))
+    assert first.classes == (np.bincount(mask.ravel()) >= mask.size / 100).sum()
+    assert 0 < first.covered <= second.covered <= 1
