@@ -21,7 +21,7 @@ from stego_cli.class_edits import ClassEdit, ClassEdits, default_name
 from stego_cli.classes import ClassTable
 from stego_cli.hierarchy import Hierarchy
 
-BELIEF = 0.01  # of all labelled pixels
+BELIEF = 0.003  # of all labelled pixels; both as measured: docs/log/naming.md
 LIFT = 0.5
 SURE = 0.5  # certainty from which a name needs no mark
 Shares = NDArray[np.float64]

@@ -13,6 +13,7 @@ from export import export_onnx, parity
 from export.graph import trace
 from stego_cli.classes import ClassTable
 from stego_cli.errors import ModelError, UsageError
+from stego_cli.gallery.model_edit import without_edits
 from stego_cli.images.atomic import sha256
 from stego_cli.inference.session import Session
 from stego_cli.model.backbones import backbone
@@ -207,35 +208,27 @@ def test_the_file_says_nothing_of_the_machine_that_made_it(run: Path, tmp_path: 
         assert note not in content
 
 
-def test_the_classes_of_a_run_are_joined_and_named_in_its_export(
+def test_labels_name_the_classes_of_a_run_and_its_export_has_them_joined(
     real_weights: Path, photos_folder: Path, tmp_path: Path
 ) -> None:
-    run = make_run(tmp_path / "run", real_weights, block=0)
-    image = picture(photos_folder, "cat.jpg", 168, 112)
-    found = Session.from_file(export_onnx(run, tmp_path / "found.onnx", ExportSettings(), Quiet()), "cpu")
-    (run / "classes.toml").write_text(
-        'format = 1\nclasses = 6\ndrop = [5]\n[class.1]\nname = "road"\njoins = [3, 4]\ncolour = "#010203"\nvalue = 9\n'
-    )
-    named = Session.from_file(export_onnx(run, tmp_path / "named.onnx", ExportSettings(), Quiet()), "cpu")
-    assert named.info.class_names == ("class 0", "road", "class 2", "void")
-    assert named.info.mask_values == (0, 9, 2, 255)
-    assert named.info.palette[1] == (1, 2, 3)
-    assert named.info.hierarchy == found.info.hierarchy
-    before, after = np.exp(found.log_probs(image)), np.exp(named.log_probs(image))
-    assert np.allclose(after[:, 1], before[:, [1, 3, 4]].sum(1), atol=1e-6)
-    assert np.allclose(after[:, [0, 2, 3]], before[:, [0, 2, 5]], atol=1e-6)
-
-
-def test_labels_name_the_classes_of_a_run(real_weights: Path, photos_folder: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", real_weights, block=0)
     (tmp_path / "labels").mkdir()
     with Image.open(photos_folder / "lake.jpg") as photo:
         labels = np.zeros(photo.size[::-1], np.uint8)
     labels[: len(labels) // 2] = 1
     Image.fromarray(labels).save(tmp_path / "labels" / "lake.png")
-    task = NamingTask(tmp_path / "labels", run, photos_folder, ClassTable(("ground", "sky")), device="cpu")
-    report = name_classes(task, Quiet())
+    table = ClassTable(("ground", "sky"), ((1, 2, 3), (4, 5, 6)))
+    report = name_classes(NamingTask(tmp_path / "labels", run, photos_folder, table, device="cpu"), Quiet())
     assert (report.kind, report.photographs, len(report.votes)) == ("run", 1, 6)
-    info = Session.from_file(export_onnx(run, tmp_path / "m.onnx", ExportSettings(), Quiet()), "cpu").info
-    assert set(info.class_names) == {"ground", "sky"}
-    assert dict(zip(info.class_names, info.mask_values, strict=True)) == {"ground": 0, "sky": 1}
+    content = export_onnx(run, tmp_path / "m.onnx", ExportSettings(), Quiet()).read_bytes()
+    found = Session.from_bytes(without_edits(content, "m"), "cpu")
+    named = Session.from_bytes(content, "cpu")
+    assert set(named.info.class_names) == {"ground", "sky"}
+    assert dict(zip(named.info.class_names, named.info.mask_values, strict=True)) == {"ground": 0, "sky": 1}
+    assert dict(zip(named.info.class_names, named.info.palette, strict=True))["sky"] == (4, 5, 6)
+    assert named.info.hierarchy == found.info.hierarchy == load_checkpoint(run).hierarchy
+    image = picture(photos_folder, "cat.jpg", 168, 112)
+    before, after = np.exp(found.log_probs(image)), np.exp(named.log_probs(image))
+    for channel, name in enumerate(named.info.class_names):
+        members = [vote.cluster for vote in report.votes if vote.label == table.names.index(name)]
+        assert np.allclose(after[:, channel], before[:, members].sum(1), atol=1e-6)

@@ -27,7 +27,7 @@ def test_a_cluster_is_what_its_labelled_pixels_mostly_are():
     assert [vote.label for vote in votes] == [0, 1, 0, 1]
     assert [vote.pixels for vote in votes] == [1000, 800, 800, 400]
     assert votes[0].shares == ((0, 0.9), (1, 0.05), (2, 0.05))
-    assert votes[0].certainty == pytest.approx(900 / (1000 + 0.01 * 3000))
+    assert votes[0].certainty == pytest.approx(900 / (1000 + 0.003 * 3000))
     assert all(vote.sure for vote in votes)
 
 
