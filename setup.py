@@ -1,7 +1,8 @@
-"""Builds the native CRF engine; all else about the package is in pyproject.toml.
+"""Builds the native CRF engine and the passes over pixels; all else about the package is in pyproject.toml.
 
 The inner loops are compiled once for each instruction set; the fastest that the processor has is chosen at run time.
-The extension is optional: where it cannot be compiled, the package installs without it and the torch engine is used.
+The extensions are optional: where they cannot be compiled, the package installs without them. The torch engine is used
+then, and Pillow and numpy for pixels.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 FOLDER = Path("stego_cli/crf/native")
+PIXELS = Path("stego_cli/images/native")
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 MSVC = sys.platform == "win32"
 COMMON = (
@@ -33,6 +35,7 @@ VARIANTS = {  # sources with flags of their own
         else {}
     ),
 }
+CRF = "stego_cli.crf._native"
 SOURCES = ["bilateral_lattice", "lattice", "loops_baseline", "mean_field", "module", "spatial_lattice", "update_pass"]
 
 
@@ -41,7 +44,7 @@ class BuildVariants(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         """Build one extension."""
-        for name, flags in VARIANTS.items():
+        for name, flags in VARIANTS.items() if ext.name == CRF else ():
             ext.extra_objects += self.compiler.compile(
                 [str(FOLDER / name)],
                 output_dir=self.build_temp,
@@ -52,19 +55,26 @@ class BuildVariants(build_ext):
         super().build_extension(ext)
 
 
+def extension(name: str, folder: Path, sources: list[str], flags: list[str]) -> Extension:
+    """Return an extension that keeps to Python's stable interface."""
+    return Extension(
+        name,
+        sources=[str(folder / f"{source}.cpp") for source in sources],
+        depends=sorted(str(file) for place in (FOLDER, PIXELS) for file in place.glob("*.[ch]pp")),
+        include_dirs=[str(PIXELS)],
+        define_macros=[("Py_LIMITED_API", "0x030B0000"), *([("STEGO_X86", "1")] if X86 else [])],
+        extra_compile_args=[*COMMON, *flags],
+        extra_link_args=[] if MSVC else ["-pthread"],
+        py_limited_api=True,
+        optional=True,
+    )
+
+
 setup(
     cmdclass={"build_ext": BuildVariants},
     ext_modules=[
-        Extension(
-            "stego_cli.crf._native",
-            sources=[str(FOLDER / f"{name}.cpp") for name in SOURCES],
-            depends=sorted(map(str, [*FOLDER.glob("*.hpp"), *FOLDER.glob("*.cpp")])),
-            define_macros=[("Py_LIMITED_API", "0x030B0000"), *([("STEGO_X86", "1")] if X86 else [])],
-            extra_compile_args=COMMON,
-            extra_link_args=[] if MSVC else ["-pthread"],
-            py_limited_api=True,
-            optional=True,
-        )
+        extension(CRF, FOLDER, SOURCES, []),
+        extension("stego_cli.images._native", PIXELS, ["module", "pixels"], NO_FUSING),
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -178,15 +178,14 @@ def bytes_of_an_iteration(images: object, log_probs: object, settings: CrfSettin
 
     field = cuda_engine.MeanField(images, log_probs, settings)  # type: ignore[arg-type]
     pixels = field.photographs * field.height * field.width
+    lattice, entries = field.bilateral.lattice, field.bilateral.pixels.numel()
     row = 4 * cuda_engine.row_width(field.unary.shape[1])
-    total = pixels * (row + 4 * field.unary.shape[1])  # update: writes probabilities, reads the unary term
-    for filters, copies in ((field.spatial, field.photographs), (field.bilateral, 1)):
-        vertices, axes = filters.lattice.count * copies, len(filters.lattice.neighbours)
-        passes = -(-axes // 2)  # a blur takes two axes at a time
-        lists = 8 * copies  # bytes of an index and a weight, for each photograph that uses them
-        total += pixels * row + filters.pixels.numel() * lists + vertices * row  # splat
-        total += passes * 2 * vertices * row + axes * 8 * vertices  # blur, with the neighbours' numbers
-        total += vertices * row + filters.slice_weights.numel() * lists  # slice, within the update
+    vertices, axes = lattice.count, len(lattice.neighbours)
+    total = pixels * row + entries * 8 + vertices * row  # splat: rows, an index and a weight for each entry
+    total += -(-axes // 2) * 2 * vertices * row + axes * 8 * vertices  # blur: two axes a pass, neighbours' numbers
+    total += vertices * row + entries * 8  # slice, within the update
+    total += pixels * (2 * row + 4 * field.unary.shape[1])  # update: reads and writes probabilities, reads the unary
+    total += field.stencil.weights.numel() * 4  # once for all photographs, if the cache holds them between these
     return total
 
 

@@ -16,14 +16,12 @@ from stego_cli.errors import ModelError, setting
 from stego_cli.gallery.model_edit import edit_model
 from stego_cli.gallery.run_classes import classes_of_run
 from stego_cli.images.atomic import require_writable_files, sha256, write_bytes
-from stego_cli.inference.contract import METADATA_KEY, PRODUCER, ExportRecord, ModelInfo, metadata_text
+from stego_cli.inference.contract import LARGEST, METADATA_KEY, PRODUCER, ExportRecord, ModelInfo, metadata_text
 from stego_cli.inference.session import Session
 from stego_cli.model.checkpoint import MODEL_FILE, Checkpoint, load_checkpoint, segmenter
 from stego_cli.progress import Progress
 from stego_cli.settings import ExportSettings
 from stego_cli.version import __version__
-
-_LIMIT = 2**31 - 1  # bytes that protobuf holds in one message; a second file is not an option
 
 
 def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Progress) -> Path:
@@ -79,6 +77,8 @@ def _info(checkpoint: Checkpoint, settings: ExportSettings) -> ModelInfo:
         linear_class_names=checkpoint.linear_names or linear.names,
         linear_palette=checkpoint.linear_palette or tuple(linear.colours),
         hierarchy=checkpoint.hierarchy,
+        bands=checkpoint.provenance.bands,
+        stretch=checkpoint.provenance.stretch,
     )
 
 
@@ -97,7 +97,7 @@ def _with_metadata(graph: onnx.ModelProto, info: ModelInfo, made: ExportRecord) 
     """Return the model file's bytes."""
     onnx.helper.set_model_props(graph, {METADATA_KEY: metadata_text(info, made)})
     graph.producer_name, graph.producer_version = PRODUCER, __version__
-    if graph.ByteSize() > _LIMIT:
+    if graph.ByteSize() > LARGEST:
         raise ModelError(
             f"The model takes {graph.ByteSize() / 1e9:.1f} GB; one ONNX file holds 2.",
             f"Use {setting('precision', 'fp16')}.",

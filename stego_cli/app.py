@@ -44,16 +44,14 @@ cannot be written; 130 and 143 stopped by a signal.
 
 
 class _Group(TyperGroup):
-    """The group of all commands; a signal that none of them takes, or a second Ctrl-C, ends the process at once."""
+    """The group of all commands; a second Ctrl-C, which no command takes, ends the process at once."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  (typer's own context class differs between its versions)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             from stego_cli.stop import leave
-            from stego_cli.ui import Ui
 
-            Ui().line("Stopped at once.", style="yellow")
             leave(*(error.args or (130,)))
 
 

@@ -3,6 +3,9 @@
 Every class keeps the number that it was found with. Joined classes take the number of the one that they are joined
 to, dropped ones become void (255); no number shifts when another goes. Edits are values: each operation returns new
 ones, and they turn into a lookup table from a found class to the value of its pixels in a mask.
+
+A split is the one edit that needs the model: one class becomes several, of which the first keeps its number and the
+others get the next free ones. The list of splits is therefore also what tells whether masks or a model have them.
 """
 
 from __future__ import annotations
@@ -81,6 +84,8 @@ class ClassEdits:
         found: number of classes that were found, 1 to 256.
         classes: what is said about some of them, by number.
         drop: numbers of the classes that become void.
+        splits: class and number of parts of each split, in their order: ((5, 3),) makes class 5 the classes 5, N
+            and N + 1, where N is the number of classes before.
 
     Raises (when built):
         EditError: a number that there is not, a class in two places, two classes of one name or one value, or fewer
@@ -90,6 +95,7 @@ class ClassEdits:
     found: int
     classes: Mapping[int, ClassEdit] = field(default_factory=dict)
     drop: tuple[int, ...] = ()
+    splits: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         said = {number: edit for number, edit in sorted(self.classes.items()) if edit != ClassEdit()}
@@ -97,9 +103,15 @@ class ClassEdits:
         object.__setattr__(self, "drop", tuple(sorted(self.drop)))
         if not 1 <= self.found <= VALUES:
             raise EditError(f"There are 1 to {VALUES} classes, not {self.found}.", ["classes"])
+        _check_splits(self)
         _check_places(self)
         _check_names(self)
         _check_values(self)
+
+    @property
+    def count(self) -> int:
+        """The number of classes with those that splits added; their numbers are below it."""
+        return self.found + sum(into - 1 for _, into in self.splits)
 
     def edit(self, number: int) -> ClassEdit:
         """Return what is said about one class."""
@@ -109,7 +121,7 @@ class ClassEdits:
     def legend(self) -> list[Legend]:
         """The classes that are left, in the order of their numbers."""
         gone = {*self.drop, *(member for edit in self.classes.values() for member in edit.joins)}
-        colours = palette(self.found)
+        colours = palette(self.count)
         return [
             Legend(
                 number=number,
@@ -119,7 +131,7 @@ class ClassEdits:
                 members=(number, *edit.joins),
                 named=edit.name is not None,
             )
-            for number in range(self.found)
+            for number in range(self.count)
             if number not in gone
             for edit in [self.edit(number)]
         ]
@@ -136,7 +148,7 @@ class ClassEdits:
     def colours(self) -> list[Colour]:
         """The colour of each value in a mask, from 0 to the greatest that there can be; free values are black."""
         by_value = {entry.value: entry.colour for entry in self.legend}
-        last = VOID if self.drop else max([*by_value, self.found - 1])
+        last = VOID if self.drop else max([*by_value, self.count - 1])
         return [by_value.get(value, VOID_COLOUR) for value in range(last + 1)]
 
     @property
@@ -194,7 +206,7 @@ def joined(edits: ClassEdits, members: Sequence[int], name: str | None = None) -
     said = {number: edit for number, edit in edits.classes.items() if number not in others}
     joins = tuple(number for member in members for number in parts[member].members if number != target)
     said[target] = replace(edits.edit(target), name=name, joins=joins)
-    return ClassEdits(edits.found, said, edits.drop)
+    return replace(edits, classes=said)
 
 
 def parted(edits: ClassEdits, number: int) -> ClassEdits:
@@ -206,10 +218,10 @@ def parted(edits: ClassEdits, number: int) -> ClassEdits:
     _left(edits, number)
     said = dict(edits.classes) | {number: replace(edits.edit(number), joins=())}
     if all(edit.value is None for edit in said.values()):
-        return ClassEdits(edits.found, said, edits.drop)
+        return replace(edits, classes=said)
     # Values without a gap have no room for more classes.
     plain = {each: replace(edit, value=None) for each, edit in said.items()}
-    return renumbered(ClassEdits(edits.found, plain, edits.drop))
+    return renumbered(replace(edits, classes=plain))
 
 
 def dropped(edits: ClassEdits, numbers: Iterable[int]) -> ClassEdits:
@@ -221,7 +233,28 @@ def dropped(edits: ClassEdits, numbers: Iterable[int]) -> ClassEdits:
     parts = {entry.number: entry.members for entry in edits.legend}
     gone = [_left(edits, number) for number in dict.fromkeys(numbers)]
     said = {number: edit for number, edit in edits.classes.items() if number not in gone}
-    return ClassEdits(edits.found, said, (*edits.drop, *(member for number in gone for member in parts[number])))
+    void = (*edits.drop, *(member for number in gone for member in parts[number]))
+    return replace(edits, classes=said, drop=void)
+
+
+def split(edits: ClassEdits, number: int, into: int) -> ClassEdits:
+    """Make several classes of one: its number and the next free ones; of a name, "name 1", "name 2" and so on.
+
+    Raises:
+        EditError: there is no such class, it is a join, or there would be too many classes.
+    """
+    _left(edits, number)
+    if edits.edit(number).joins:
+        raise EditError(
+            f"Class {number} is a join of {', '.join(map(str, (number, *edits.edit(number).joins)))}.",
+            remedy="Take the join back (`stego classes part`; masks are made again for that), then split its members.",
+        )
+    said, name = dict(edits.classes), edits.edit(number).name
+    if name is not None:
+        numbers = (number, *range(edits.count, edits.count + into - 1))
+        for place, part in enumerate(numbers, 1):
+            said[part] = replace(edits.edit(part), name=f"{name} {place}")
+    return replace(edits, classes=said, splits=(*edits.splits, (number, into)))
 
 
 def renumbered(edits: ClassEdits) -> ClassEdits:
@@ -235,12 +268,12 @@ def transition(before: ClassEdits, after: ClassEdits) -> NDArray[np.uint8]:
     Raises:
         EditError: the classes are not the same ones, or two that are one value in the masks would become two.
     """
-    if before.found != after.found:
-        raise EditError(f"It is about {after.found} classes; these have {before.found}.", ["classes"])
+    if pending_splits(before, after):
+        raise EditError("A split needs the model.", ["split"])
     old, new = before.table, after.table
     table = np.full(VALUES, VOID, np.uint8)
     source: dict[int, int] = {}
-    for number in range(before.found):
+    for number in range(before.count):
         first = source.setdefault(int(old[number]), number)
         if new[first] != new[number]:
             where = "dropped" if old[number] == VOID else "joined"
@@ -252,17 +285,46 @@ def transition(before: ClassEdits, after: ClassEdits) -> NDArray[np.uint8]:
     return table
 
 
+def pending_splits(before: ClassEdits, after: ClassEdits) -> tuple[tuple[int, int], ...]:
+    """Return the splits that `after` has and `before` has not.
+
+    Raises:
+        EditError: the classes are not the same ones, or splits that were made would be taken back.
+    """
+    if before.found != after.found:
+        raise EditError(f"It is about {after.found} classes; these have {before.found}.", ["classes"])
+    if before.splits != after.splits[: len(before.splits)]:
+        raise EditError(
+            "A split that was made cannot be taken back or changed.", ["split"], "Join its parts: they are one again."
+        )
+    return after.splits[len(before.splits) :]
+
+
+def require_reachable(before: ClassEdits, after: ClassEdits, can_split: bool = True) -> None:
+    """Refuse edits that masks cannot follow: splits without a model, and what they cannot tell apart.
+
+    Raises:
+        EditError: they cannot.
+    """
+    pending = pending_splits(before, after)
+    if pending and not can_split:
+        raise EditError("A split needs the model that made the masks, which is not kept with them.", ["split"])
+    for number, into in pending:
+        before = split(before, number, into)
+    transition(before, after)
+
+
 def _with(edits: ClassEdits, changes: Mapping[int, Mapping[str, object]]) -> ClassEdits:
     said = dict(edits.classes)
     for number, change in changes.items():
         said[number] = replace(edits.edit(number), **change)  # type: ignore[arg-type]  # fields of ClassEdit
-    return ClassEdits(edits.found, said, edits.drop)
+    return replace(edits, classes=said)
 
 
 def _left(edits: ClassEdits, number: int) -> int:
     """Return the number if a class that is left has it."""
-    if not 0 <= number < edits.found:
-        raise EditError(f"There is no class {number}; the classes are 0 to {edits.found - 1}.")
+    if not 0 <= number < edits.count:
+        raise EditError(f"There is no class {number}; the classes are 0 to {edits.count - 1}.")
     if number in edits.drop:
         raise EditError(f"Class {number} was dropped.")
     for target, edit in edits.classes.items():
@@ -271,13 +333,26 @@ def _left(edits: ClassEdits, number: int) -> int:
     return number
 
 
+def _check_splits(edits: ClassEdits) -> None:
+    """Refuse splits of classes that there are not yet, and too many classes."""
+    count = edits.found
+    for number, into in edits.splits:
+        if not 0 <= number < count:
+            raise EditError(f"there is no class {number} to split; the classes are 0 to {count - 1}", ["split"])
+        if into < 2:
+            raise EditError(f"class {number} is split into {into}; it takes 2 or more", ["split"])
+        count += into - 1
+    if count > VALUES - 1 and edits.splits:  # 255 is void's
+        raise EditError(f"the splits would make {count} classes; there can be {VALUES - 1}", ["split"])
+
+
 def _check_places(edits: ClassEdits) -> None:
     """Refuse a number that there is not, and a class in two places."""
     place: dict[int, str] = {}
 
     def put(number: int, what: str, where: Sequence[str]) -> None:
-        if not 0 <= number < edits.found:
-            raise EditError(f"there is no class {number}; the classes are 0 to {edits.found - 1}", where)
+        if not 0 <= number < edits.count:
+            raise EditError(f"there is no class {number}; the classes are 0 to {edits.count - 1}", where)
         if number in place:
             raise EditError(f"class {number} is in two places: {place[number]} and {what}", where)
         place[number] = what
@@ -289,7 +364,7 @@ def _check_places(edits: ClassEdits) -> None:
         for member in edit.joins:
             put(member, f"joined to class {number}", ["class", str(number), "joins"])
     left = len(edits.legend)
-    if edits.found > 1 and left + bool(edits.drop) < 2:
+    if edits.count > 1 and left + bool(edits.drop) < 2:
         what = "all classes are joined into one" if left else "all classes are dropped"
         raise EditError(f"{what}; masks would have one value only")
     if not left:

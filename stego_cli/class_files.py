@@ -9,10 +9,12 @@ from pathlib import Path
 from stego_cli.classes import LARGEST_ID, MOST_CLASSES, TABLES, VOID, ClassTable, numbered
 from stego_cli.errors import UsageError
 from stego_cli.palette import Colour
+from stego_cli.regular_file import read_regular
 from stego_cli.text import shown
 
 _NO_CLASS = ("ignore", "void", "none", "-1")  # targets of a remapping that mean "no class"
 _VOID_NAMES = ("void", "ignore")  # names of colours without a class
+_LARGEST = 64 << 20  # bytes of a file
 
 
 def parse_classes(text: str) -> ClassTable:
@@ -179,7 +181,7 @@ def _palette_line(line: str) -> tuple[Colour | None, str]:
 
 def _read(file: Path, field: str, remedy: str | None = None) -> str:
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return read_regular(file, _LARGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"{shown(file)} cannot be read: {reason}.", remedy, field=field) from error

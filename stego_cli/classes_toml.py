@@ -3,6 +3,7 @@
     format = 1
     classes = 11          # how many classes were found; their numbers are 0 to 10
     drop = [10]           # these become void, 255
+    split = [[5, 3]]      # class 5 becomes 5, 11 and 12: one of its parts keeps its number
 
     [class.3]
     name = "sky"
@@ -25,12 +26,13 @@ from typing import Any
 from stego_cli.class_edits import VOID_NAME, ClassEdit, ClassEdits, EditError
 from stego_cli.errors import UsageError
 from stego_cli.palette import Colour
+from stego_cli.regular_file import read_regular
 from stego_cli.text import shown
 
 FORMAT = 1
 FILE_NAME = "classes.toml"
 _LARGEST = 1_000_000  # bytes
-_KEYS = {"format", "classes", "drop", "class"}
+_KEYS = {"format", "classes", "drop", "split", "class"}
 _CLASS_KEYS = {"name", "colour", "joins", "value"}
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 # Letters that would steer a terminal or turn the direction of the text around them are written as escapes.
@@ -44,9 +46,7 @@ def read_classes(file: Path) -> ClassEdits:
         UsageError: it cannot be read, or the line that is named is wrong.
     """
     try:
-        if file.stat().st_size > _LARGEST:
-            raise UsageError(f"{shown(file)} is too large for a classes file.")
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_regular(file, _LARGEST).decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{shown(file)} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
@@ -78,6 +78,9 @@ def write_classes_file(edits: ClassEdits) -> str:
     lines = [f"format = {FORMAT}", f"classes = {edits.found}  # found; their numbers are 0 to {edits.found - 1}"]
     if edits.drop:
         lines.append(f"drop = {_numbers(edits.drop)}  # these become void, 255")
+    if edits.splits:
+        pairs = ", ".join(_numbers(pair) for pair in edits.splits)
+        lines.append(f"split = [{pairs}]  # class, parts; with these, numbers are 0 to {edits.count - 1}")
     for number, edit in edits.classes.items():
         lines += ["", f"[class.{number}]"]
         if edit.name is not None:
@@ -119,7 +122,7 @@ def _edits(content: dict[str, Any]) -> ClassEdits:
         if not isinstance(table, dict):
             raise EditError(f"it is written [class.{key}], with keys below it", ["class", key])
         classes[int(key)] = _class(table, ["class", key])
-    return ClassEdits(found, classes, _list(content.get("drop", []), ["drop"]))
+    return ClassEdits(found, classes, _list(content.get("drop", []), ["drop"]), _splits(content.get("split", [])))
 
 
 def _class(table: dict[str, Any], where: list[str]) -> ClassEdit:
@@ -152,6 +155,13 @@ def _list(value: object, where: list[str]) -> tuple[int, ...]:
     if not isinstance(value, list):
         raise EditError("it is a list of classes' numbers, such as [7, 9]", where)
     return tuple(_number(item, where) for item in value)
+
+
+def _splits(value: object) -> tuple[tuple[int, int], ...]:
+    pairs: list[Any] = value if isinstance(value, list) else [value]
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise EditError("it is a list of classes and numbers of parts, such as [[5, 3]]", ["split"])
+    return tuple((_number(number, ["split"]), _number(into, ["split"])) for number, into in pairs)
 
 
 def _line(text: str, where: tuple[str, ...]) -> int | None:

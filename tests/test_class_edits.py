@@ -10,9 +10,11 @@ from stego_cli.class_edits import (
     dropped,
     joined,
     parted,
+    pending_splits,
     recoloured,
     renamed,
     renumbered,
+    split,
     transition,
 )
 from stego_cli.palette import palette
@@ -128,3 +130,34 @@ def test_a_transition_that_would_have_to_separate_a_value_is_refused():
         transition(dropped(ELEVEN, [1, 2]), dropped(ELEVEN, [1]))
     with pytest.raises(EditError, match="11 classes"):
         transition(ClassEdits(5), ELEVEN)
+
+
+def test_a_split_keeps_the_number_takes_the_next_free_ones_and_counts_the_names():
+    edits = split(renamed(ELEVEN, {5: "road"}), 5, 3)
+    assert (edits.found, edits.count) == (11, 13)
+    assert {number: edits.names[number] for number in (4, 5, 11, 12)} == {
+        4: "class 4",
+        5: "road 1",
+        11: "road 2",
+        12: "road 3",
+    }
+    assert edits.table[:13].tolist() == list(range(13))
+    assert edits.colours == palette(13)
+    assert split(edits, 12, 2).names[13] == "road 3 2"
+    assert joined(edits, [5, 11, 12], "road").table[:13].tolist() == [*range(11), 5, 5]
+
+
+def test_splits_that_are_not_made_yet_are_told_and_none_is_taken_back():
+    once, twice = split(ELEVEN, 5, 3), split(split(ELEVEN, 5, 3), 12, 2)
+    assert pending_splits(ELEVEN, twice) == ((5, 3), (12, 2))
+    assert pending_splits(once, twice) == ((12, 2),)
+    with pytest.raises(EditError, match="cannot be taken back"):
+        pending_splits(twice, once)
+    with pytest.raises(EditError, match="needs the model"):
+        transition(once, twice)
+    with pytest.raises(EditError, match="is a join of 4, 5"):
+        split(joined(ELEVEN, [4, 5]), 4, 2)
+    with pytest.raises(EditError, match="was dropped"):
+        split(dropped(ELEVEN, [4]), 4, 2)
+    with pytest.raises(EditError, match="the same name, 'road 2'"):
+        split(renamed(ELEVEN, {5: "road", 6: "road 2"}), 5, 2)

@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from stego_cli.class_edits import ClassEdit, ClassEdits, joined, renamed
+from stego_cli.class_edits import ClassEdit, ClassEdits, joined, renamed, split
 from stego_cli.classes_toml import parse_classes_file, parse_colour, read_classes, write_classes_file
 from stego_cli.errors import UsageError
 
@@ -33,6 +33,13 @@ def test_a_hand_written_file_may_have_comments_any_order_and_windows_line_ends(t
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("format = 1\nclasses = 3\nsplit = 1", "line 3 (split): it is a list of classes and numbers of parts"),
+        ("format = 1\nclasses = 3\nsplit = [[1]]", "line 3 (split): it is a list of classes and numbers of parts"),
+        ("format = 1\nclasses = 3\nsplit = [[1, 'x']]", "line 3 (split): it is not a whole number"),
+        ("format = 1\nclasses = 3\nsplit = [[3, 2]]", "line 3 (split): there is no class 3 to split"),
+        ("format = 1\nclasses = 3\nsplit = [[1, 1]]", "line 3 (split): class 1 is split into 1"),
+        ("format = 1\nclasses = 3\nsplit = [[1, 254]]", "line 3 (split): the splits would make 256 classes"),
+        ("format = 1\nclasses = 3\nsplit = [[1, 2]]\n[class.4]\nname = 'x'", "line 4 (class.4): there is no class 4"),
         ("", "format is missing"),
         ("format = 2\nclasses = 3", "line 1 (format): format is 2; this version reads 1"),
         ("format = 1\nclasses = 'x'", "line 2 (classes): it is not a whole number"),
@@ -71,6 +78,14 @@ def test_what_is_no_text_file_is_refused(content, tmp_path):
         file.write_bytes(content)
     with pytest.raises(UsageError, match=r"classes\.toml"):
         read_classes(file)
+
+
+def test_splits_survive_the_file_and_their_parts_can_be_named():
+    edits = renamed(split(split(renamed(ClassEdits(5), {3: "road"}), 3, 3), 5, 2), {7: "kerb"})
+    text = write_classes_file(edits)
+    assert "split = [[3, 3], [5, 2]]" in text
+    assert parse_classes_file(text) == edits
+    assert edits.names[7] == "kerb"
 
 
 def test_a_join_survives_the_file():

@@ -35,6 +35,7 @@ ROOMS = [
     {"stego_cli.classes"},
     {"stego_cli.errors", "stego_cli.machine", "stego_cli.page", "stego_cli.palette", "stego_cli.processes"},
     {"stego_cli.text", "stego_cli.version", "stego_cli.checked_json", "stego_cli.hierarchy"},
+    {"stego_cli.regular_file"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 
@@ -116,5 +117,6 @@ def test_the_wheel_carries_both_packages_and_the_notices(tmp_path: Path) -> None
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
     assert {str(file.relative_to(ROOT)) for file in sources()} <= names
     assert any(name.endswith("licenses/NOTICE") for name in names)
-    assert any(name.startswith("stego_cli/crf/_native.") and name.endswith((".so", ".pyd")) for name in names)
+    for module in ("stego_cli/crf/_native.", "stego_cli/images/_native."):
+        assert any(name.startswith(module) and name.endswith((".so", ".pyd")) for name in names)
     assert not any(name.startswith("tests/") or name.endswith((".cpp", ".hpp")) for name in names)

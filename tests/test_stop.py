@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from stego_cli.errors import Stopped
-from stego_cli.stop import Stop
+from stego_cli.stop import Stop, temporary_folder
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -54,3 +54,19 @@ def test_in_another_thread_it_does_nothing_and_fails_at_nothing():
     thread.start()
     thread.join()
     assert seen == [None]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_where_nothing_is_kept_a_signal_interrupts(number, code):
+    with Stop() as stop, stop.at_once():
+        with pytest.raises(KeyboardInterrupt) as ended:
+            os.kill(os.getpid(), number)
+        assert ended.value.args == (code,)
+        with pytest.raises(Stopped), stop.at_once():
+            pytest.fail("a signal has come before")
+
+
+def test_a_temporary_folder_ends_with_its_block(tmp_path):
+    with temporary_folder(tmp_path, "a-") as folder:
+        (folder / "file").touch()
+    assert not list(tmp_path.iterdir())

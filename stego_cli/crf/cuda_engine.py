@@ -4,8 +4,9 @@ The same sums as stego_cli/crf/torch_engine.py, for a batch of photographs at a 
 
 - Probabilities are rows of a pixel's classes, (pixels, width). The unary term is read as planes, (K, H, W), which is
   the network's output, and results are written as planes: nothing is transposed in memory.
-- The spatial kernel's lattice depends on the size alone. It is built once and used for the photographs of all batches.
-- Normalisation, compatibility and the lattice's scale are folded into the weights of splatting and slicing.
+- The spatial kernel depends on the size alone and reaches few pixels. Its lattice is made once into a stencil of some
+  30 weights a pixel, which is applied within the update, to rows in on-chip memory: no splat, blur or slice.
+- Normalisation, compatibility and the lattice's scale are folded into the weights.
 - Splatting gathers from each vertex's list of pixels. There are no atomics, so equal input gives equal bytes.
 
 "Kernel" is a Gaussian of the CRF here; the GPU's kernels are called Triton kernels.
@@ -13,6 +14,7 @@ The same sums as stego_cli/crf/torch_engine.py, for a batch of photographs at a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stego_cli.crf.lattice import Lattice, bilateral_features, build_lattice, spatial_features
-from stego_cli.crf.torch_engine import NORM_FLOOR
+from stego_cli.crf.torch_engine import NORM_FLOOR, filtered
 from stego_cli.errors import UsageError
 from stego_cli.settings import CrfSettings
 
@@ -37,7 +39,8 @@ _BLOCK = 1024  # elements that a program holds of each operand: 8 a thread
 _LONG_BLOCK = 2048  # the same for the long lists
 _INTERPRETED_BLOCK = 1 << 17  # Triton's interpreter takes a time for each program, whatever its size
 _BYTES_PER_ENTRY = 96  # of building a lattice, for each corner of each pixel
-_ROWS_PER_PIXEL = 6  # probabilities, the rows of two lattices of up to 1.5 vertices a pixel, a spare
+_ROWS_PER_PIXEL = 5  # two buffers of probabilities, two of a lattice's rows, of up to 1.5 vertices a pixel
+_TILE = 8  # pixels, the width of what a program updates
 
 
 def missing() -> str | None:
@@ -76,20 +79,25 @@ def refine(
 
 @torch.inference_mode()
 def refine_on_device(
-    images: Tensor, log_probs: Tensor, settings: CrfSettings, share_of_memory: float = SHARE_OF_MEMORY
+    images: Tensor,
+    log_probs: Tensor,
+    settings: CrfSettings,
+    share_of_memory: float = SHARE_OF_MEMORY,
+    chosen: Tensor | None = None,
 ) -> Tensor:
     """Refine photographs in the memory of a GPU, on its current stream.
 
-    Spatial lattices are kept between calls: a call on another stream must not begin before the last one has ended.
+    Spatial stencils are kept between calls: a call on another stream must not begin before the last one has ended.
 
     Args:
         images: uint8 (B, H, W, 3), RGB.
         log_probs: float32 (B, K, H, W), finite, on the same device.
         settings: kernels and iterations.
         share_of_memory: of the GPU's whole memory, that refining may take; the batch is divided into parts accordingly.
+        chosen: uint8 (B, H, W), which gets the likeliest class of each pixel; None: that is not asked for.
 
     Returns:
-        float32 (B, K, H, W), log-probabilities on the same device.
+        float32 (B, K, H, W) on the same device: log-probabilities, or probabilities where `chosen` is given.
 
     Raises:
         UsageError: Triton is missing, or the kernels are too narrow for the lattice's codes.
@@ -97,7 +105,8 @@ def refine_on_device(
     result = torch.empty_like(log_probs, memory_format=torch.contiguous_format)
     with torch.cuda.device(images.get_device()):  # where Triton starts its kernels; -1, the CPU, changes nothing
         for part in _parts(images, log_probs.shape[1], share_of_memory):
-            MeanField(images[part], log_probs[part].contiguous(), settings).run(settings.iterations, result[part])
+            field = MeanField(images[part], log_probs[part].contiguous(), settings)
+            field.run(settings.iterations, result[part], None if chosen is None else chosen[part])
     return result
 
 
@@ -138,22 +147,21 @@ class _Filter:
     slice_weights: Tensor  # float32 (D, P)
     long: Tensor  # int32: vertices with more than _SHORT pixels
 
-    def splat(self, probs: Tensor, values: Tensor, photographs: int) -> None:
-        """Sum rows of pixels, (photographs * P, width), into rows of vertices, (photographs * M, width)."""
-        kernels, count, pixels = _triton_kernels(), self.lattice.count, self.lattice.vertices.shape[1]
+    def splat(self, probs: Tensor, values: Tensor) -> None:
+        """Sum rows of pixels, (P, width), into rows of vertices, (M, width)."""
+        kernels, count = _triton_kernels(), self.lattice.count
         block = _block(probs)
         arguments = (probs, self.pixels, self.splat_weights, self.lattice.first_entry, values)
-        grid = (-(-count // block["ROWS"]), photographs)
-        kernels.splat[grid](*arguments, pixels, count, SHORT=_SHORT, **block)
+        kernels.splat[(-(-count // block["ROWS"]),)](*arguments, count, SHORT=_SHORT, **block)
         if len(self.long):
             block["ROWS"] = max(1, _LONG_BLOCK // block["COLS"])
-            kernels.splat_long[(len(self.long), photographs)](*arguments, self.long, pixels, count, **block)
+            kernels.splat_long[(len(self.long),)](*arguments, self.long, **block)
 
-    def blur(self, values: Tensor, spare: Tensor, photographs: int) -> Tensor:
+    def blur(self, values: Tensor, spare: Tensor) -> Tensor:
         """Blur along all axes, from one of two buffers to the other and back; return the one with the result."""
         axes, count = self.lattice.neighbours, self.lattice.count
         block = _block(values)
-        grid = (-(-count // block["ROWS"]), photographs)
+        grid = (-(-count // block["ROWS"]),)
         for axis in range(0, len(axes), 2):
             pair = axis + 1 < len(axes)
             second = axes[axis + 1] if pair else axes[axis]
@@ -177,20 +185,56 @@ def _filter(lattice: Lattice, compat: float) -> _Filter:
     long = (torch.diff(lattice.first_entry) > _SHORT).nonzero().squeeze(1).to(torch.int32)
     plain = _Filter(lattice, lattice.entries % pixels, weights, lattice.weights, long)
     ones, values = weights.new_ones(pixels, 4), weights.new_empty(lattice.count, 4)
-    plain.splat(ones, values, 1)
-    blurred = plain.blur(values, torch.empty_like(values), 1)[:, 0].contiguous()
-    filtered = torch.zeros_like(lattice.weights[0])
+    plain.splat(ones, values)
+    blurred = plain.blur(values, torch.empty_like(values))[:, 0].contiguous()
+    summed = torch.zeros_like(lattice.weights[0])
     for vertices, corner_weights in zip(lattice.vertices, lattice.weights, strict=True):
-        filtered += corner_weights * blurred[vertices]
-    norm = torch.rsqrt(filtered * lattice.alpha + NORM_FLOOR)
+        summed += corner_weights * blurred[vertices]
+    norm = torch.rsqrt(summed * lattice.alpha + NORM_FLOOR)
     slice_weights = lattice.weights * (norm * (lattice.alpha * compat))
     return _Filter(lattice, plain.pixels, weights * norm[plain.pixels], slice_weights, long)
 
 
-@lru_cache(maxsize=8)  # sizes times GPUs; a filter holds about 110 bytes a pixel of its GPU's memory
-def spatial_filter(height: int, width: int, sxy: float, compat: float, device: torch.device) -> _Filter:
-    """Return the filter of the spatial kernel, which is kept for the sizes used last."""
-    return _filter(build_lattice(spatial_features(height, width, sxy, device)), compat)
+@dataclass(frozen=True)
+class Stencil:
+    """The spatial kernel of one size, normalisation and compatibility included: for each pixel, weights of those near.
+
+    On the lattice a pixel reaches others through a corner of its simplex, one step of each of three blurs, and a corner
+    of theirs. The lattice's edges are one deviation long, so that is less than four deviations.
+    """
+
+    shifts: Tensor  # int32 (N): distances in the flattened photograph
+    weights: Tensor  # float32 (N, P); 0 for pixels outside the photograph
+
+
+@lru_cache(maxsize=8)  # sizes times GPUs; at the usual deviation of 1 it holds 164 bytes a pixel of its GPU's memory
+def spatial_stencil(height: int, width: int, sxy: float, compat: float, device: torch.device) -> Stencil:
+    """Return the stencil of the spatial kernel, which is kept for the sizes used last.
+
+    Filtering a comb of single pixels, too far from each other to reach the same one, gives a weight of each pixel. The
+    combs of all phases give all.
+    """
+    lattice = build_lattice(spatial_features(height, width, sxy, device))
+    norm = torch.rsqrt(filtered(lattice, lattice.weights.new_ones(height * width, 1)) + NORM_FLOOR).view(height, width)
+    reach = math.ceil(4 * sxy) - 1
+    teeth = 2 * reach + 1
+    y, x = torch.arange(height, device=device)[:, None], torch.arange(width, device=device)
+    phase = (y % teeth * teeth + x % teeth).flatten()
+    # What each pixel gets of each phase's comb, (teeth^2, P), some phases at a time.
+    parts = torch.split(torch.arange(teeth * teeth, device=device), 16)
+    answers = torch.cat([filtered(lattice, (phase[:, None] == part).float()).T for part in parts])
+    shifts, weights = [], []
+    for down in range(-reach, reach + 1):
+        for right in range(-reach, reach + 1):
+            there_y, there_x = y + down, x + right
+            inside = (there_y >= 0) & (there_y < height) & (there_x >= 0) & (there_x < width)
+            comb = (there_y % teeth * teeth + there_x % teeth).flatten()
+            both_norms = norm * norm.roll((-down, -right), (0, 1)) * inside
+            shifts.append(down * width + right)
+            weights.append(answers.gather(0, comb[None])[0] * both_norms.flatten() * compat)
+    every = torch.stack(weights)
+    used = every.any(1)
+    return Stencil(torch.tensor(shifts, dtype=torch.int32, device=device)[used], every[used])
 
 
 class MeanField:
@@ -199,52 +243,65 @@ class MeanField:
     def __init__(self, images: Tensor, log_probs: Tensor, settings: CrfSettings) -> None:
         self.photographs, self.height, self.width, _ = images.shape
         self.unary = log_probs
-        self.spatial = spatial_filter(
+        self.stencil = spatial_stencil(
             self.height, self.width, settings.gaussian_sxy, settings.gaussian_compat, images.device
         )
         features = bilateral_features(images, settings.bilateral_sxy, settings.bilateral_srgb)
         self.bilateral = _filter(build_lattice(features, self.photographs), settings.bilateral_compat)
 
-    def run(self, iterations: int, result: Tensor) -> None:
-        """Iterate, and write log-probabilities, float32 (B, K, H, W), into `result`."""
+    def run(self, iterations: int, result: Tensor, chosen: Tensor | None = None) -> None:
+        """Iterate, and write log-probabilities, float32 (B, K, H, W), into `result`.
+
+        With `chosen`, uint8 (B, H, W), write probabilities and there each pixel's likeliest class.
+        """
         kernels = _triton_kernels()
         width = row_width(self.unary.shape[1])
-        probs = self.unary.new_empty(self.photographs * self.height * self.width, width)
-        rows = self.photographs * self.spatial.lattice.count, self.bilateral.lattice.count
-        own = [self.unary.new_empty(count, width) for count in rows]
-        spare = self.unary.new_empty(max(rows), width)
-        between, last = kernels.PROBS.value, kernels.LOG_PROBS.value
-        self._update(None, probs if iterations else result, between if iterations else last)
+        pixels, vertices = self.photographs * self.height * self.width, self.bilateral.lattice.count
+        probs, others = (self.unary.new_empty(pixels, width) for _ in range(2))
+        values, spare = (self.unary.new_empty(vertices, width) for _ in range(2))
+        between, last = kernels.ROWS_OF_PROBS.value, (kernels.LOG_PROBS if chosen is None else kernels.CHOSEN).value
+        self._update(None, (result, chosen, last) if iterations == 0 else (probs, None, between))
         for iteration in range(1, iterations + 1):
             done = iteration == iterations
-            self.spatial.splat(probs, own[0], self.photographs)
-            self.bilateral.splat(probs, spare, 1)
-            bilateral = self.bilateral.blur(spare, own[1], 1)
-            spatial = self.spatial.blur(own[0], spare, self.photographs)
-            self._update((spatial, bilateral), result if done else probs, last if done else between)
+            self.bilateral.splat(probs, values)
+            bilateral = self.bilateral.blur(values, spare)
+            self._update((probs, bilateral), (result, chosen, last) if done else (others, None, between))
+            probs, others = others, probs
 
-    def _update(self, values: tuple[Tensor, Tensor] | None, result: Tensor, output: int) -> None:
-        """Write the softmax of the unary term and both kernels' filtered probabilities, sliced from their vertices."""
-        spatial, bilateral = self.spatial, self.bilateral
-        pixels, classes = self.height * self.width, self.unary.shape[1]
+    def _update(self, inputs: tuple[Tensor, Tensor] | None, output: tuple[Tensor, Tensor | None, int]) -> None:
+        """Write the softmax of the unary term and both kernels' filtered probabilities.
+
+        Args:
+            inputs: the probabilities, and the bilateral lattice's values; None: none yet.
+            output: where to, and in which of the kernels' forms.
+        """
+        lattice, classes = self.bilateral.lattice, self.unary.shape[1]
+        result, chosen, form = output
         block = _block(self.unary.new_empty(0, row_width(classes)))
-        corners = (0, 0) if values is None else (len(spatial.lattice.vertices), len(bilateral.lattice.vertices))
-        spatial_values, bilateral_values = values or (self.unary, self.unary)
-        _triton_kernels().update[(-(-pixels // block["ROWS"]), self.photographs)](
+        wide = min(_TILE, block["ROWS"])
+        tall = block["ROWS"] // wide
+        probs, values = inputs or (self.unary, self.unary)
+        tiles = -(-self.height // tall) * -(-self.width // wide)
+        _triton_kernels().update[(tiles * self.photographs,)](
             self.unary,
-            spatial_values,
-            spatial.lattice.vertices,
-            spatial.slice_weights,
-            spatial.lattice.count,
-            bilateral_values,
-            bilateral.lattice.vertices,
-            bilateral.slice_weights,
-            bilateral.lattice.vertices.shape[1],
+            probs,
+            self.stencil.shifts,
+            self.stencil.weights,
+            values,
+            lattice.vertices,
+            self.bilateral.slice_weights,
+            lattice.vertices.shape[1],
             result,
-            pixels,
+            result if chosen is None else chosen,
+            self.height * self.width,
+            self.photographs,
+            self.height,
+            self.width,
             classes,
-            SPATIAL=corners[0],
-            BILATERAL=corners[1],
-            OUTPUT=output,
+            OFFSETS=0 if inputs is None else len(self.stencil.shifts),
+            BILATERAL=0 if inputs is None else len(lattice.vertices),
+            OUTPUT=form,
+            TALL=tall,
+            WIDE=wide,
             **block,
         )

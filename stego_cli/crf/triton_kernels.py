@@ -6,10 +6,10 @@ WIDTH. WIDTH is a compile-time constant, because the compiler must be able to te
 
 All passes are bound by memory. Sums therefore stay in registers, a row is read and written once in a pass, two axes are
 blurred in one pass (vertices are numbered along the photograph, so the rows of neighbours come from the caches), and
-slicing and softmax are one pass. There are no atomics: results do not depend on the order of programs.
+the spatial kernel, slicing and softmax are one pass. There are no atomics: results do not depend on the order of
+programs.
 
-The second dimension of a launch grid is the photograph. The rows of photographs follow each other; indices and weights
-of a spatial lattice are the same for all of them.
+The rows of photographs follow each other.
 """
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, import-untyped, import-not-found"
 # ruff: noqa: ANN001, ANN201
@@ -18,8 +18,9 @@ of a spatial lattice are the same for all of them.
 import triton
 import triton.language as tl
 
-PROBS = tl.constexpr(0)  # the output of `update`: rows of probabilities
+ROWS_OF_PROBS = tl.constexpr(0)  # the output of `update`: rows of probabilities
 LOG_PROBS = tl.constexpr(1)  # or planes of log-probabilities
+CHOSEN = tl.constexpr(2)  # or planes of probabilities, and the likeliest class of each pixel
 
 
 @triton.jit
@@ -36,14 +37,13 @@ def store_rows(base, rows, valid, cols, values, WIDTH: tl.constexpr):
     tl.store(base + offsets, values, mask=valid[:, None] & (cols < WIDTH)[None, :])
 
 
-@triton.jit(do_not_specialize=["pixels", "count"])
+@triton.jit(do_not_specialize=["count"])
 def splat(
     probs,
     pixel,
     weight,
     first,
     values,
-    pixels,
     count,
     SHORT: tl.constexpr,
     WIDTH: tl.constexpr,
@@ -51,9 +51,6 @@ def splat(
     COLS: tl.constexpr,
 ):
     """Sum the weighted rows of each vertex's pixels; leave out vertices with more than SHORT: see `splat_long`."""
-    photograph = tl.program_id(1).to(tl.int64)
-    probs += photograph * pixels * WIDTH
-    values += photograph * count * WIDTH
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     cols = tl.arange(0, COLS)
     begin = tl.load(first + rows, mask=rows < count, other=0)
@@ -69,24 +66,9 @@ def splat(
     store_rows(values, rows, mine, cols, total, WIDTH)
 
 
-@triton.jit(do_not_specialize=["pixels", "count"])
-def splat_long(
-    probs,
-    pixel,
-    weight,
-    first,
-    values,
-    long,
-    pixels,
-    count,
-    WIDTH: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLS: tl.constexpr,
-):
+@triton.jit
+def splat_long(probs, pixel, weight, first, values, long, WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr):
     """Splat the vertices listed in `long`, one program each: in a flat region one vertex has thousands of pixels."""
-    photograph = tl.program_id(1).to(tl.int64)
-    probs += photograph * pixels * WIDTH
-    values += photograph * count * WIDTH
     row = tl.load(long + tl.program_id(0))
     begin = tl.load(first + row)
     end = tl.load(first + row + 1)
@@ -127,9 +109,6 @@ def blur(
     COLS: tl.constexpr,
 ):
     """Blur along one axis, or with PAIR along that of `neighbours` and then that of `second`."""
-    photograph = tl.program_id(1).to(tl.int64)
-    values += photograph * count * WIDTH
-    result += photograph * count * WIDTH
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     cols = tl.arange(0, COLS)
     total = blurred(values, neighbours, pitch, rows, count, cols, WIDTH)
@@ -154,42 +133,65 @@ def sliced(values, vertices, weights, pitch, pixels, valid, cols, CORNERS: tl.co
     return total
 
 
-@triton.jit(do_not_specialize=["classes", "spatial_count"])  # aligned planes are read in wider loads
+@triton.jit
+def weighted_around(probs, shifts, weights, pixels, pixel, valid, cols, OFFSETS: tl.constexpr, WIDTH: tl.constexpr):
+    """Sum the weighted rows `shifts` away from each pixel; those outside the photograph have weight 0."""
+    total = tl.zeros((pixel.shape[0], cols.shape[0]), tl.float32)
+    for offset in range(OFFSETS):
+        weight = tl.load(weights + offset * pixels + pixel, mask=valid, other=0.0)
+        rows = load_rows(probs, pixel + tl.load(shifts + offset), weight != 0, cols, WIDTH)
+        total += weight[:, None] * rows
+    return total
+
+
+@triton.jit(do_not_specialize=["classes", "photographs", "height"])  # aligned planes are read in wider loads
 def update(
     unary,
-    spatial_values,
-    spatial_vertices,
-    spatial_weights,
-    spatial_count,
+    probs,
+    shifts,
+    stencil,
     bilateral_values,
     bilateral_vertices,
     bilateral_weights,
     pitch,
     result,
+    chosen,
     pixels,
+    photographs,
+    height,
+    width,
     classes,
-    SPATIAL: tl.constexpr,
+    OFFSETS: tl.constexpr,
     BILATERAL: tl.constexpr,
     OUTPUT: tl.constexpr,
+    TALL: tl.constexpr,
+    WIDE: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     COLS: tl.constexpr,
 ):
-    """Slice both of the CRF's kernels, add the unary planes, and write the softmax or its logarithm.
+    """Apply the spatial stencil, slice the bilateral kernel, add the unary planes, and write what OUTPUT says.
 
-    SPATIAL and BILATERAL are the lattices' numbers of corners; 0 leaves a lattice out, as in the first softmax. All
-    photographs have the same spatial lattice; in the bilateral lattice each has vertices of its own.
+    OFFSETS is the number of pixels in the stencil, BILATERAL the lattice's number of corners; 0 leaves a kernel out, as
+    in the first softmax. All photographs have the same stencil; in the bilateral lattice each has vertices of its own.
+    Programs of one place in all photographs follow each other, so that the stencil's weights are read once.
+    A program works on TALL x WIDE pixels, so that neighbours' rows come from on-chip memory. `result` is not `probs`.
     """
-    photograph = tl.program_id(1).to(tl.int64)
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    photograph = (tl.program_id(0) % photographs).to(tl.int64)
+    tile = tl.program_id(0) // photographs
+    across = tl.cdiv(width, WIDE)
+    place = tl.arange(0, ROWS)
+    y = tile // across * TALL + place // WIDE
+    x = tile % across * WIDE + place % WIDE
+    valid = (y < height) & (x < width)
+    rows = y * width + x
     cols = tl.arange(0, COLS)
-    valid = rows < pixels
     planes = photograph * classes * pixels + cols[None, :].to(tl.int64) * pixels + rows[:, None]
     inside = valid[:, None] & (cols < classes)[None, :]
     energy = tl.load(unary + planes, mask=inside, other=0.0)
-    if SPATIAL > 0:
-        own = spatial_values + photograph * spatial_count * WIDTH
-        energy += sliced(own, spatial_vertices, spatial_weights, pixels, rows, valid, cols, SPATIAL, WIDTH)
+    if OFFSETS > 0:
+        own = probs + photograph * pixels * WIDTH
+        energy += weighted_around(own, shifts, stencil, pixels, rows, valid, cols, OFFSETS, WIDTH)
     if BILATERAL > 0:
         everywhere = photograph * pixels + rows
         energy += sliced(
@@ -197,8 +199,11 @@ def update(
         )
     energy = tl.where((cols < classes)[None, :], energy, float("-inf"))
     raised = tl.exp(energy - tl.max(energy, axis=1)[:, None])
-    probs = raised / tl.sum(raised, axis=1)[:, None]
-    if OUTPUT == PROBS:
-        store_rows(result, photograph * pixels + rows, valid, cols, probs, WIDTH)
+    softmax = raised / tl.sum(raised, axis=1)[:, None]
+    if OUTPUT == ROWS_OF_PROBS:
+        store_rows(result, photograph * pixels + rows, valid, cols, softmax, WIDTH)
+    elif OUTPUT == LOG_PROBS:
+        tl.store(result + planes, tl.log(tl.maximum(softmax, 1e-30)), mask=inside)
     else:
-        tl.store(result + planes, tl.log(tl.maximum(probs, 1e-30)), mask=inside)
+        tl.store(result + planes, softmax, mask=inside)
+        tl.store(chosen + photograph * pixels + rows, tl.argmax(energy, axis=1).to(tl.uint8), mask=valid)

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from msgspec import Meta, Struct
 from stego_cli.checked_json import LIMIT, parse
 from stego_cli.classes import VOID, ClassTable
 from stego_cli.errors import UsageError
+from stego_cli.regular_file import open_regular
 from stego_cli.text import shown
 
 FILE = "dataset.json"
@@ -103,7 +105,7 @@ def read_about(root: Path) -> About | None:
     """
     file = root / FILE
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as unbuffered, io.BufferedReader(unbuffered) as stream:
             text = stream.read(LIMIT + 1)
     except OSError:
         return None

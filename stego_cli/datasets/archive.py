@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from stego_cli.errors import OutputError, SourceError
+from stego_cli.regular_file import open_regular
 from stego_cli.text import shown
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -89,6 +90,7 @@ def open_archive(file: Path, scratch: Path) -> Archive:
         OutputError: there is no room in `scratch`.
     """
     try:
+        open_regular(file).close()
         return _Zip(file) if zipfile.is_zipfile(file) else _Tar(file, scratch)
     except (SourceError, OutputError):
         raise
@@ -221,7 +223,7 @@ class _Headers(io.RawIOBase):
 
 def _plain(file: Path, scratch: Path) -> IO[bytes]:
     """Open a tar, unpacked into a file without a name if it is compressed."""
-    stream = file.open("rb")
+    stream: IO[bytes] = io.BufferedReader(open_regular(file))
     start = stream.read(6)
     stream.seek(0)
     if start.startswith(b"\x1f\x8b"):

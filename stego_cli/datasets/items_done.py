@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 
+from stego_cli.checked_json import parse_lines
 from stego_cli.datasets.write import Written
 from stego_cli.errors import OutputError
 from stego_cli.images.atomic import write_bytes
+from stego_cli.regular_file import open_regular
 from stego_cli.text import shown
 
 JOURNAL, LOCK = ".stego-journal.jsonl", ".stego-lock"
@@ -28,25 +31,23 @@ class ItemsDone:
     def __init__(self, partial: Path, digest: str) -> None:
         self._file, self._root = partial / JOURNAL, partial
         self.before: dict[str, Written] = {}
-        lines = self._file.read_bytes().splitlines(keepends=True) if self._file.is_file() else []
-        if lines and lines[0] == f"{digest}\n".encode():
-            self._read(lines[1:])
-        else:
+        if not self._read(f"{digest}\n".encode()):
             for path in partial.iterdir():
                 if path.name != LOCK:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
         content = "".join(json.dumps(vars(written)) + "\n" for written in self.before.values())
         write_bytes(self._file, f"{digest}\n{content}".encode())
 
-    def _read(self, lines: list[bytes]) -> None:
-        for line in lines:
-            try:
-                fields = json.loads(line)
-                for counts in ("pixels", "images"):
-                    fields[counts] = {int(key): count for key, count in fields[counts].items()}
-                self.before[fields["key"]] = Written(**fields)
-            except (ValueError, TypeError, KeyError):
-                continue  # cut short by the end of the run that wrote it
+    def _read(self, first: bytes) -> bool:
+        """Read the items, and return whether the journal is there and begins with this line."""
+        try:
+            with open_regular(self._file) as unbuffered, io.BufferedReader(unbuffered) as stream:
+                if stream.readline(len(first) + 1) != first:
+                    return False
+                self.before = {written.key: written for written in parse_lines(stream, Written)}
+        except OSError:
+            return False
+        return True
 
     def complete(self, key: str) -> Written | None:
         """Return what an earlier run wrote for an item if its files are still there with the same sizes."""
@@ -55,7 +56,7 @@ class ItemsDone:
             return None
         try:
             complete = all((self._root / name).stat().st_size == size for name, size in written.files.items())
-        except OSError:
+        except (OSError, ValueError):  # the latter: a name with a NUL
             return None
         return written if complete else None
 

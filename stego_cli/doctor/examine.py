@@ -21,7 +21,7 @@ from stego_cli.doctor.findings import Finding, guarded, size
 from stego_cli.inference.devices.driver import Driver, find_driver
 from stego_cli.machine import cores, memory
 from stego_cli.model.backbones import BACKBONES
-from stego_cli.model.weights import cache_folder, local_weights
+from stego_cli.model.weights import cache_folder, is_published, local_weights, writable_by_others
 from stego_cli.settings import DEFAULT_BACKBONE
 from stego_cli.text import shown
 from stego_cli.version import __version__
@@ -176,8 +176,18 @@ def _existing(folder: Path) -> Path:
 
 
 def _weights() -> Finding:
-    cached = [name for name, row in BACKBONES.items() if local_weights(row)]
+    files = {name: file for name, row in BACKBONES.items() if (file := local_weights(row))}
+    damaged = [name for name, file in files.items() if not is_published(BACKBONES[name], file)]
+    cached = [name for name in files if name not in damaged]
+    if damaged:
+        text = f"damaged, or not those that were published: {', '.join(damaged)}"
+        remedy = f"`stego models pull {damaged[0]}` fetches them again."
+        return Finding("disk", "weights", text, "problem", remedy, {"backbones": cached, "damaged": damaged})
     text = ", ".join(cached) or "none"
+    if place := next(filter(None, map(writable_by_others, files.values())), None):
+        text += f"; other users can change {shown(place)}, and with it the weights"
+        remedy = "Take that right away, or set STEGO_CACHE to a folder of your own."
+        return Finding("disk", "weights", text, "warning", remedy, {"backbones": cached, "open": shown(place)})
     if DEFAULT_BACKBONE not in cached:
         text += f"; the first training fetches {DEFAULT_BACKBONE} (`stego models pull {DEFAULT_BACKBONE}` does it now)"
     return Finding("disk", "weights", text, figures={"backbones": cached})

@@ -12,12 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from stego_cli.gallery.survey import LOOKS, Floats, Regions
-from stego_cli.inference.contract import CLUSTER_OUTPUT
 
 _LEAST_SPREAD = 0.03  # a class that was seen once has no spread of its own
 
@@ -112,30 +109,3 @@ def alike_in_look(looks: Looks) -> Floats:
     distances = np.sqrt((((looks.means[:, None] - looks.means[None]) / spreads) ** 2).mean(2))
     alike: Floats = np.exp(-distances / 2).astype(np.float32)
     return alike
-
-
-def centroids_of_model(content: bytes, classes: int) -> Floats | None:
-    """Return the centroids in a model file's graph, (K, D) of unit length; None where they are not found.
-
-    They are the constant (D, K) that is the last to be multiplied with on the way to the cluster probe's output.
-    """
-    try:
-        graph = onnx.load_from_string(content).graph
-    except Exception:  # protobuf's own, which is of no public type; the page does without them
-        return None
-    constants = {each.name: each for each in graph.initializer}
-    makers = {name: node for node in graph.node for name in node.output}
-    waiting, seen = [CLUSTER_OUTPUT], set[str]()
-    while waiting:
-        name = waiting.pop(0)
-        node = makers.get(name)
-        if node is None or name in seen:
-            continue
-        seen.add(name)
-        constant = constants.get(node.input[1]) if node.op_type == "MatMul" else None
-        if constant is not None and len(constant.dims) == 2 and constant.dims[1] == classes and constant.dims[0] > 1:
-            rows = numpy_helper.to_array(constant).astype(np.float32).T
-            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-            return rows / lengths if (lengths > 0).all() else None
-        waiting += list(node.input)
-    return None

@@ -19,6 +19,7 @@ from stego_cli.class_edits import VOID_COLOUR, VOID_NAME, ClassEdits
 from stego_cli.classes import VOID
 from stego_cli.classes_toml import write_classes_file
 from stego_cli.errors import ModelError
+from stego_cli.hierarchy import Hierarchy
 from stego_cli.inference.contract import (
     CLUSTER_OUTPUT,
     FORMAT,
@@ -52,17 +53,26 @@ def shares_of_model(content: bytes, name: str) -> tuple[float, ...]:
     Raises:
         ModelError: it is not a model file of this tool.
     """
-    about = _about(_load(content, name), name)
+    about = about_of(_load(content, name), name)
     return tuple(map(float, about.get("found", about).get("shares", ())))
 
 
+<<<<<<< HEAD
 def without_edits(content: bytes, name: str) -> bytes:
     """Return the model file with the classes that were found.
+=======
+def hierarchy_of_model(content: bytes, name: str) -> Hierarchy:
+    """Return which of the clusters in a model file a coarser choice joins; empty: it is not known.
+>>>>>>> main
 
     Raises:
         ModelError: it is not a model file of this tool.
     """
+<<<<<<< HEAD
     return edit_model(content, ClassEdits(classes_of_model(content, name).found), name)
+=======
+    return _info(_load(content, name), name).hierarchy
+>>>>>>> main
 
 
 def edit_model(content: bytes, edits: ClassEdits, name: str) -> bytes:
@@ -77,20 +87,52 @@ def edit_model(content: bytes, edits: ClassEdits, name: str) -> bytes:
         ModelError: it is not a model file of this tool, has another number of classes, or does not compute the sums.
     """
     model = _load(content, name)
-    about = _about(model, name)
+    about = about_of(model, name)
     found = about.pop("found", None) or {key: about[key] for key in _KEPT if key in about}
-    if edits.found != found["classes"]:
-        raise ModelError(f"The edits are about {edits.found} classes; {name} has {found['classes']}.")
+    if edits.count != found["classes"]:
+        raise ModelError(f"The edits are about {edits.count} classes; {name} has {found['classes']}.")
+    if edits.splits != classes_of_model(content, name).splits:
+        raise ModelError(f"The edits have other splits than {name}.")
     about.pop("classes_file", None)
     _remove_stage(model)
     groups = [entry.members for entry in edits.legend] + ([edits.drop] if edits.drop else [])
-    if len(groups) != edits.found:
+    if len(groups) != edits.count:
         _add_stage(model, groups)
-    _set_classes(model, len(groups))
-    helper.set_model_props(model, {METADATA_KEY: json.dumps(_described(about, found, edits, groups))})
+    set_classes(model, len(groups))
+    set_about(model, _described(about, found, edits, groups))
     edited: bytes = model.SerializeToString()
     _prove(content, edited, edits, name)
     return edited
+
+
+def as_found(content: bytes, name: str) -> onnx.ModelProto:
+    """Return the model without edits: its classes are those that were found, and the parts of those that were split.
+
+    Raises:
+        ModelError: it is not a model file of this tool.
+    """
+    model = _load(content, name)
+    about = about_of(model, name)
+    _remove_stage(model)
+    found = about.pop("found", {})
+    about.pop("classes_file", None)
+    about |= found
+    about |= {"format": FORMAT, "mask_values": list(range(about["classes"]))}
+    set_classes(model, about["classes"])
+    set_about(model, about)
+    return model
+
+
+def set_about(model: onnx.ModelProto, about: dict[str, Any]) -> None:
+    """Write the metadata of a model."""
+    helper.set_model_props(model, {METADATA_KEY: json.dumps(about)})
+
+
+def set_classes(model: onnx.ModelProto, count: int) -> None:
+    """Declare the number of classes that a model gives."""
+    for entry in model.graph.output:
+        if entry.name == CLUSTER_OUTPUT:
+            entry.type.tensor_type.shape.dim[1].dim_value = count
 
 
 def _load(content: bytes, name: str) -> onnx.ModelProto:
@@ -104,7 +146,12 @@ def _info(model: onnx.ModelProto, name: str) -> ModelInfo:
     return parse_metadata(next((each.value for each in model.metadata_props if each.key == METADATA_KEY), None), name)
 
 
-def _about(model: onnx.ModelProto, name: str) -> dict[str, Any]:
+def about_of(model: onnx.ModelProto, name: str) -> dict[str, Any]:
+    """Return the metadata of a model.
+
+    Raises:
+        ModelError: it is not one of this tool.
+    """
     _info(model, name)
     text = next(entry.value for entry in model.metadata_props if entry.key == METADATA_KEY)
     about: dict[str, Any] = json.loads(text)
@@ -142,12 +189,6 @@ def _remove_stage(model: onnx.ModelProto) -> None:
     for index in reversed(range(len(initializers))):
         if initializers[index].name.startswith(_STAGE):
             del initializers[index]
-
-
-def _set_classes(model: onnx.ModelProto, count: int) -> None:
-    for entry in model.graph.output:
-        if entry.name == CLUSTER_OUTPUT:
-            entry.type.tensor_type.shape.dim[1].dim_value = count
 
 
 def _rename(model: onnx.ModelProto, old: str, new: str) -> None:
@@ -207,14 +248,7 @@ def _prove(before: bytes, after: bytes, edits: ClassEdits, name: str) -> None:
     Raises:
         ModelError: they differ.
     """
-    plain = onnx.load_from_string(before)
-    _remove_stage(plain)
-    about = _about(plain, name)
-    about |= about.get("found", {})
-    about |= {"format": FORMAT, "mask_values": list(range(edits.found))}
-    _set_classes(plain, edits.found)
-    helper.set_model_props(plain, {METADATA_KEY: json.dumps(about)})
-    old = Session.from_bytes(plain.SerializeToString(), "cpu", name)
+    old = Session.from_bytes(as_found(before, name).SerializeToString(), "cpu", name)
     new = Session.from_bytes(after, "cpu", name)
     side = 4 * old.info.patch
     image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)

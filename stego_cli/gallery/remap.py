@@ -3,7 +3,8 @@
 A change is written down before it begins (its table, and how long the journal was). For each mask the new hash goes
 into the journal first and the mask itself second. Whatever moment a kill comes at, a mask's hash is therefore either
 its last entry's or that of the entry before, and the same table turns the one into the other: the change can be
-finished later, and until then `segment` refuses to go on.
+finished later, and until then `segment` refuses to go on. (A split goes the same way, with the model in place of
+the table: see `remap_split`.)
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ import hashlib
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stego_cli.class_edits import VALUES, ClassEdits, transition
+from stego_cli.class_edits import VALUES, ClassEdits, pending_splits, split, transition
 from stego_cli.classes_toml import parse_classes_file, write_classes_file
 from stego_cli.errors import ModelError, PhotoError, Stopped
 from stego_cli.gallery.mask_tree import done_entries, open_masks, photos_of_run, read_labels, require_masks
+from stego_cli.gallery.model_edit import classes_of_model
+from stego_cli.gallery.remap_split import ByModel, ByTable, Labels, Relabel, model_after, take_model
 from stego_cli.images.atomic import write_bytes
 from stego_cli.images.decode import decode_whole
 from stego_cli.images.journal import Entry, Journal, read_entries
@@ -39,11 +41,17 @@ from stego_cli.text import shown
 
 @dataclass
 class Changed:
-    """What a change did: masks written, masks that it left as they are, and paths with reasons of those that failed."""
+    """What a change did: masks written, masks that it left as they are, and paths with reasons of those that failed.
+
+    `before` is what the classes were when it began, as a change that was stopped noted it; `paths` are the photographs
+    of the masks that were written.
+    """
 
     written: int
     kept: int
     failed: list[tuple[str, str]]
+    before: ClassEdits | None = None
+    paths: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,15 @@ class _Change:
         table: old value to new one, 256 of them.
         classes: text of the classes file that is true afterwards.
         journal: bytes of the journal when the change began; entries beyond are of the change.
+        parts: values of the parts of a class that is split, that of the class itself first; empty: no split.
+        before: text of the classes file that was true when it began.
     """
 
     table: list[int]
     classes: str
     journal: int
+    parts: tuple[int, ...] = ()
+    before: str = ""
 
 
 def change_classes(masks: Path, after: ClassEdits, progress: Progress, stop: Stop) -> Changed:
@@ -81,9 +93,44 @@ def change_classes(masks: Path, after: ClassEdits, progress: Progress, stop: Sto
         if before.colours == after.colours and table.tolist() == transition(before, before).tolist():
             keep_classes_of_masks(masks, after)  # other names alone
             return Changed(0, len(done_entries(masks)), [])
-        change = _Change(table.tolist(), write_classes_file(after), _one_journal(output))
+        change = _Change(
+            table.tolist(), write_classes_file(after), _one_journal(output), (), write_classes_file(before)
+        )
         write_bytes(pending_change(masks), (json.dumps(asdict(change)) + "\n").encode(), output.scratch)
         return _carry_out(output, change, progress, stop)
+
+
+def split_masks(masks: Path, number: int, model: bytes, progress: Progress, stop: Stop) -> Changed:
+    """Give each pixel of one class in the masks in a folder to one of its parts; no other pixel changes.
+
+    Args:
+        masks: the folder.
+        number: of the class.
+        model: content of the folder's model file after the split; it takes the other's place.
+        progress: told of masks that cannot be changed, which stay as they are.
+        stop: asked between two masks.
+
+    Raises:
+        UsageError: these are no masks of this tool, or not of the model in their folder.
+        OutputError: a mask cannot be written, or another run works on this folder.
+        Stopped: a signal came; `stego classes apply` does the rest.
+    """
+    require_masks(masks)
+    with OutputFolder(masks) as output:
+        before = open_masks(masks).edits
+        after = split(before, number, _parts_in(model, before))
+        values = {entry.number: entry.value for entry in after.legend}
+        parts = (values[number], *range(before.count, after.count))
+        write_bytes(model_after(output.state), model, output.scratch)
+        table = transition(before, before).tolist()
+        change = _Change(table, write_classes_file(after), _one_journal(output), parts, write_classes_file(before))
+        write_bytes(pending_change(masks), (json.dumps(asdict(change)) + "\n").encode(), output.scratch)
+        return _carry_out(output, change, progress, stop)
+
+
+def _parts_in(model: bytes, before: ClassEdits) -> int:
+    (pair,) = pending_splits(before, classes_of_model(model, "the model"))
+    return pair[1]
 
 
 def finish_change(masks: Path, progress: Progress, stop: Stop) -> Changed | None:
@@ -113,7 +160,8 @@ def _finish(output: OutputFolder, progress: Progress, stop: Stop) -> Changed | N
             raise ValueError("no table in it")
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{pending} is damaged.", "Make the masks again with `stego segment --overwrite`.") from error
-    return _carry_out(output, change, progress, stop)
+    changed = _carry_out(output, change, progress, stop)
+    return replace(changed, before=parse_classes_file(change.before) if change.before else None)
 
 
 def _one_journal(output: OutputFolder) -> int:
@@ -135,8 +183,12 @@ def _carry_out(output: OutputFolder, change: _Change, progress: Progress, stop: 
     edits = parse_classes_file(change.classes)
     with Journal(file) as journal:
         before = read_entries([file], change.journal)
-        work = _Work(output, np.array(change.table, np.uint8), edits, before, journal)
+        relabel: Relabel = ByTable(np.array(change.table, np.uint8))
+        if change.parts:
+            relabel = ByModel(output.root, edits, change.parts)
+        work = _Work(output, relabel, edits, before, journal)
         todo = [entry for _, entry in sorted(journal.entries.items()) if entry.status == "done" and entry.mask]
+        todo = [entry for entry in todo if relabel.concerns(before.get(entry.path, entry))]
         changed = Changed(0, 0, [])
         with progress.stage("Changing masks", len(todo), unit="masks") as stage, thread_pool(cores()) as pool:
             for entry, problem in as_finished(pool, work.change, todo, 2 * cores(), lambda: stop.requested is not None):
@@ -148,12 +200,15 @@ def _carry_out(output: OutputFolder, change: _Change, progress: Progress, stop: 
                     progress.warn(f"{shown(entry.path)}: {problem}")
                 else:
                     changed.written += 1
+                    changed.paths.add(entry.path)
     if stop.requested is not None:
         raise Stopped(
             stop.requested,
             f"Stopped while the masks in {shown(output.root)} were being changed.",
             f"`stego classes apply --to {shown(output.root)}` does the rest.",
         )
+    if change.parts:
+        take_model(output)
     keep_classes_of_masks(output.root, edits)
     pending_change(output.root).unlink()
     return changed
@@ -163,14 +218,9 @@ class _Work:
     """Changes one mask at a time, several of them side by side."""
 
     def __init__(
-        self,
-        output: OutputFolder,
-        table: NDArray[np.uint8],
-        edits: ClassEdits,
-        before: Mapping[str, Entry],
-        journal: Journal,
+        self, output: OutputFolder, relabel: Relabel, edits: ClassEdits, before: Mapping[str, Entry], journal: Journal
     ) -> None:
-        self._output, self._table, self._before, self._journal = output, table, before, journal
+        self._output, self._relabel, self._before, self._journal = output, relabel, before, journal
         self._colours = edits.colours
         self._writing = threading.Lock()
         self._photos = photos_of_run(output.root)
@@ -185,11 +235,11 @@ class _Work:
                 return last, None
             if now != old.sha256:
                 return last, "its mask was altered by something else and is left as it is; `stego segment` makes it"
-            labels = self._table[read_labels(mask)]
+            labels = self._relabel(last, read_labels(mask))
         except OSError as error:
             return last, f"its mask cannot be read ({error.strerror or error}); `stego segment` makes it"
         except PhotoError as error:
-            return last, f"its mask cannot be read ({error.message}); `stego segment` makes it"
+            return last, f"its mask cannot be changed ({error.message}); `stego segment` makes it"
         content = encode_mask(labels, self._colours)
         counts = np.bincount(labels.ravel())
         entry = replace(
@@ -203,7 +253,7 @@ class _Work:
         write_bytes(mask, content, self._output.scratch)
         return entry, ""
 
-    def _redraw(self, entry: Entry, labels: NDArray[np.uint8]) -> None:
+    def _redraw(self, entry: Entry, labels: Labels) -> None:
         """Draw an overlay again; one that cannot be, since the photograph is gone, would show what is no longer so."""
         overlay = self._output.root / place(entry.mask or "", "overlay")
         if not overlay.exists():

@@ -27,8 +27,8 @@ def classes_of_run(run: Path) -> tuple[ClassEdits, tuple[float, ...]]:
     if not file.exists():
         return ClassEdits(found), shares
     edits = read_classes(file)
-    if edits.found != found:
+    if edits.count != found:
         raise UsageError(
-            f"{shown(file)} is about {edits.found} classes; the run found {found}.", "Delete it, or name them again."
+            f"{shown(file)} is about {edits.count} classes; the run found {found}.", "Delete it, or name them again."
         )
     return edits, shares

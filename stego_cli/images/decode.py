@@ -8,16 +8,18 @@ is laid over white; of an animation the first frame is taken, of several pages t
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from stego_cli.errors import PhotoError
+from stego_cli.images.passes import resized
 from stego_cli.images.readers.bands import ImageBands
 from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.readers.picture_file import MAX_PIXELS, FileOrBytes, quiet, reason_of
@@ -50,6 +52,7 @@ _UPRIGHT = {  # by EXIF orientation: what turns a stored picture as a viewer sho
 }
 
 Rgb = NDArray[np.uint8]  # (H, W, 3)
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,10 @@ def _size(path: Path, bare: bool) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class _Whole:
-    """A picture as a viewer shows it, at its own size or, of a JPEG, at no less than was asked for."""
+class _Whole(Generic[Content]):
+    """What was taken of a picture as a viewer shows it, and what else is known of it."""
 
-    image: Image.Image
+    content: Content
     size: tuple[int, int]
     nodata: NoData | None
     frames: int
@@ -139,9 +142,12 @@ def decode(path: Path, res: int, patch: int, reading: Reading = Reading()) -> De
     Raises:
         PhotoError: it cannot be decoded whole.
     """
-    whole = _decoded(path, reading, (res, patch))
-    resized = whole.image.resize(work_size(*whole.size, res, patch), Image.Resampling.BILINEAR)
-    return Decoded(np.asarray(resized), whole.size, whole.nodata, whole.frames, whole.truncated)
+
+    def take(image: Image.Image, size: tuple[int, int]) -> Rgb:
+        return resized(image, work_size(*size, res, patch))
+
+    whole = _decoded(path, _Wish(reading, take, (res, patch)))
+    return Decoded(whole.content, whole.size, whole.nodata, whole.frames, whole.truncated)
 
 
 def decode_whole(source: FileOrBytes, reading: Reading = Reading()) -> Image.Image:
@@ -150,29 +156,46 @@ def decode_whole(source: FileOrBytes, reading: Reading = Reading()) -> Image.Ima
     Raises:
         PhotoError: it cannot be decoded whole.
     """
-    return _decoded(source, reading, None).image
+    return _decoded(source, _Wish(reading, lambda image, _: image.copy())).content
 
 
-def _decoded(source: FileOrBytes, reading: Reading, work: tuple[int, int] | None) -> _Whole:
+@dataclass(frozen=True)
+class _Wish(Generic[Content]):
+    """What is asked for.
+
+    Attributes:
+        reading: how pictures that are not RGB of 8 bits become that.
+        take: what is taken of the picture, RGB as a viewer shows it, and the photograph's own size. The picture is the
+            photograph at that size or, where `work` is given, a JPEG at no less than twice the work size. It is closed
+            afterwards.
+        work: shorter side at work, and patch, pixels; None: nothing but the photograph's own size will do.
+    """
+
+    reading: Reading
+    take: Callable[[Image.Image, tuple[int, int]], Content]
+    work: tuple[int, int] | None = None
+
+
+def _decoded(source: FileOrBytes, wish: _Wish[Content]) -> _Whole[Content]:
     """Decode a photograph; if that fails, without its metadata; then, if that is accepted, what there is of it.
 
     Raises:
         PhotoError: all of it failed; the reason is that of the first time.
     """
-    strict = replace(reading, accept_truncated=False)
+    strict = replace(wish, reading=replace(wish.reading, accept_truncated=False))
     try:
-        return _attempt(source, strict, work, bare=False)
+        return _attempt(source, strict, bare=False)
     except PhotoError as error:
         first = error
     try:
-        return _attempt(source, strict, work, bare=True)
+        return _attempt(source, strict, bare=True)
     except PhotoError:
         pass
-    if reading.accept_truncated:
+    if wish.reading.accept_truncated:
         for bare in (False, True):
             try:
                 with _truncated_accepted():
-                    return replace(_attempt(source, reading, work, bare), truncated=True)
+                    return replace(_attempt(source, wish, bare), truncated=True)
             except PhotoError:
                 continue
     raise first
@@ -192,15 +215,16 @@ def _truncated_accepted() -> Iterator[None]:
             ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _attempt(source: FileOrBytes, reading: Reading, work: tuple[int, int] | None, bare: bool) -> _Whole:
+def _attempt(source: FileOrBytes, wish: _Wish[Content], bare: bool) -> _Whole[Content]:
     with open_any(source, bare) as picture, quiet():
         try:
-            image, nodata = _pixels(picture, reading, work)
+            image, nodata = _pixels(picture, wish.reading, wish.work)
+            size = picture.viewed_size
+            return _Whole(wish.take(image, size), size, nodata, picture.frames)
         except PhotoError:
             raise
         except Exception as error:  # as many kinds as there are decoders
             raise PhotoError(reason_of(error)) from error
-        return _Whole(image, picture.viewed_size, nodata, picture.frames)
 
 
 def _pixels(picture: OpenPicture, reading: Reading, work: tuple[int, int] | None) -> tuple[Image.Image, NoData | None]:
@@ -249,6 +273,8 @@ def nearest_square(image: Image.Image, side: int) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any of Pillow's modes to RGB, as this module's docstring says; integers of 16 bits by their whole range.
 
+    What is RGB already is returned as it is.
+
     Raises:
         PhotoError: no pixel of a floating-point picture has a value.
     """
@@ -262,4 +288,4 @@ def to_rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

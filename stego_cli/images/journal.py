@@ -8,6 +8,7 @@ alone is another, the content: copying a tree or checking it out gives every fil
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -15,9 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from stego_cli.checked_json import parse_lines
 from stego_cli.errors import OutputError
 from stego_cli.images.atomic import digest, open_own, sha256
 from stego_cli.images.discover import Photo
+from stego_cli.regular_file import open_regular
 from stego_cli.text import shown
 
 
@@ -104,20 +107,21 @@ def _is_unchanged(entry: Entry, path: Path) -> bool:
     return now.st_mtime_ns == entry.mtime or (entry.content is not None and sha256(path) == entry.content)
 
 
+def open_state(file: Path) -> BinaryIO:
+    """Open a file of a run's state for reading.
+
+    Raises:
+        OutputError: it cannot be read, or is not a regular file.
+    """
+    try:
+        return io.BufferedReader(open_regular(file))
+    except OSError as error:
+        raise OutputError(f"{shown(file)} cannot be read: {error.strerror or error}.", "Remove it.") from error
+
+
 def _read(file: Path, size: int | None) -> Iterator[tuple[str, Entry]]:
-    with file.open("rb") as stream:
-        read = 0
-        for line in stream:
-            if size is not None and read >= size:
-                return
-            read += len(line)
-            try:
-                fields = json.loads(line)
-                if "pixels" in fields:
-                    fields["pixels"] = {int(key): value for key, value in fields["pixels"].items()}
-                entry = Entry(**fields)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue  # a line that was damaged from outside counts as not done
+    with open_state(file) as stream:
+        for entry in parse_lines(stream, Entry, size):
             yield entry.path, entry
 
 

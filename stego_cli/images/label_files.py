@@ -20,6 +20,7 @@ from stego_cli.images.arrays import ids_in_mat, ids_in_npy, ids_in_npz
 from stego_cli.images.decode import MAX_PIXELS
 from stego_cli.images.ids import Ids, Packed, ids_of, packed_colours, require_lossless
 from stego_cli.palette import Colour
+from stego_cli.regular_file import read_regular
 
 _LARGEST = 1 << 30  # bytes
 # Formats that Pillow may try. Without a list it also starts other programs, such as Ghostscript for EPS.
@@ -114,11 +115,7 @@ def read_label(path: Path | str) -> LabelFile:
     """
     file = Path(path)
     try:
-        if not file.is_file():
-            raise PhotoError("not a regular file" if file.exists() else "No such file or directory")
-        if file.stat().st_size > _LARGEST:
-            raise PhotoError(f"a file of {file.stat().st_size / 1e9:.1f} GB")
-        content = file.read_bytes()
+        content = read_regular(file, _LARGEST)
     except OSError as error:
         raise PhotoError(error.strerror or str(error)) from error
     return open_label(content, file.name)

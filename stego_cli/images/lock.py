@@ -16,15 +16,33 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+from msgspec import Meta
+
+from stego_cli.checked_json import parse
 from stego_cli.errors import OutputError, setting
 from stego_cli.images.atomic import open_own
+from stego_cli.regular_file import read_regular
 from stego_cli.text import shown
 
 # What file systems without locks answer: some network ones, and some of containers and of user space.
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
+
+
+_LARGEST = 4096  # bytes of a lock
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """What a lock says of the run that holds it."""
+
+    pid: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    host: str
+    since: str
+    started: str = ""  # when the process was started, in the system's own unit; "": unknown
 
 
 def _warn(text: str) -> None:
@@ -92,7 +110,7 @@ def _make_exclusive(file: Path, held: contextlib.ExitStack) -> bool:
             descriptor = os.open(instead, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         except FileExistsError:
             holder = _holder(instead)
-            if holder.get("host") != socket.gethostname():
+            if holder is None or holder.host != socket.gethostname():
                 raise OutputError(
                     f"Another run is writing to {shown(file.parent)}: {_described(holder)}.",
                     f"Wait for it. If it is no more, remove {shown(instead)}.",
@@ -111,15 +129,11 @@ def _make_exclusive(file: Path, held: contextlib.ExitStack) -> bool:
 
 
 def _write_name(descriptor: int) -> None:
-    holder = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "started": _started(os.getpid()),
-    }
+    pid = os.getpid()
+    holder = _Holder(pid, socket.gethostname(), time.strftime("%Y-%m-%d %H:%M:%S"), _started(pid))
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, json.dumps(holder).encode())
+    os.write(descriptor, json.dumps(asdict(holder)).encode())
 
 
 def _started(pid: int) -> str:
@@ -130,20 +144,17 @@ def _started(pid: int) -> str:
         return ""
 
 
-def _is_alive(holder: dict[str, Any]) -> bool:
+def _is_alive(holder: _Holder) -> bool:
     """Return whether the process of this machine that a lock names still runs; another of its number does not count."""
-    pid = holder.get("pid")
-    if not isinstance(pid, int) or pid < 1:
-        return True  # it may be just about to write its name
     if sys.platform == "win32":
         return True  # there `os.kill` ends the process
     try:
-        os.kill(pid, 0)
+        os.kill(holder.pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
         return True
-    return bool(holder.get("started", "") == _started(pid))
+    return holder.started == _started(holder.pid)
 
 
 if sys.platform == "win32":
@@ -171,17 +182,14 @@ else:
         return True
 
 
-def _holder(file: Path) -> dict[str, Any]:
-    """Return what a lock file says of its holder; nothing if that cannot be read."""
-    try:
-        holder = json.loads(file.read_bytes()[:4096])
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return holder if isinstance(holder, dict) else {}
+def _holder(file: Path) -> _Holder | None:
+    """Return what a lock file says of its holder; None if that cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        return parse(read_regular(file, _LARGEST), _Holder)
+    return None
 
 
-def _described(holder: dict[str, Any]) -> str:
-    try:
-        return shown(f"process {holder['pid']} on {holder['host']}, since {holder['since']}")
-    except KeyError:
+def _described(holder: _Holder | None) -> str:
+    if holder is None:
         return "a process whose name cannot be read"
+    return shown(f"process {holder.pid} on {holder.host}, since {holder.since}")

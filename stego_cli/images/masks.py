@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stego_cli.classes import VOID
+from stego_cli.images.palette_png import palette_png
+from stego_cli.images.passes import likeliest, likeliest_enlarged
 from stego_cli.palette import Colour
-
-_BAND = 256  # rows
 
 
 def encode_mask(labels: NDArray[np.uint8], colours: list[Colour]) -> bytes:
     """Return a palette PNG of `labels`, uint8 (H, W); the same labels give the same bytes."""
-    stream = io.BytesIO()
-    mask_image(labels, colours).save(stream, "PNG", compress_level=4)
-    return stream.getvalue()
+    return palette_png(labels, _palette(labels, colours))
 
 
 def encode_overlay(rgb: Image.Image, labels: NDArray[np.uint8], colours: list[Colour]) -> bytes:
@@ -68,10 +66,14 @@ def decode_part(content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 def mask_image(labels: NDArray[np.uint8], colours: list[Colour]) -> Image.Image:
     """Return a palette picture of `labels`, uint8 (H, W)."""
     image = Image.fromarray(labels)
-    if len(colours) <= VOID and (labels == VOID).any():
-        colours = [*colours, *[(0, 0, 0)] * (VOID + 1 - len(colours))]  # a value beyond its palette makes a PNG broken
-    image.putpalette(bytes(channel for colour in colours for channel in colour))  # turns "L" into "P", values kept
+    image.putpalette(_palette(labels, colours))  # turns "L" into "P", values kept
     return image
+
+
+def _palette(labels: NDArray[np.uint8], colours: list[Colour]) -> bytes:
+    if len(colours) <= VOID and labels.max() == VOID:
+        colours = [*colours, *[(0, 0, 0)] * (VOID + 1 - len(colours))]  # a value beyond its palette makes a PNG broken
+    return bytes(channel for colour in colours for channel in colour)
 
 
 def apply_nodata(labels: NDArray[np.uint8], nodata: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
@@ -88,8 +90,8 @@ def labels_at(log_probs: NDArray[np.float32], size: tuple[int, int]) -> NDArray[
     """Return the most probable class of every pixel at a photograph's own size.
 
     Probabilities are enlarged bilinearly before the choice, which gives smooth borders where enlarging the choice would
-    give steps. Only classes that win somewhere at work size take part, one at a time, so that memory stays at a
-    few bytes a pixel whatever the number of classes.
+    give steps. Only classes that win somewhere at work size take part, and nothing of a class is kept at the larger
+    size, so that memory stays at a few bytes a pixel whatever the number of classes.
 
     Args:
         log_probs: float32 (K, h, w), K at most 256.
@@ -98,22 +100,9 @@ def labels_at(log_probs: NDArray[np.float32], size: tuple[int, int]) -> NDArray[
     Returns:
         uint8 (H, W).
     """
-    chosen: NDArray[np.uint8] = log_probs.argmax(0).astype(np.uint8)
+    chosen, classes = likeliest(log_probs)
     if chosen.shape == (size[1], size[0]):
         return chosen
-    classes = np.unique(chosen)
-    width, height = size
-    labels = np.full((height, width), classes[0], dtype=np.uint8)
     if len(classes) == 1:
-        return labels
-    best = np.full((height, width), -1, dtype=np.float32)
-    for index in classes:
-        plane = Image.fromarray(np.exp(log_probs[index])).resize(size, Image.Resampling.BILINEAR)
-        for top in range(0, height, _BAND):  # numpy's view of a whole plane would cost two copies of it
-            rows = slice(top, min(top + _BAND, height))
-            values = np.asarray(plane.crop((0, rows.start, width, rows.stop)))
-            better = values > best[rows]
-            labels[rows][better] = index
-            np.maximum(best[rows], values, out=best[rows])
-        del plane, values  # before the next is made: each is as large as `best`
-    return labels
+        return np.full((size[1], size[0]), classes[0], np.uint8)
+    return likeliest_enlarged(log_probs, classes, size)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -47,21 +49,32 @@ def as_finished(
 
     Once `stopped` returns True nothing new is begun; what was begun is yielded.
     """
-    pending: set[Future[Result]] = set()
+    finished: SimpleQueue[Future[Result]] = SimpleQueue()
+    begun: set[Future[Result]] = set()
+
+    def begin(item: Item) -> None:
+        future = pool.submit(work, item)
+        begun.add(future)
+        future.add_done_callback(finished.put)
+
+    def next_result(timeout: float | None) -> Iterator[Result]:
+        with contextlib.suppress(Empty):
+            future = finished.get(timeout=timeout)
+            begun.discard(future)
+            if not future.cancelled():
+                yield future.result()
+
     for item in items:
         if stopped():
             break
-        pending.add(pool.submit(work, item))
-        if len(pending) >= ahead:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
-    while pending:
-        done, pending = wait(pending, timeout=_GLANCE, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield future.result()
+        begin(item)
+        if len(begun) >= ahead:
+            yield from next_result(None)
+    while begun:
+        yield from next_result(_GLANCE)
         if stopped():
-            pending = {future for future in pending if not future.cancel()}
+            for future in list(begun):
+                future.cancel()
 
 
 def by_shape(

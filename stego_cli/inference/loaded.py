@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -68,6 +68,11 @@ class LoadedModel:
         return self.sessions[0].info.colours(self.recipe.probe)
 
 
+def read_as(model: LoadedModel, reading: Reading) -> LoadedModel:
+    """Return a model that reads photographs in another way."""
+    return replace(model, recipe=replace(model.recipe, reading=reading))
+
+
 def load_model(file: Path, settings: SegmentSettings, reading: Reading, progress: Progress) -> LoadedModel:
     """Load a model file on every device asked for; `reading` is that of `settings` with what was decided for the run.
 
@@ -83,9 +88,9 @@ def load_model(file: Path, settings: SegmentSettings, reading: Reading, progress
     info, on_gpu = sessions[0].info, sessions[0].gpu is not None
     sessions[0].require_probe(settings.probe)
     refiner = choose_refiner(settings.crf, settings.crf_engine, on_gpu, progress.note)
-    recipe = Recipe(settings.res or info.res, settings.probe, refiner, reading)
     where = ", ".join(session.device for session in sessions)
     progress.note(f"Model {shown(file)} ({len(info.names(settings.probe))} classes) on {where} ({sessions[0].why}).")
+    recipe = Recipe(settings.res or info.res, settings.probe, refiner, reading)
     return LoadedModel(
         file=file,
         sessions=sessions,

@@ -21,6 +21,7 @@ from stego_cli.images.decode import Decoded, decode_whole
 from stego_cli.images.discover import Photo
 from stego_cli.images.journal import Entry
 from stego_cli.images.masks import apply_nodata, encode_mask, encode_overlay, encode_part, labels_at
+from stego_cli.images.passes import counts, replaced
 from stego_cli.inference.predict import Refiner
 from stego_cli.inference.session import LogProbs
 from stego_cli.palette import Colour
@@ -231,7 +232,7 @@ def write_outputs(
     """
     photo, stat = source.photo, source.stat
     if plan.values is not None:
-        labels = plan.values[labels]
+        labels = replaced(labels, plan.values)
     labels = apply_nodata(labels, source.decoded.nodata)
     result = Segmented(plan.root / photo.file, plan.reading, labels, plan.colours, log_probs)
     clock = time.perf_counter()
@@ -242,7 +243,7 @@ def write_outputs(
     for name, content in contents.items():
         write_bytes(plan.out / place(photo.mask, name), content, plan.scratch)
     _lap(seconds, "write", clock)
-    counts = np.bincount(labels.ravel())
+    found = counts(labels)
     entry = Entry(
         path=photo.path,
         status="done",
@@ -250,7 +251,7 @@ def write_outputs(
         mtime=stat[1],
         mask=photo.mask,
         sha256=hashlib.sha256(contents[plan.main]).hexdigest(),
-        pixels={int(index): int(counts[index]) for index in counts.nonzero()[0]},
+        pixels={int(index): int(found[index]) for index in found.nonzero()[0]},
     )
     return Outcome(entry, seconds)
 

@@ -17,9 +17,13 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from msgspec import Struct
+
+from stego_cli.checked_json import parse_lines
 from stego_cli.errors import OutputError, UsageError, setting
+from stego_cli.images.atomic import open_own
 from stego_cli.images.discover import STATE, Photo
-from stego_cli.images.journal import Entry, read_entries
+from stego_cli.images.journal import Entry, open_state, read_entries
 from stego_cli.inference.outputs import MASK, OUTPUTS, place
 from stego_cli.text import shown
 
@@ -28,6 +32,14 @@ _NAMED = 3  # files that a refusal names
 _WRITTEN_IN_PLACE = ("lock", "journal.jsonl", FILE)  # of a state folder; all else is replaced by renaming
 
 Owned = dict[str, frozenset[str]]  # by place of the mask: the names of the outputs that are ours
+
+
+class _Line(Struct):
+    """A line of the file: outputs of a mask that are begun, or that there are none of after all."""
+
+    mask: str
+    begun: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
 
 
 def require_own_or_absent(out: Path, photos: Sequence[Photo], outputs: tuple[str, ...], overwrite: bool) -> None:
@@ -47,8 +59,10 @@ def require_own_or_absent(out: Path, photos: Sequence[Photo], outputs: tuple[str
         return
     _refuse_links(out, photos)
     taken = list(_taken(out, photos, (MASK, *outputs)))
-    for _, _, file in taken:
+    for mask, name, file in taken:
         if Path(file).is_dir() and not Path(file).is_symlink():
+            if name == MASK and MASK in read_owned(out).get(mask, ()):
+                continue  # the masks of a video's frames
             raise OutputError(
                 f"{shown(file)} is a folder, where a file is to be written.", f"Give another {setting('out')}."
             )
@@ -122,15 +136,10 @@ def _of_journals(out: Path, owned: Owned) -> Owned:
 
 def _read(file: Path, owned: Owned) -> None:
     shared: dict[frozenset[str], frozenset[str]] = {}  # one set for all masks with the same outputs
-    with file.open("rb") as stream:
-        for line in stream:
-            try:
-                fields = json.loads(line)
-                mask, begun, dropped = fields["mask"], fields.get("begun", ()), fields.get("dropped", ())
-                names = (owned.get(mask, frozenset()) | frozenset(begun)) - frozenset(dropped)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                continue  # cut short by the end of the run that wrote it, or damaged from outside
-            owned[mask] = shared.setdefault(names, names)
+    with open_state(file) as stream:
+        for line in parse_lines(stream, _Line):
+            names = (owned.get(line.mask, frozenset()) | line.begun) - line.dropped
+            owned[line.mask] = shared.setdefault(names, names)
 
 
 class Places:
@@ -150,7 +159,7 @@ class Places:
         self._owned = {**unlisted, **listed}
         self._new: dict[str, tuple[str, list[str]]] = {}  # by photograph that is begun: its mask, and what is added
         try:
-            self._stream = self._file.open("a", encoding="utf-8")
+            self._stream = os.fdopen(open_own(self._file, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8")
             if self._stream.tell():
                 self._stream.write("\n")  # ends a line that a killed run may have left without its end
         except OSError as error:

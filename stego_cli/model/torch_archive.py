@@ -21,7 +21,7 @@ from torch import Tensor
 
 from stego_cli.errors import ModelError
 from stego_cli.model.pickle_limits import PROGRAM_LIMIT, ForbiddenOpcode, check_program
-from stego_cli.model.regular_file import open_regular
+from stego_cli.regular_file import open_regular
 from stego_cli.text import shown
 
 _DIRECTORY_LIMIT = 4 * 2**20  # bytes of the zip archive's directory, which has 100 for a tensor

@@ -7,16 +7,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from stego_cli.class_edits import ClassEdits, dropped, joined, parted, recoloured, renamed, renumbered
+from stego_cli.class_edits import (
+    ClassEdits,
+    dropped,
+    joined,
+    parted,
+    pending_splits,
+    recoloured,
+    renamed,
+    renumbered,
+    split,
+)
 from stego_cli.classes_toml import FILE_NAME, parse_colour, read_classes, write_classes_file
 from stego_cli.errors import ModelError, NoInputError, UsageError
 from stego_cli.gallery.mask_tree import open_masks
 from stego_cli.gallery.model_edit import classes_of_model, edit_model, shares_of_model
-from stego_cli.gallery.remap import change_classes, finish_change
+from stego_cli.gallery.remap import Changed, change_classes, finish_change
 from stego_cli.images.atomic import write_bytes
 from stego_cli.images.discover import STATE
+from stego_cli.inference.contract import LARGEST
 from stego_cli.progress import Progress
+from stego_cli.regular_file import read_regular
 from stego_cli.stop import Stop
+from stego_cli.tasks.contact_sheet import FILE as SHEET
+from stego_cli.tasks.contact_sheet import write_contact_sheet
+from stego_cli.tasks.split import OF_MASKS, SplitSource, split_in_masks, split_in_model, split_in_run
 from stego_cli.text import shown
 
 _RUN = "config.json"
@@ -90,7 +105,9 @@ def list_classes(target: Path) -> ClassesReport:
     return ClassesReport(kind, edits, shares)
 
 
-def edit_classes(target: Path, edit: Edit, progress: Progress, stop: Stop) -> ClassesReport:
+def edit_classes(
+    target: Path, edit: Edit, progress: Progress, stop: Stop, source: SplitSource = OF_MASKS
+) -> ClassesReport:
     """Change the classes of a model, of masks, of a run or of a classes file.
 
     Args:
@@ -98,6 +115,7 @@ def edit_classes(target: Path, edit: Edit, progress: Progress, stop: Stop) -> Cl
         edit: from the edits that it has to those that it gets.
         progress: told of masks that cannot be changed.
         stop: asked between two masks.
+        source: of the codes where a class is split.
 
     Raises:
         UsageError: the edit is refused; nothing is changed.
@@ -106,21 +124,46 @@ def edit_classes(target: Path, edit: Edit, progress: Progress, stop: Stop) -> Cl
         Stopped: a signal came while masks were changed; the same again does the rest.
     """
     kind = kind_of(target)
-    written, failed = 0, []
+    steps: list[Changed] = []
     if kind == "masks":
-        finish_change(target, progress, stop)
-        changed = change_classes(target, edit(open_masks(target).edits), progress, stop)
-        written, failed = changed.written, changed.failed
+        finished = finish_change(target, progress, stop)
+        before = open_masks(target).edits
+        after = before if finished and _was_it(edit, finished, before) else edit(before)
+        if finished:
+            steps.append(finished)
+        splits = pending_splits(before, after)
+        steps.extend(split_in_masks(target, pair, source, progress, stop) for pair in splits)
+        steps.append(change_classes(target, after, progress, stop))
+        if (target / SHEET).is_file():
+            write_contact_sheet(target, False, progress)
     elif kind == "model":
         content = _content(target)
-        after = edit(classes_of_model(content, shown(target)))
+        before = classes_of_model(content, shown(target))
+        after = edit(before)
+        for pair in pending_splits(before, after):
+            content = split_in_model(content, pair, source, shown(target), progress, stop)
         write_bytes(target, edit_model(content, after, shown(target)))
     else:
-        edits, _ = _read(kind, target)
+        before, _ = _read(kind, target)
+        after = edit(before)
+        for pair in pending_splits(before, after) if kind == "run" else ():
+            split_in_run(target, pair, source, progress, stop)
         file = target / FILE_NAME if kind == "run" else target
-        write_bytes(file, write_classes_file(edit(edits)).encode())
+        write_bytes(file, write_classes_file(after).encode())
     report = list_classes(target)
-    return ClassesReport(kind, report.edits, report.shares, report.photographs, written, failed)
+    written = set().union(*(step.paths for step in steps))
+    failed = dict.fromkeys(each for step in steps for each in step.failed)
+    return ClassesReport(kind, report.edits, report.shares, report.photographs, len(written), list(failed))
+
+
+def _was_it(edit: Edit, finished: Changed, now: ClassEdits) -> bool:
+    """Return whether the change that was stopped, and finished just now, is the one that is asked for again."""
+    if finished.before is None:
+        return False
+    try:
+        return edit(finished.before) == now
+    except UsageError:
+        return False
 
 
 def applied(file: Path) -> Edit:
@@ -137,6 +180,7 @@ def applied(file: Path) -> Edit:
                 f"{shown(file)} is about {after.found} classes; there are {before.found}.",
                 "It was made for another model, or for its masks.",
             )
+        pending_splits(before, after)
         return after
 
     return replace
@@ -185,6 +229,11 @@ def joining(words: list[str]) -> Edit:
         return edits
 
     return edit
+
+
+def splitting(word: str, into: int) -> Edit:
+    """Return the edit that makes several classes of one, given by number or name."""
+    return lambda edits: split(edits, class_number(edits, word), into)
 
 
 def dropping(words: list[str]) -> Edit:
@@ -258,6 +307,6 @@ def _read(kind: str, target: Path) -> tuple[ClassEdits, tuple[float, ...]]:
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_regular(file, LARGEST)
     except OSError as error:
         raise ModelError(f"The model {shown(file)} cannot be read: {error.strerror or error}.") from error

@@ -109,7 +109,11 @@ def correspond(task: CorrespondTask, progress: Progress, stop: Stop = NEVER) -> 
     """
     require_ours_or_absent(task.out, _PICTURE_OURS, task.overwrite)
     require_writable_files(task.out)
+    with stop.at_once():  # there is nothing to keep before the picture
+        return _correspond(task, progress, stop)
 
+
+def _correspond(task: CorrespondTask, progress: Progress, stop: Stop) -> CorrespondResult:
     from stego_cli.correspond.describer import open_describer
     from stego_cli.training.context import RunContext
     from stego_cli.training.device import torch_device

@@ -15,9 +15,10 @@ from stego_cli.progress import Progress
 from stego_cli.scoring.evaluate import Evaluation, EvaluationPlan, evaluate_model, find_pairs
 from stego_cli.scoring.protocol import SIDE, crop_side
 from stego_cli.settings import EvaluateSettings, ExportSettings
-from stego_cli.stop import NEVER, Stop
+from stego_cli.stop import NEVER, Stop, temporary_folder
 from stego_cli.tasks.discover import train_for_data
 from stego_cli.tasks.model_choice import model_for_data
+from stego_cli.tasks.photographs import decide_reading
 from stego_cli.text import shown
 
 
@@ -31,6 +32,11 @@ def evaluate(settings: EvaluateSettings, progress: Progress, stop: Stop = NEVER)
         OutputError: a run that was trained cannot be kept.
         Stopped: a signal came.
     """
+    with stop.at_once():  # nothing is kept of an evaluation
+        return _evaluate(settings, progress, stop)
+
+
+def _evaluate(settings: EvaluateSettings, progress: Progress, stop: Stop) -> Evaluation:
     refiner = choose_refiner(settings.crf, settings.crf_engine, False, progress.note)  # refining has processes
     about = read_about(settings.data)
     table = settings.classes or (about.table if about else None)
@@ -39,7 +45,7 @@ def evaluate(settings: EvaluateSettings, progress: Progress, stop: Stop = NEVER)
     pairs = find_pairs(settings.data, settings.split)  # before the model: exporting a run takes a while
     model = model_for_data(settings.model)
     if model is None:
-        model = train_for_data(settings.data, progress, stop)
+        model = train_for_data(settings.data, progress, stop, settings.reading)
     elif settings.model is None:
         progress.note(f"Evaluating {shown(model)}.")
     with _model_file(model, settings.protocol == "stego", progress) as file:
@@ -47,7 +53,9 @@ def evaluate(settings: EvaluateSettings, progress: Progress, stop: Stop = NEVER)
         if settings.protocol == "stego" and (side := crop_side(session.info.patch)) != SIDE:
             progress.note(f"Crops are {side} x {side}: {SIDE} is not a multiple of this backbone's patch.")
         res = settings.res or session.info.res
-        plan = EvaluationPlan(settings.data, name, settings.protocol, table, refiner, res, settings.workers)
+        asked = settings.reading.with_model(session.info.bands, session.info.stretch)
+        reading = decide_reading([photo for photo, _ in pairs], asked, progress)
+        plan = EvaluationPlan(settings.data, name, settings.protocol, table, refiner, res, settings.workers, reading)
         return evaluate_model(session, pairs, plan, progress, stop)
 
 
@@ -59,5 +67,5 @@ def _model_file(model: Path, flip: bool, progress: Progress) -> Iterator[Path]:
         return
     from export import export_onnx
 
-    with tempfile.TemporaryDirectory(prefix="stego-") as scratch:
-        yield export_onnx(model, Path(scratch) / "model.onnx", ExportSettings(flip=flip), progress)
+    with temporary_folder(Path(tempfile.gettempdir()), "stego-") as scratch:
+        yield export_onnx(model, scratch / "model.onnx", ExportSettings(flip=flip), progress)

@@ -13,9 +13,10 @@ from stego_cli.errors import OutputError, Stopped, UsageError, setting
 from stego_cli.images.atomic import sha256
 from stego_cli.images.discover import Found, find_photos
 from stego_cli.images.journal import Entry
+from stego_cli.inference.contract import ModelInfo
 from stego_cli.inference.devices.providers import parse_devices
-from stego_cli.inference.loaded import LoadedModel, load_model
-from stego_cli.inference.mask_classes import classes_of_run
+from stego_cli.inference.loaded import LoadedModel, load_model, read_as
+from stego_cli.inference.mask_classes import classes_of_run, require_settled
 from stego_cli.inference.output_folder import MadeBy, OutputFolder, reading_of_run
 from stego_cli.inference.outputs import OutputPlan, require_outputs
 from stego_cli.inference.own_places import Places, require_own_or_absent
@@ -28,6 +29,7 @@ from stego_cli.settings import DEFAULT_RES, Reading, SegmentSettings, TrainSetti
 from stego_cli.sources.draw import Drawing
 from stego_cli.sources.table import SUFFIXES, apart
 from stego_cli.stop import NEVER, Stop
+from stego_cli.tasks.contact_sheet import write_contact_sheet
 from stego_cli.tasks.discover import discover_model
 from stego_cli.tasks.model_choice import ModelChoice, model_for_masks
 from stego_cli.tasks.photographs import decide_reading, note_passed_over
@@ -70,20 +72,26 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
         OutputError: a mask cannot be written, or less than `min_free` is free.
         Stopped: a signal arrived; everything finished is in the journal.
     """
-    selection, found = find_work(settings, progress)
-    stop.check()  # listing a large tree takes a while
-    choice = model_for_masks(settings.model, settings.out, settings.overwrite)
-    _check_choice(choice, settings)
+    with stop.at_once():  # there is nothing to keep before the first mask
+        selection, found = find_work(settings, progress)
+        choice = model_for_masks(settings.model, settings.out, settings.overwrite)
+        _check_choice(choice, settings)
     with OutputFolder(settings.out, settings.shard or "") as folder:
-        reading = reading_for(found, settings, progress)
-        file = choice.file or _discovered(choice, found, settings, reading, progress, stop)
-        if choice.was_discovered:
-            progress.note(f"Using the model discovered before, {shown(file)}.")
-        elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before is left then
-            choice.discovered.unlink(missing_ok=True)
-        found = selection.of(found)
-        model = load_model(file, settings, reading, progress)
-        note_passed_over(found, progress)
+        if not settings.overwrite:
+            require_settled(settings.out)
+        with stop.at_once():
+            file, reading = choice.file, None
+            if file is None:
+                reading = reading_for(found, settings, None, progress)
+                file = _discovered(choice, found, settings, reading, progress, stop)
+            if choice.was_discovered:
+                progress.note(f"Using the model discovered before, {shown(file)}.")
+            elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before is left then
+                choice.discovered.unlink(missing_ok=True)
+            model = load_model(file, settings, settings.reading, progress)
+            reading = reading or reading_for(found, settings, model.sessions[0].info, progress)
+            model, found = read_as(model, reading), selection.of(found)
+            note_passed_over(found, progress, settings.verbose)
         return _write_masks(found, folder, model, settings, progress, stop)
 
 
@@ -130,11 +138,15 @@ def _check_choice(choice: ModelChoice, settings: SegmentSettings) -> None:
         raise UsageError(f"{given} is for discovery; {shown(choice.file)} has its own classes.", "Leave it out.")
 
 
-def reading_for(found: Found, settings: SegmentSettings, progress: Progress) -> Reading:
-    """Return how all pictures of the run are read: as those were whose masks are there, else as a sample suggests."""
-    kept = None if settings.overwrite else reading_of_run(settings.out, settings.reading)
+def reading_for(found: Found, settings: SegmentSettings, info: ModelInfo | None, progress: Progress) -> Reading:
+    """Return how all pictures of the run are read.
+
+    As those were whose masks are there, else as those that the model was trained on, else as a sample suggests.
+    """
+    asked = settings.reading if info is None else settings.reading.with_model(info.bands, info.stretch)
+    kept = None if settings.overwrite else reading_of_run(settings.out, asked.asked)
     paths = [found.root / photo.path for photo in (*found.photos, *found.large)]
-    return kept or decide_reading(paths, settings.reading, progress)
+    return kept or decide_reading(paths, asked, progress)
 
 
 def _discovered(
@@ -189,11 +201,13 @@ def _write_masks(
                 _report(outcome.entry, progress)
                 stage.advance()
                 _require_space(folder.root, settings.min_free)
-        run = PartsRun(folder, model, plan, settings, journal, places, summary, progress, stop)
+        run = PartsRun(folder, model, plan, settings, classes.names, journal, places, summary, progress, stop)
         for photo in large:
             if stop.requested is None:
                 segment_in_parts(photo, run)
                 _require_space(folder.root, settings.min_free)
+    if "overlay" in settings.outputs and summary.done and stop.requested is None and not settings.shard:
+        write_contact_sheet(folder.root, settings.overwrite, progress)
     summary.seconds["total"] = time.perf_counter() - started
     if stop.requested is not None:
         raise Stopped(

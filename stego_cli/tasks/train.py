@@ -14,7 +14,7 @@ from stego_cli.progress import Progress
 from stego_cli.settings import Reading, TrainSettings, Walk
 from stego_cli.sources.draw import ENOUGH, Drawing, draw_parts
 from stego_cli.sources.table import SUFFIXES, apart
-from stego_cli.stop import NEVER, Stop
+from stego_cli.stop import NEVER, Stop, on_leave
 from stego_cli.tasks.photographs import decide_reading, note_passed_over
 from stego_cli.text import shown
 
@@ -41,6 +41,7 @@ class TrainTask:
         tensorboard: write `out`/tensorboard during the run.
         reading: how pictures that are not RGB of 8 bits become that.
         walk: which files below `photos` are photographs.
+        verbose: list every file that is passed over.
         parts: of rasters, stacks and videos, from which parts are drawn to train on.
     """
 
@@ -54,6 +55,7 @@ class TrainTask:
     tensorboard: bool = False
     reading: Reading = Reading()
     walk: Walk = Walk()
+    verbose: bool = False
     parts: PartSettings = PartSettings()
 
 
@@ -95,30 +97,33 @@ def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResul
     if known > 1 and (settings.classes is None or task.prefer_data_classes):
         settings = replace(settings, classes=known)
     given = task.photos if task.photos.is_file() else folders.photos
-    found, notes = apart(find_photos(given, task.out, task.walk, SUFFIXES), task.photos.is_file())
-    for note in notes:
-        progress.note(note)
-    note_passed_over(found, progress)
-    for folder, reason in found.unreadable:
-        progress.warn(f"The folder {shown(folder)} cannot be read: {reason}.")
+    drawn = task.out / _DRAWN
+    with stop.at_once():
+        found, notes = apart(find_photos(given, task.out, task.walk, SUFFIXES), task.photos.is_file())
+        for note in notes:
+            progress.note(note)
+        note_passed_over(found, progress, task.verbose)
+        for folder, reason in found.unreadable:
+            progress.warn(f"The folder {shown(folder)} cannot be read: {reason}.")
 
-    from stego_cli.training.ranks import is_first_process
-    from stego_cli.training.run_folder import RunOptions, check_run_folder
-    from stego_cli.training.train import train as train_on
+        from stego_cli.training.ranks import is_first_process
+        from stego_cli.training.run_folder import RunOptions, check_run_folder
+        from stego_cli.training.train import train as train_on
 
-    paths = [found.root / photo.path for photo in found.photos]
-    reading = decide_reading([*paths, *(found.root / photo.path for photo in found.large)], task.reading, progress)
-    options = RunOptions(task.resume, task.overwrite, task.tensorboard, reading)
+        paths = [found.root / photo.path for photo in found.photos]
+        reading = decide_reading([*paths, *(found.root / photo.path for photo in found.large)], task.reading, progress)
+        options = RunOptions(task.resume, task.overwrite, task.tensorboard, reading)
     drawing = Drawing(found, reading, settings.res, task.parts)
     try:
         if found.large:
             check_run_folder(task.out, options)  # before anything is written into it
-            paths += draw_parts(drawing, task.out / _DRAWN, ENOUGH, progress)
+            with stop.at_once(), on_leave(lambda: shutil.rmtree(drawn, ignore_errors=True)):
+                paths += draw_parts(drawing, drawn, ENOUGH, progress)
         trained = train_on(
             paths, task.out, settings, progress, stop, labels=folders if folders.labels else None, options=options
         )
     finally:
         if found.large and is_first_process():
-            shutil.rmtree(task.out / _DRAWN, ignore_errors=True)  # a run that is resumed draws the same again
+            shutil.rmtree(drawn, ignore_errors=True)  # a run that is resumed draws the same again
     unreadable = [(found.root / folder, reason) for folder, reason in found.unreadable]
     return TrainResult(task.out, trained.checkpoint, [*unreadable, *trained.failed], is_first_process())

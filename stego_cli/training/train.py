@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGTERM
 
@@ -98,7 +98,8 @@ def _train(
 ) -> TrainedRun:
     device, folder, progress, ranks = context.device, context.folder, context.progress, context.ranks
     torch.set_num_threads(max(1, cores() // ranks.count) if device.type == "cpu" else cores())
-    backbone = resolve_backbone(paths, settings, context)
+    with context.stop.at_once():  # fetching and loading it keeps nothing of the run
+        backbone = resolve_backbone(paths, settings, context)
     progress.note(f"Backbone {backbone.vit.row.name}, block {backbone.vit.block}, on {device}.")
     features = prepare_features(backbone.vit, paths, settings, context)
     settings = resolve_settings(settings, backbone.vit.block, len(features), progress)
@@ -119,6 +120,8 @@ def _train(
     sample = features.random_tokens(SAMPLE, torch.Generator().manual_seed(settings.seed))
     last = train_head(fit, sample, state, watch, context)
     checkpoint = cluster_codes(fit, features, backbone, last, progress)
+    read_as = replace(checkpoint.provenance, bands=options.reading.bands, stretch=options.reading.ranges)
+    checkpoint = replace(checkpoint, provenance=read_as)
     save_checkpoint(checkpoint, folder)  # before labels are read: broken ones must not cost the checkpoint
     if labels is not None:
         checkpoint = add_linear_probe(checkpoint, features, labels, progress)

@@ -144,7 +144,7 @@ def test_every_kernel_that_the_engine_starts_compiles_for_a_gpu_with_loads_of_si
         cuda_engine.refine_on_device(*tensors, SETTINGS)
     finally:
         driver.set_active(before)
-        cuda_engine.spatial_filter.cache_clear()  # its sums were never computed
+        cuda_engine.spatial_stencil.cache_clear()  # its sums were never computed
     assert {name for name, _ in built.values()} == {"splat", "splat_long", "blur", "update"}
     assert all(assembly["cubin"] for _, assembly in built.values())
     wide = [name for name, assembly in built.values() if re.search(r"ld\.global\S*\.v4\.", assembly["ptx"])]

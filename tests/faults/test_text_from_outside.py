@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -90,36 +88,3 @@ def test_what_steers_is_escaped_and_what_is_long_is_cut():
     assert displayed("a\nb\x1b[31m\u202e\u2028\ufeff\x85") == r"a\nb\x1b[31m\u202e\u2028\ufeff\x85"
     assert displayed("na\u00efve \U0001f3de \ud800 caf\udce9") == "na\u00efve \U0001f3de \\ud800 caf\\udce9"
     assert displayed("x" * 1000, 20) == "x" * 13 + "\u2026" + "x" * 6
-
-
-@pytest.fixture(scope="module")
-def import_of_torch():
-    """The seconds that it takes here and now: the yardstick of a busy machine."""
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import timm, torch"], check=True)
-    return time.monotonic() - began
-
-
-@pytest.mark.parametrize("after", [0.05, 0.2, 0.5, 0.9])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_the_first_second_ends_the_command_at_once(
-    tmp_path, photos_folder, import_of_torch, number, code, after
-):
-    words = ["segment", str(photos_folder), "--out", "masks"]
-    with subprocess.Popen(
-        [sys.executable, "-c", "from stego_cli.__main__ import main; print(flush=True); main()", *words],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        process.stdout.readline()
-        time.sleep(after)
-        process.send_signal(number)
-        sent = time.monotonic()
-        _, said = process.communicate(timeout=60)
-        seconds = time.monotonic() - sent
-    assert b"Traceback" not in said
-    assert process.returncode == code, said
-    # 2 s on a machine that is not busy, and the rest of an import that has begun, which nothing interrupts.
-    assert seconds < 2 * max(1, os.getloadavg()[0] / 2) + 4 * import_of_torch
-    assert not list(tmp_path.rglob(".stego-discover-*"))

@@ -1,7 +1,6 @@
 """What is handed over loads in the tools it is for: datumaro (COCO, VOC, CVAT), labelme, and Label Studio's own checks.
 
-They need older versions of numpy than this project, so they live in an environment of their own, which is made from the
-package index the first time.
+They come from the package index the first time, without their dependencies: see tools.txt.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -24,14 +24,7 @@ from stego_cli.progress import Quiet
 from stego_cli.stop import Stop
 from stego_cli.tasks.convert import ConvertSettings, convert
 
-WHOLE = ["datumaro==1.13.12", "label-studio-sdk==2.1.2"]
-ALONE = [
-    "labelme==6.3.1",
-    "imgviz==2.1.0",
-    "loguru==0.7.3",
-    "tifffile==2026.3.3",
-    "onnxruntime==1.32.0",
-]  # its window needs Qt, its files not
+LIST = Path(__file__).with_name("tools.txt")
 NAMES = ["a.png", "b.png", "x/c.png"]
 CLASSES = {"<sky> & 'air'", "class 2", "road", "class 5"}
 
@@ -39,26 +32,32 @@ DATUMARO = """
 import json, sys
 import datumaro
 import numpy as np
-form, folder = sys.argv[1:]
-data = datumaro.Dataset.import_from(folder, form)
-labels = [each.name for each in data.categories()[datumaro.AnnotationType.label].items]
-pixels = {}
-for item in data:
-    own = pixels.setdefault(item.id, {})
-    for each in item.annotations:
-        if each.type == datumaro.AnnotationType.mask:
-            own[labels[each.label]] = own.get(labels[each.label], 0) + int(np.asarray(each.image).astype(bool).sum())
-        elif each.type == datumaro.AnnotationType.polygon:
-            own[labels[each.label]] = own.get(labels[each.label], 0) + float(each.get_area())
-print(json.dumps({"labels": labels, "pixels": pixels}))
+answer = []
+for form, folder in zip(sys.argv[1::2], sys.argv[2::2]):
+    data = datumaro.Dataset.import_from(folder, form)
+    labels = [each.name for each in data.categories()[datumaro.AnnotationType.label].items]
+    pixels = {}
+    for item in data:
+        own = pixels.setdefault(item.id, {})
+        for each in item.annotations:
+            if each.type == datumaro.AnnotationType.mask:
+                area = int(np.asarray(each.image).astype(bool).sum())
+            elif each.type == datumaro.AnnotationType.polygon:
+                area = float(each.get_area())
+            else:
+                continue
+            own[labels[each.label]] = own.get(labels[each.label], 0) + area
+    answer.append([labels, pixels])
+print(json.dumps(answer))
 """
 LABELME = """
 import json, sys
 from unittest.mock import MagicMock
 sys.modules.update({name: MagicMock() for name in ("PyQt5", "PyQt5.QtCore", "PyQt5.QtGui", "PyQt5.QtWidgets")})
 from labelme._label_file import LabelFile
-loaded = LabelFile(sys.argv[1])
-print(json.dumps({"shapes": [[each["label"], each["shape_type"], len(each["points"])] for each in loaded.shapes]}))
+loaded = [LabelFile(file).shapes for file in sys.argv[1:]]
+parts = [[[each["label"], each["shape_type"], len(each["points"])] for each in shapes] for shapes in loaded]
+print(json.dumps(parts))
 """
 LABEL_STUDIO = """
 import json, sys
@@ -74,17 +73,17 @@ print(json.dumps({"labels": labels, "valid": valid}))
 
 @pytest.fixture(scope="session")
 def tools() -> Path:
-    """The Python of an environment with the tools."""
-    key = hashlib.sha256(repr((sys.version_info[:2], WHOLE, ALONE)).encode()).hexdigest()[:12]
+    """A folder with the tools, to be put before this Python's own packages."""
+    key = hashlib.sha256(repr(sys.version_info[:2]).encode() + LIST.read_bytes()).hexdigest()[:12]
     folder = platformdirs.user_cache_path("stego-test-tools") / key
-    python, done = folder / "bin/python", folder / "done"
-    if not done.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        install = [str(python), "-m", "pip", "install", "-q"]
-        subprocess.run([*install, *WHOLE], check=True, capture_output=True)
-        subprocess.run([*install, "--no-deps", *ALONE], check=True, capture_output=True)
-        done.touch()
-    return python
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        making = tempfile.mkdtemp(dir=folder.parent)
+        install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile"]
+        ended = subprocess.run([*install, "--target", making, "-r", str(LIST)], capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        Path(making).rename(folder)  # whole or not at all
+    return folder
 
 
 @pytest.fixture
@@ -96,17 +95,16 @@ def tree(make_masks) -> MaskTree:
 
 
 def written(tree: MaskTree, name: str, tolerance: float | None = None) -> Path:
-    out = tree.root.with_name(f"out-{name}")
+    out = tree.root.with_name(f"out-{name}-{tolerance}")
     convert(ConvertSettings(tree.root, out, name, shaping=Shaping(tolerance, with_photos=True)), Quiet())
     return out
 
 
-def ask(python: Path, program: str, *arguments: object) -> dict[str, object]:
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    ended = subprocess.run([str(python), "-c", program, *map(str, arguments)], capture_output=True, text=True, env=env)
+def ask(tools: Path, program: str, *arguments: object) -> str:
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tools)})
     assert ended.returncode == 0, ended.stderr
-    answer: dict[str, object] = json.loads(ended.stdout.splitlines()[-1])
-    return answer
+    return ended.stdout.splitlines()[-1]
 
 
 def pixels_of(tree: MaskTree) -> dict[str, dict[str, int]]:
@@ -118,35 +116,34 @@ def pixels_of(tree: MaskTree) -> dict[str, dict[str, int]]:
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "form", "tolerance"),
-    [
-        ("coco", "coco_instances", None),
-        ("coco", "coco_instances", 0.0),
-        ("voc", "voc_segmentation", None),
-        ("cvat", "cvat", None),
-        ("cvat", "cvat", 0.0),
-    ],
-)
-def test_datumaro_loads_every_pixel_of_every_class(tools, tree, name, form, tolerance):
-    answer = ask(tools, DATUMARO, form, written(tree, name, tolerance))
-    assert set(answer["labels"]) - {"background", "ignored"} == CLASSES
+def test_datumaro_loads_every_pixel_of_every_class(tools, tree):
+    """All in one process, since the tool takes seconds to import."""
+    asked = [
+        ("coco_instances", written(tree, "coco")),
+        ("coco_instances", written(tree, "coco", 0.0)),
+        ("voc_segmentation", written(tree, "voc")),
+        ("cvat", written(tree, "cvat")),
+        ("cvat", written(tree, "cvat", 0.0)),
+    ]
     wanted = pixels_of(tree)
-    assert set(answer["pixels"]) == set(wanted)
-    for photograph, counts in wanted.items():
-        got = {label: count for label, count in answer["pixels"][photograph].items() if count and label != "ignored"}
-        assert got == pytest.approx(counts)
+    answer = json.loads(ask(tools, DATUMARO, *(word for pair in asked for word in pair)))
+    for (form, folder), (labels, pixels) in zip(asked, answer, strict=True):
+        assert set(labels) - {"background", "ignored"} == CLASSES, (form, folder)
+        assert set(pixels) == set(wanted)
+        for photograph, counts in wanted.items():
+            got = {label: count for label, count in pixels[photograph].items() if count and label != "ignored"}
+            assert got == pytest.approx(counts), (form, folder)
 
 
 def test_labelme_loads_the_polygons(tools, tree):
-    out = written(tree, "labelme")
-    for photograph, counts in pixels_of(tree).items():
-        shapes = ask(tools, LABELME, out / f"{photograph}.json")["shapes"]
+    out, wanted = written(tree, "labelme"), pixels_of(tree)
+    loaded = json.loads(ask(tools, LABELME, *(out / f"{photograph}.json" for photograph in wanted)))
+    for shapes, counts in zip(loaded, wanted.values(), strict=True):
         assert {label for label, _, _ in shapes} == set(counts)
         assert all(kind == "polygon" and corners >= 3 for _, kind, corners in shapes)
 
 
 def test_label_studio_takes_the_project_and_the_regions(tools, tree):
-    answer = ask(tools, LABEL_STUDIO, written(tree, "label-studio"))
+    answer = json.loads(ask(tools, LABEL_STUDIO, written(tree, "label-studio")))
     assert set(answer["labels"]) == CLASSES
     assert answer["valid"] == [True] * len(NAMES)

@@ -147,13 +147,12 @@ def test_pixels_without_a_value_are_left_out_and_told(tmp_path, originals, kind,
     assert np.abs(filled[0] - pixels[~wanted].mean(0)).max() < 2.5
 
 
-def test_a_pixel_is_without_a_value_when_all_its_bands_are_the_files_nodata():
+def test_a_pixel_is_without_a_value_when_all_its_bands_are_the_files_nodata(tmp_path):
     numbers = np.full((4, 4, 3), 9, np.uint16)
     numbers[0, 0], numbers[1, 1] = [0, 0, 0], [0, 9, 9]
-    content = pictures.tiff(numbers, tags=[(42113, 2, b"0\0")])
-    from stego_cli.images.decode import _decoded
-
-    nodata = _decoded(content, Reading(), None).nodata
+    file = tmp_path / "a.tif"
+    file.write_bytes(pictures.tiff(numbers, tags=[(42113, 2, b"0\0")]))
+    nodata = decode(file, 28, 14).nodata
     assert nodata.sum() == 1
     assert nodata[0, 0]
 

@@ -1,6 +1,5 @@
 // The Python module stego_cli.crf._native: checks the arguments, releases the GIL and refines.
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "view.hpp"  // of stego_cli/images/native
 
 #include <cstring>
 #include <new>
@@ -13,6 +12,7 @@
 namespace {
 
 using stego::Loops;
+using stego::View;
 
 #ifdef STEGO_X86
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -45,22 +45,6 @@ std::vector<const Loops*> usable() {
     sets.push_back(&stego::BASELINE);
     return sets;
 }
-
-// A view of an object's memory, released at the end of the scope.
-struct View {
-    Py_buffer buffer{};
-    bool held = false;
-    bool take(PyObject* object, Py_ssize_t bytes, bool writable) {
-        if (PyObject_GetBuffer(object, &buffer, writable ? PyBUF_WRITABLE : PyBUF_SIMPLE) != 0) return false;
-        held = true;
-        if (buffer.len == bytes) return true;
-        PyErr_Format(PyExc_ValueError, "an array has %zd bytes, not %zd", buffer.len, bytes);
-        return false;
-    }
-    ~View() {
-        if (held) PyBuffer_Release(&buffer);
-    }
-};
 
 bool read_kernels(PyObject* list, std::vector<stego::Kernel>& kernels) {
     const Py_ssize_t count = PySequence_Size(list);

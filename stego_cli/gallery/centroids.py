@@ -1,0 +1,195 @@
+"""The cluster probe in a model file's graph: its centroids, the codes that they are held against, and more centroids.
+
+An exported graph multiplies the codes of cells (B, h, w, D) with the centroids (D, K), enlarges the products to
+pixels, divides by the length of each pixel's code and normalises over the K classes. The centroids are the last such
+constant on the way to the cluster probe's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from stego_cli.errors import ModelError
+from stego_cli.gallery.survey import Floats
+from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT
+
+_PIECES = "stego/split/"  # how names of constants begin that a split made
+
+
+def centroids_of_model(content: bytes, classes: int) -> Floats | None:
+    """Return the centroids in a model file's graph, (K, D) of unit length; None where they are not found."""
+    try:
+        graph = onnx.load_from_string(content).graph
+    except Exception:  # protobuf's own, which is of no public type; the page does without them
+        return None
+    node = _product(graph, classes)
+    if node is None:
+        return None
+    rows = _constants(graph)[node.input[1]].astype(np.float32).T
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / lengths if (lengths > 0).all() else None
+
+
+class Codes:
+    """The part of a model that makes codes.
+
+    Args:
+        content: of a model file without a last stage of edited classes.
+        classes: K.
+        name: of the file, for messages.
+
+    Raises (when built):
+        ModelError: its centroids are not found.
+    """
+
+    def __init__(self, content: bytes, classes: int, name: str) -> None:
+        import onnxruntime as ort
+
+        model = onnx.load_from_string(content)
+        node = _require_product(model.graph, classes, name)
+        self._centroids = _constants(model.graph)[node.input[1]].astype(np.float32)  # (D, K)
+        self._output = node.input[0]
+        _keep_what_makes(model.graph, self._output)
+        self._session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    def of(self, image: NDArray[np.uint8], number: int) -> Floats:
+        """Return the codes (n, D), float32, of the cells of `image` (1, H, W, 3) whose class is `number`.
+
+        A cell's class is that of the centroid with the largest product, as at its middle in the whole model.
+        """
+        (codes,) = self._session.run([self._output], {INPUT: image})
+        flat: Floats = np.asarray(codes, np.float32).reshape(-1, len(self._centroids))
+        own: Floats = flat[(flat @ self._centroids).argmax(1) == number]
+        return own
+
+
+def with_pieces(model: onnx.ModelProto, classes: int, number: int, pieces: Floats, name: str) -> None:
+    """Put several centroids in the place of one: the first into its column, the others behind the last.
+
+    Args:
+        model: without a last stage of edited classes; it is changed.
+        classes: K.
+        number: of the class.
+        pieces: (n, D), unit length.
+        name: of the model file, for messages.
+
+    Raises:
+        ModelError: its centroids, or what depends on their number, are not found.
+    """
+    graph = model.graph
+    node = _require_product(graph, classes, name)
+    columns = _constants(graph)[node.input[1]]
+    # The constant has the temperature in it.
+    scaled = (pieces * np.linalg.norm(columns[:, number])).T.astype(columns.dtype)
+    columns = np.concatenate([columns[:, :number], scaled[:, :1], columns[:, number + 1 :], scaled[:, 1:]], axis=1)
+    _replace_input(graph, node, 1, columns)
+    behind = _behind(graph, node)
+    _mend_sizes(graph, behind, classes, columns.shape[1])
+    made = {output for each in behind for output in each.output}
+    kept = [entry for entry in graph.value_info if entry.name not in made]  # these say K
+    del graph.value_info[:]
+    graph.value_info.extend(kept)
+    used = {given for each in graph.node for given in each.input}
+    for index in reversed(range(len(graph.initializer))):
+        if graph.initializer[index].name not in used:
+            del graph.initializer[index]
+
+
+def _mend_sizes(graph: onnx.GraphProto, behind: list[onnx.NodeProto], before: int, after: int) -> None:
+    """Replace the constants that hold the number of classes: the ones of the sum over them, and sizes of Reshape."""
+    constants, makers = _constants(graph), _makers(graph)
+    behind_outputs = {output for each in behind for output in each.output}
+    for node in behind:
+        if node.op_type == "MatMul" and node.input[1] in behind_outputs:
+            ones = constants.get(node.input[0])
+            if ones is not None and ones.shape == (1, before):
+                _replace_input(graph, node, 0, np.ones((1, after), ones.dtype))
+        if node.op_type != "Reshape":
+            continue
+        for owner, place in _parts_of_size(node, makers):
+            size = constants.get(owner.input[place])
+            # Batch, classes and then the rest; a height or a width is never a constant.
+            if size is not None and (size == before).sum() == 1:
+                _replace_input(graph, owner, place, np.where(size == before, after, size))
+
+
+def _parts_of_size(node: onnx.NodeProto, makers: dict[str, onnx.NodeProto]) -> list[tuple[onnx.NodeProto, int]]:
+    """Return the inputs that hold parts of a Reshape's size: its own one, or those that are put together to it."""
+    maker = makers.get(node.input[1])
+    if maker is not None and maker.op_type == "Concat":
+        return [(maker, place) for place in range(len(maker.input))]
+    return [(node, 1)]
+
+
+def _replace_input(graph: onnx.GraphProto, node: onnx.NodeProto, place: int, values: NDArray[np.generic]) -> None:
+    """Give a node a constant of its own, since others may use the one that it has."""
+    name = f"{_PIECES}{node.output[0]}-{place}"
+    for index in reversed(range(len(graph.initializer))):
+        if graph.initializer[index].name == name:
+            del graph.initializer[index]
+    graph.initializer.append(numpy_helper.from_array(values, name))
+    node.input[place] = name
+
+
+def _require_product(graph: onnx.GraphProto, classes: int, name: str) -> onnx.NodeProto:
+    node = _product(graph, classes)
+    if node is None:
+        raise ModelError(
+            f"The centroids of the classes are not found in {name}.", "Export it again with `stego export-onnx`."
+        )
+    return node
+
+
+def _product(graph: onnx.GraphProto, classes: int) -> onnx.NodeProto | None:
+    """Return the node that multiplies codes with the centroids, (D, K); None: there is none."""
+    shapes = {each.name: tuple(each.dims) for each in graph.initializer}
+    for node in _backwards(graph, CLUSTER_OUTPUT):
+        shape = shapes.get(node.input[1], ()) if node.op_type == "MatMul" else ()
+        if len(shape) == 2 and shape[1] == classes and shape[0] > 1:
+            return node
+    return None
+
+
+def _backwards(graph: onnx.GraphProto, output: str) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes that make an output, the nearest first."""
+    makers, waiting, seen = _makers(graph), [output], set[str]()
+    while waiting:
+        name = waiting.pop(0)
+        node = makers.get(name)
+        if node is None or name in seen:
+            continue
+        seen.add(name)
+        yield node
+        waiting += list(node.input)
+
+
+def _behind(graph: onnx.GraphProto, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """Return the node and all that use what it makes, in the graph's order."""
+    made, nodes = set(node.output), [node]
+    for each in graph.node:  # in an order in which all inputs come first
+        if made & set(each.input):
+            made |= set(each.output)
+            nodes.append(each)
+    return nodes
+
+
+def _keep_what_makes(graph: onnx.GraphProto, output: str) -> None:
+    """Drop all but the nodes that make one tensor, which becomes the only output."""
+    wanted = {name for node in _backwards(graph, output) for name in node.output}
+    kept = [node for node in graph.node if set(node.output) & wanted]
+    del graph.node[:], graph.output[:], graph.value_info[:]
+    graph.node.extend(kept)
+    graph.output.append(onnx.helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
+
+
+def _makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    return {name: node for node in graph.node for name in node.output}
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[np.generic]]:
+    return {each.name: numpy_helper.to_array(each) for each in graph.initializer}
