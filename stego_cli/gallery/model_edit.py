@@ -57,22 +57,13 @@ def shares_of_model(content: bytes, name: str) -> tuple[float, ...]:
     return tuple(map(float, about.get("found", about).get("shares", ())))
 
 
-<<<<<<< HEAD
-def without_edits(content: bytes, name: str) -> bytes:
-    """Return the model file with the classes that were found.
-=======
 def hierarchy_of_model(content: bytes, name: str) -> Hierarchy:
     """Return which of the clusters in a model file a coarser choice joins; empty: it is not known.
->>>>>>> main
 
     Raises:
         ModelError: it is not a model file of this tool.
     """
-<<<<<<< HEAD
-    return edit_model(content, ClassEdits(classes_of_model(content, name).found), name)
-=======
     return _info(_load(content, name), name).hierarchy
->>>>>>> main
 
 
 def edit_model(content: bytes, edits: ClassEdits, name: str) -> bytes:

@@ -110,10 +110,15 @@ def _name(group: dict[int, int], cluster: int, above: Sequence[int]) -> int:
     return index
 
 
-def named_edits(votes: Sequence[Vote], table: ClassTable) -> ClassEdits:
+def named_edits(votes: Sequence[Vote], table: ClassTable, before: ClassEdits) -> ClassEdits:
     """Return the edits that join and name clusters: masks then have the labels' own numbers.
 
     A cluster of no class gets a number that no class has.
+
+    Args:
+        votes: one for each class that was found or split.
+        table: the labels' classes.
+        before: the edits so far, of which the splits alone stay.
 
     Raises:
         EditError: all clusters are of one class, or names are not different.
@@ -130,4 +135,4 @@ def named_edits(votes: Sequence[Vote], table: ClassTable) -> ClassEdits:
     for at, cluster in enumerate(without):
         taken = default_name(cluster) in table.names
         said[cluster] = ClassEdit(f"unknown {cluster}" if taken else None, value=len(table.names) + at)
-    return ClassEdits(len(votes), said)
+    return ClassEdits(before.found, said, splits=before.splits)

@@ -17,7 +17,7 @@ from stego_cli.classes import VOID, ClassTable
 from stego_cli.datasets.layout import labels_of_data
 from stego_cli.errors import ModelError, NoInputError, PhotoError, UsageError, setting
 from stego_cli.gallery.mask_tree import open_masks
-from stego_cli.gallery.model_edit import without_edits
+from stego_cli.gallery.model_edit import as_found, classes_of_model
 from stego_cli.gallery.naming import Vote, named_edits, votes_of
 from stego_cli.gallery.worth_labelling import worth_labelling
 from stego_cli.hierarchy import Hierarchy
@@ -119,14 +119,16 @@ def name_classes(task: NamingTask, progress: Progress, stop: Stop = NEVER) -> Na
         )
     photos, labels = _how_read(task)
     pairs = _labelled(photos, task.labels)
-    content = _as_found(task.to, kind, progress)
-    session = Session.from_bytes(content, task.device, shown(task.to))
+    content = _model(task.to, kind, progress)
+    before = classes_of_model(content, shown(task.to))
+    plain = as_found(content, shown(task.to)).SerializeToString()  # whatever was said of the classes since
+    session = Session.from_bytes(plain, task.device, shown(task.to))
     counts, used, failed = _counted(session, (photos, task.labels), pairs, labels, progress, stop)
     table = labels.table or _numbered(counts)
     counts = counts[: len(table.names), : session.info.classes]
     hierarchy: Hierarchy = session.info.hierarchy
     votes = votes_of(counts, hierarchy)
-    edits = named_edits(votes, table)
+    edits = named_edits(votes, table, before)
     given = {vote.label for vote in votes}
     missing = tuple(table.names[index] for index in np.flatnonzero(counts.sum(1)).tolist() if index not in given)
     changed = None if task.dry_run else edit_classes(task.to, lambda _: edits, progress, stop)
@@ -168,8 +170,8 @@ def _labelled(photos: Path, labels: Path) -> list[MaskPair]:
     return pairs
 
 
-def _as_found(target: Path, kind: str, progress: Progress) -> bytes:
-    """Return the content of a model file with the classes that were found, whatever was said of them since."""
+def _model(target: Path, kind: str, progress: Progress) -> bytes:
+    """Return the content of the model file."""
     if kind == "run":
         from export import export_onnx
 
@@ -180,7 +182,7 @@ def _as_found(target: Path, kind: str, progress: Progress) -> bytes:
             content = target.read_bytes()
         except OSError as error:
             raise ModelError(f"The model {shown(target)} cannot be read: {error.strerror or error}.") from error
-    return without_edits(content, shown(target))
+    return content
 
 
 def _counted(

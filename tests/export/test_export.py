@@ -13,7 +13,7 @@ from export import export_onnx, parity
 from export.graph import trace
 from stego_cli.classes import ClassTable
 from stego_cli.errors import ModelError, UsageError
-from stego_cli.gallery.model_edit import without_edits
+from stego_cli.gallery.model_edit import as_found
 from stego_cli.images.atomic import sha256
 from stego_cli.inference.session import Session
 from stego_cli.model.backbones import backbone
@@ -221,7 +221,7 @@ def test_labels_name_the_classes_of_a_run_and_its_export_has_them_joined(
     report = name_classes(NamingTask(tmp_path / "labels", run, photos_folder, table, device="cpu"), Quiet())
     assert (report.kind, report.photographs, len(report.votes)) == ("run", 1, 6)
     content = export_onnx(run, tmp_path / "m.onnx", ExportSettings(), Quiet()).read_bytes()
-    found = Session.from_bytes(without_edits(content, "m"), "cpu")
+    found = Session.from_bytes(as_found(content, "m").SerializeToString(), "cpu")
     named = Session.from_bytes(content, "cpu")
     assert set(named.info.class_names) == {"ground", "sky"}
     assert dict(zip(named.info.class_names, named.info.mask_values, strict=True)) == {"ground": 0, "sky": 1}

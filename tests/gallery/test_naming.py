@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stego_cli.class_edits import EditError
+from stego_cli.class_edits import ClassEdits, EditError, renamed, split
 from stego_cli.classes import ClassTable
 from stego_cli.gallery.naming import named_edits, votes_of
 from stego_cli.gallery.worth_labelling import worth_labelling
@@ -56,18 +56,19 @@ def test_a_small_class_gets_a_cluster_that_it_nearly_fills():
 def test_without_a_hierarchy_a_cluster_without_labels_has_no_class_and_no_classs_number():
     votes = votes_of(counts((900, 0, 0), (0, 800, 0), (0, 0, 0), (0, 700, 0)), ())
     assert [vote.label for vote in votes] == [0, 1, None, 1]
-    edits = named_edits(votes, TABLE)
+    edits = named_edits(votes, TABLE, ClassEdits(4))
     assert [(entry.name, entry.value, entry.members) for entry in edits.legend] == [
         ("road", 0, (0,)),
         ("sky", 1, (1, 3)),
         ("class 2", 3, (2,)),
     ]
-    odd = named_edits(votes, ClassTable(("class 2", "sky", "sign"), TABLE.own_colours))
+    odd = named_edits(votes, ClassTable(("class 2", "sky", "sign"), TABLE.own_colours), ClassEdits(4))
     assert odd.names == {0: "class 2", 1: "sky", 3: "unknown 2"}
 
 
 def test_edits_join_and_masks_have_the_labels_numbers_and_colours():
-    edits = named_edits(votes_of(counts((0, 0, 900), (800, 0, 0), (0, 0, 70), (60, 0, 0)), HIERARCHY), TABLE)
+    votes = votes_of(counts((0, 0, 900), (800, 0, 0), (0, 0, 70), (60, 0, 0)), HIERARCHY)
+    edits = named_edits(votes, TABLE, ClassEdits(4))
     assert edits.names == {2: "sign", 0: "road"}
     assert edits.table[:5].tolist() == [2, 0, 2, 0, 255]
     assert edits.colours[2] == (3, 3, 3)
@@ -75,7 +76,7 @@ def test_edits_join_and_masks_have_the_labels_numbers_and_colours():
 
 def test_labels_that_show_one_class_alone_make_no_classes():
     with pytest.raises(EditError, match="joined into one"):
-        named_edits(votes_of(counts((9, 0, 0), (9, 0, 0), (9, 0, 0), (9, 0, 0)), HIERARCHY), TABLE)
+        named_edits(votes_of(counts((9, 0, 0), (9, 0, 0), (9, 0, 0), (9, 0, 0)), HIERARCHY), TABLE, ClassEdits(4))
 
 
 def test_photographs_that_show_most_are_worth_labelling_first():
@@ -92,3 +93,10 @@ def test_suggestions_are_read_from_the_journal(make_masks: Callable[..., Path]):
     mask = read_ids(next(masks.rglob(f"{Path(first.path).stem}.png")))
     assert first.classes == (np.bincount(mask.ravel()) >= mask.size / 100).sum()
     assert 0 < first.covered <= second.covered <= 1
+
+
+def test_splits_stay():
+    before = split(ClassEdits(3), 1, 2)
+    votes = votes_of(counts((0, 0, 900), (800, 0, 0), (0, 0, 70), (60, 0, 0)), ())
+    edits = named_edits(votes, TABLE, renamed(before, {0: "x"}))
+    assert (edits.found, edits.splits, edits.names) == (3, before.splits, {2: "sign", 0: "road"})
