@@ -48,6 +48,9 @@ def test_the_sheet_follows_the_names_and_a_users_file_is_left(run):
     before = file.read_bytes()
     edit_classes(run.out, named(["0=a name"]), Quiet(), Stop())
     assert file.read_bytes() != before
+    file.unlink()
+    assert segment(run, Quiet()).summary.done == 0
+    assert file.exists()
     file.write_bytes(b"a user's own")
     edit_classes(run.out, named(["0=other"]), Quiet(), Stop())
     (run.out / "07.png").unlink()
