@@ -1,10 +1,10 @@
 """Which directions of a backbone's features tell where in the picture a patch is, rather than what it shows.
 
-A vision transformer adds a position embedding to each patch, and much of it is still in the features of a middle block: a
-quarter of the variance over satellite pictures, where it tells nothing at all. Clusters of such features follow the
+A vision transformer adds a position embedding to each patch, and much of it is still in the features of a middle block:
+a quarter of the variance over satellite pictures, where it tells nothing at all. Clusters of such features follow the
 places in the picture. The directions are found without photographs: in pictures of one colour all patches show the
-same, so whatever distinguishes their features is the place. Taking such directions out of the features for the
-correspondences and the head follows the idea of "Denoising Vision Transformers" (Yang et al., 2024), but with no training.
+same, so whatever distinguishes their features is the place. That such directions do harm is the finding of "Denoising
+Vision Transformers" (Yang et al., 2024); there, a network is trained to take them out.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def _train(
     progress.note(f"Backbone {backbone.vit.row.name}, block {backbone.vit.block}, on {device}.")
     features = prepare_features(backbone.vit, paths, settings, context)
     settings = resolve_settings(settings, backbone.vit.block, len(features), progress)
-    fit = _fit_on(features, settings, backbone.vit, context)
+    fit = fit_on(features, settings, backbone.vit, context)
     state = ResumeState(folder, settings, fingerprint(features.paths, backbone.weights_sha256))
     if options.resume:
         state.load(fit)
@@ -141,8 +141,15 @@ def _train(
     return TrainedRun(checkpoint, features.failed)
 
 
-def _fit_on(features: Features, settings: TrainSettings, vit: FrozenViT, context: RunContext) -> Fit:
-    """Return a training that has done no step."""
+def fit_on(features: Features, settings: TrainSettings, vit: FrozenViT, context: RunContext) -> Fit:
+    """Return a training on features that has done no step.
+
+    Args:
+        features: of the photographs.
+        settings: with batch and neighbours that fit them.
+        vit: the backbone that computed the features.
+        context: its device and processes are used.
+    """
     space = removed = None
     if settings.positions:
         grids, counts = features.grids.unique(dim=0, return_counts=True)
