@@ -16,7 +16,7 @@ from stego_cli.images.journal import Entry
 from stego_cli.inference.devices.providers import parse_devices
 from stego_cli.inference.loaded import LoadedModel, load_model
 from stego_cli.inference.mask_classes import classes_of_run, require_settled
-from stego_cli.inference.output_folder import MadeBy, OutputFolder, reading_of_run
+from stego_cli.inference.output_folder import MadeBy, OutputFolder, decoder_of_run, reading_of_run
 from stego_cli.inference.outputs import OutputPlan, require_outputs
 from stego_cli.inference.own_places import Places, require_own_or_absent
 from stego_cli.inference.pipeline import Pipeline
@@ -85,6 +85,8 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
             elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before is left then
                 choice.discovered.unlink(missing_ok=True)
             found = selection.of(found)
+            if not settings.overwrite:
+                settings = replace(settings, decoder=decoder_of_run(settings.out, settings.decoder))
             model = load_model(file, settings, reading, progress)
             note_passed_over(found, progress)
         return _write_masks(found, folder, model, settings, progress, stop)
