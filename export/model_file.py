@@ -77,6 +77,8 @@ def _info(checkpoint: Checkpoint, settings: ExportSettings) -> ModelInfo:
         linear_class_names=checkpoint.linear_names or linear.names,
         linear_palette=checkpoint.linear_palette or tuple(linear.colours),
         hierarchy=checkpoint.hierarchy,
+        bands=checkpoint.provenance.bands,
+        stretch=checkpoint.provenance.stretch,
     )
 
 

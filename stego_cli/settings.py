@@ -46,6 +46,20 @@ class CrfSettings:
     bilateral_compat: float = 4.0
 
 
+Ranges = tuple[tuple[str, float, float], ...]  # kind of numbers, and those that become black and white
+
+
+def check_ranges(ranges: Ranges) -> None:
+    """Refuse ranges, as files have them, that make no sense.
+
+    Raises:
+        ValueError: one does not.
+    """
+    for kind, low, high in ranges:
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(f"the stretch of {kind!r} is {low} to {high}")
+
+
 @dataclass(frozen=True)
 class Reading:
     """How pictures become RGB of 8 bits; grey and RGB of 8 bits are that already, and taken as they are."""
@@ -53,7 +67,7 @@ class Reading:
     bands: tuple[int, ...] = ()  # one (grey) or three (red, green, blue), from 1; (): the first three, or the only one
     stretch: str = "auto"  # of more than 8 bits: "auto", "none", "LOW,HIGH", or "PERCENT" cut off at each end
     accept_truncated: bool = False  # take what is there of a file that is cut short
-    ranges: tuple[tuple[str, float, float], ...] = ()  # as decided for a run: kind of numbers, black, white
+    ranges: Ranges = ()  # as decided for a run: kind of numbers, black, white
 
     def __post_init__(self) -> None:
         if self.bands and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
@@ -95,6 +109,11 @@ class Reading:
         except ValueError:
             return None
         return percent if 0 <= percent < 50 else None
+
+    def with_model(self, bands: tuple[int, ...], ranges: Ranges) -> Reading:
+        """Return the settings with those of the photographs that a model was trained on, where none were asked for."""
+        known = ranges if self.stretch == "auto" else ()
+        return replace(self, bands=self.bands or bands, ranges=self.ranges or known)
 
     @property
     def asked(self) -> Reading:
@@ -234,6 +253,7 @@ class SegmentSettings:
     min_free: float = 0.0  # gigabytes of disk space below which the run ends
     reading: Reading = Reading()  # how pictures that are not RGB of 8 bits become that
     walk: Walk = Walk()  # which files below `photos` are photographs
+    verbose: bool = False  # list every file that is passed over
     parts: PartSettings = PartSettings()  # how rasters, stacks and videos are segmented
 
     def __post_init__(self) -> None:
@@ -268,6 +288,7 @@ class EvaluateSettings:
     res: int | None = None  # shorter side with the protocol "full", pixels; None: the model's own
     device: str = "auto"
     workers: int | None = None  # photographs refined at once; None: one a core
+    reading: Reading = Reading()  # how pictures that are not RGB of 8 bits become that
 
     def __post_init__(self) -> None:
         check_choice("protocol", self.protocol, Protocol)
@@ -294,6 +315,7 @@ class ScoreSettings:
     photos: Path | None = None  # photographs to show in the report; None: those of the data set
     workers: int | None = None  # processes; None: one a core
     overwrite: bool = False  # files of the names of the JSON and the report are replaced, whoever wrote them
+    reading: Reading = Reading()  # how those photographs are read
 
     def __post_init__(self) -> None:
         check_choice("match", self.match, Match)

@@ -7,7 +7,7 @@ from pathlib import Path
 from stego_cli.api.reporting import PathName, Reporting, reporter
 from stego_cli.class_files import parse_classes
 from stego_cli.scoring.evaluate import Evaluation
-from stego_cli.settings import EvaluateSettings, Protocol
+from stego_cli.settings import EvaluateSettings, Protocol, Reading
 from stego_cli.tasks import evaluate as task
 
 
@@ -23,6 +23,9 @@ def evaluate(
     device: str = "auto",
     crf_engine: str = "auto",
     workers: int | None = None,
+    bands: str = "",
+    stretch: str = "auto",
+    accept_truncated: bool = False,
     progress: Reporting = None,
 ) -> Evaluation:
     """Score a model on a labelled data set, as `stego evaluate` does.
@@ -40,6 +43,10 @@ def evaluate(
         device: "auto", "cpu", "cuda", "cuda:N" or "tensorrt:N".
         crf_engine: "auto" or a name in stego_cli.crf.ENGINES.
         workers: photographs refined at the same time; None: one a core.
+        bands: those to use, from 1, such as "4,3,2"; "": the model's, else the first three.
+        stretch: which range of more than 8 bits becomes black to white: "auto" (the model's, if it was trained on such
+            pictures, else found on a sample), "none", "LOW,HIGH", or a percentage cut off at each end.
+        accept_truncated: use what is there of files that are cut short.
         progress: what the call reports to; None: the console or notebook; False: nothing.
 
     Returns:
@@ -62,5 +69,6 @@ def evaluate(
         device=device,
         crf_engine=crf_engine,
         workers=workers,
+        reading=Reading.parse(bands, stretch, accept_truncated),
     )
     return task.evaluate(settings, reporter(progress))

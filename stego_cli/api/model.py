@@ -20,7 +20,7 @@ from stego_cli.inference.mask_classes import classes_as_made
 from stego_cli.inference.predict import Recipe, at_work_size, choose_refiner, predict
 from stego_cli.inference.session import Session
 from stego_cli.palette import Colour
-from stego_cli.settings import Probe, check_choice, check_res
+from stego_cli.settings import Probe, Reading, check_choice, check_res
 from stego_cli.text import shown
 
 Picture = PathName | Image.Image | NDArray[np.uint8]
@@ -33,6 +33,10 @@ class Model:
         file: what `stego_cli.export_onnx` wrote, or `segment` discovered (out/.stego/model.onnx).
         device: "auto", "cpu", "cuda", "cuda:N" or "tensorrt:N".
         crf_engine: "auto" or a name in stego_cli.crf.ENGINES.
+        bands: those to use, from 1, such as "4,3,2"; "": the model's, else the first three.
+        stretch: which range of more than 8 bits becomes black to white: "auto" (the model's, if it was trained on such
+            pictures, else from each picture alone), "none", "LOW,HIGH", or a percentage cut off at each end.
+        accept_truncated: use what is there of files that are cut short.
 
     Attributes:
         file: the file.
@@ -45,7 +49,17 @@ class Model:
         UsageError: the device cannot be used.
     """
 
-    def __init__(self, file: PathName, device: str = "auto", crf_engine: str = "auto") -> None:
+    def __init__(
+        self,
+        file: PathName,
+        device: str = "auto",
+        crf_engine: str = "auto",
+        *,
+        bands: str = "",
+        stretch: str = "auto",
+        accept_truncated: bool = False,
+    ) -> None:
+        asked = Reading.parse(bands, stretch, accept_truncated)
         self.file = Path(file)
         if self.file.is_dir():
             discovered = self.file / STATE / "model.onnx"
@@ -56,6 +70,7 @@ class Model:
         self.device = self._session.device
         self.probes = self._session.probes
         self.res = self._session.info.res
+        self._reading = asked.with_model(self._session.info.bands, self._session.info.stretch)
 
     def names(self, probe: Probe = "cluster") -> tuple[str, ...]:
         """Return the names of a probe's classes, in the order of their labels; labels that no class has have none."""
@@ -87,10 +102,10 @@ class Model:
         check_choice("probe", probe, Probe)
         self._session.require_probe(probe)
         on_gpu = self._session.gpu is not None
-        recipe = Recipe(res or self.res, probe, choose_refiner(crf, self._crf_engine, on_gpu))
+        recipe = Recipe(res or self.res, probe, choose_refiner(crf, self._crf_engine, on_gpu), self._reading)
         named = f"{shown(Path(image))}: " if isinstance(image, str | os.PathLike) else ""
         try:
-            decoded, picture = _loaded(image, recipe.res, self._session.info.patch)
+            decoded, picture = _loaded(image, recipe, self._session.info.patch)
             labelled = predict(self._session, decoded, recipe)
         except PhotoError as error:
             raise PhotoError(f"{named}{error.message}") from error
@@ -99,13 +114,13 @@ class Model:
         return Prediction(labels, labelled.log_probs, classes.names, classes.colours, picture)
 
 
-def _loaded(image: Picture, res: int, patch: int) -> tuple[Decoded, Callable[[], Image.Image]]:
+def _loaded(image: Picture, recipe: Recipe, patch: int) -> tuple[Decoded, Callable[[], Image.Image]]:
     """Return a picture at work size, and what returns it at its own size."""
     if isinstance(image, str | os.PathLike):
         path = Path(image)
-        return decode(path, res, patch), partial(decode_whole, path)
+        return decode(path, recipe.res, patch, recipe.reading), partial(decode_whole, path, recipe.reading)
     rgb = _in_rgb(image)
-    return at_work_size(rgb, res, patch), rgb.copy
+    return at_work_size(rgb, recipe.res, patch), rgb.copy
 
 
 def _in_rgb(image: Image.Image | NDArray[np.uint8]) -> Image.Image:

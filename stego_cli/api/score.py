@@ -8,7 +8,7 @@ from typing import Literal
 from stego_cli.api.reporting import PathName, Reporting, reporter
 from stego_cli.class_files import parse_classes, read_remap
 from stego_cli.scoring.result import Score
-from stego_cli.settings import Match, ScoreMode, ScoreSettings
+from stego_cli.settings import Match, Reading, ScoreMode, ScoreSettings
 from stego_cli.stop import NEVER
 from stego_cli.tasks import score as task
 
@@ -27,6 +27,9 @@ def score(
     boundary: bool = True,
     report: PathName | None = None,
     photos: PathName | None = None,
+    bands: str = "",
+    stretch: str = "auto",
+    accept_truncated: bool = False,
     workers: int | None = None,
     overwrite: bool = False,
     progress: Reporting = None,
@@ -48,6 +51,9 @@ def score(
         boundary: compute the boundary F-score.
         report: HTML page to write, with pictures.
         photos: folder of photographs to show in the report; None: those of the data set.
+        bands: of these photographs, from 1, such as "4,3,2"; "": the first three.
+        stretch: which range of more than 8 bits becomes black to white: "auto", "none", "LOW,HIGH", or a percentage.
+        accept_truncated: show what is there of photographs that are cut short.
         workers: processes that count pixels; None: one a core.
         overwrite: replace a file with the name of the report that this tool did not write, too.
         progress: what the call reports to; None: the console or notebook; False: nothing.
@@ -76,5 +82,6 @@ def score(
         photos=None if photos is None else Path(photos),
         workers=workers,
         overwrite=overwrite,
+        reading=Reading.parse(bands, stretch, accept_truncated),
     )
     return task.score(settings, reporter(progress), NEVER)

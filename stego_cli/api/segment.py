@@ -35,6 +35,7 @@ def segment(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_links: bool = False,
+    verbose: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
     since: str | None = None,
@@ -76,6 +77,7 @@ def segment(
         include: patterns; only files of which path or name match one.
         exclude: patterns; no files or folders of which path or name match one.
         follow_links: look into folders that are links, each once.
+        verbose: list every file that is passed over, by reason.
         overwrite: make all masks again, and a discovered model.
         retry_failed: only photographs that failed before.
         since: only photographs changed since a date ("2026-11-01") or a time back ("12h", "7d").
@@ -112,6 +114,7 @@ def segment(
         min_free=min_free,
         reading=Reading.parse(bands, stretch, accept_truncated),
         walk=Walk(tuple(include), tuple(exclude), follow_links),
+        verbose=verbose,
         overwrite=overwrite,
         retry_failed=retry_failed,
         since=since,

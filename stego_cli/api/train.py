@@ -39,6 +39,7 @@ def train(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_links: bool = False,
+    verbose: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -74,6 +75,7 @@ def train(
         include: patterns; only files of which path or name match one.
         exclude: patterns; no files or folders of which path or name match one.
         follow_links: look into folders that are links, each once.
+        verbose: list every file that is passed over, by reason.
         resume: continue an interrupted run.
         overwrite: replace the run that is in `out`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -117,5 +119,6 @@ def train(
         reading=Reading.parse(bands, stretch, accept_truncated),
         parts=PartSettings(parse_bbox(bbox), None if mask_polygon is None else Path(mask_polygon), res_ground),
         walk=Walk(tuple(include), tuple(exclude), follow_links),
+        verbose=verbose,
     )
     return task.train(asked, reporter(progress))

@@ -11,11 +11,14 @@ from stego_cli.commands.options import (
     INPUT,
     MEASURING,
     MODEL,
+    BandsOption,
     ClassesOption,
     CrfEngineOption,
     DeviceOption,
     JsonFileOption,
     ReplaceOption,
+    StretchOption,
+    TruncatedOption,
     WorkersOption,
 )
 from stego_cli.settings import Protocol
@@ -76,6 +79,9 @@ def command(
     crf: Annotated[
         bool, typer.Option("--crf/--no-crf", help="Also score after the dense CRF.", rich_help_panel=MEASURING)
     ] = True,
+    bands: BandsOption = "",
+    stretch: StretchOption = "auto",
+    accept_truncated: TruncatedOption = False,
     json_file: JsonFileOption = None,
     overwrite: ReplaceOption = False,
     device: DeviceOption = "auto",
@@ -88,7 +94,7 @@ def command(
     from stego_cli.images.atomic import require_writable_files
     from stego_cli.images.ownership import require_ours_or_absent
     from stego_cli.scoring.evaluate import OURS
-    from stego_cli.settings import EvaluateSettings
+    from stego_cli.settings import EvaluateSettings, Reading
     from stego_cli.stop import Stop
     from stego_cli.tasks.evaluate import evaluate
     from stego_cli.ui import Ui
@@ -104,6 +110,7 @@ def command(
         device=device,
         crf_engine=crf_engine,
         workers=workers,
+        reading=Reading.parse(bands, stretch, accept_truncated),
     )
     ui = Ui()
     require_ours_or_absent(json_file, OURS, overwrite)

@@ -97,7 +97,7 @@ BandsOption = Annotated[
     typer.Option(
         metavar="N[,N,N]",
         help="Bands to use, from 1: one as grey, or three as red, green and blue.",
-        show_default="the first three",
+        show_default="the model's, else the first three",
         rich_help_panel=INPUT,
     ),
 ]
@@ -105,8 +105,8 @@ StretchOption = Annotated[
     str,
     typer.Option(
         metavar="auto|none|LOW,HIGH|PERCENT",
-        help="Which range of more than 8 bits becomes black to white: found on a sample of all files (auto), the whole "
-        "range (none), these numbers, or all but a percentage at each end.",
+        help="Which range of more than 8 bits becomes black to white: the model's, else found on a sample of all files "
+        "(auto), the whole range (none), these numbers, or all but a percentage at each end.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -171,6 +171,9 @@ OverclusterOption = Annotated[
         show_default="as many clusters as classes",
         rich_help_panel=TRAINING,
     ),
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="List every file that is passed over, by reason.", rich_help_panel=INPUT)
 ]
 EventsOption = Annotated[bool, typer.Option("--json", help="Write events as JSON lines to standard output.")]
 JsonFileOption = Annotated[

@@ -12,10 +12,13 @@ from stego_cli.commands.options import (
     MACHINE,
     MEASURING,
     OUTPUT,
+    BandsOption,
     ClassesOption,
     JsonFileOption,
     PaletteOption,
     ReplaceOption,
+    StretchOption,
+    TruncatedOption,
 )
 from stego_cli.settings import Match, ScoreMode
 
@@ -96,6 +99,9 @@ def command(
     photos: Annotated[
         Path | None, typer.Option(metavar="PHOTOS", help="Photographs to show in the report.", rich_help_panel=OUTPUT)
     ] = None,
+    bands: BandsOption = "",
+    stretch: StretchOption = "auto",
+    accept_truncated: TruncatedOption = False,
     overwrite: ReplaceOption = False,
     workers: Annotated[
         int | None,
@@ -107,7 +113,7 @@ def command(
     """Score a folder of masks."""
     from stego_cli.class_files import parse_classes, parse_ignore, read_remap
     from stego_cli.errors import EXIT_SOME_FAILED
-    from stego_cli.settings import ScoreSettings
+    from stego_cli.settings import Reading, ScoreSettings
     from stego_cli.stop import Stop
     from stego_cli.tasks.score import score
     from stego_cli.ui import Ui
@@ -129,6 +135,7 @@ def command(
         photos=photos,
         workers=workers,
         overwrite=overwrite,
+        reading=Reading.parse(bands, stretch, accept_truncated),
     )
     ui = Ui()
     with Stop() as stop:

@@ -24,6 +24,7 @@ from stego_cli.commands.options import (
     ResGroundOption,
     StretchOption,
     TruncatedOption,
+    VerboseOption,
     WorkersOption,
     number_or_text,
 )
@@ -157,6 +158,7 @@ def command(
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
     follow_links: FollowLinksOption = False,
+    verbose: VerboseOption = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make all masks again, and a discovered model.", rich_help_panel=REPEAT)
     ] = False,
@@ -235,6 +237,7 @@ def command(
         min_free=min_free,
         reading=Reading.parse(bands, stretch, accept_truncated),
         walk=Walk(tuple(include or ()), tuple(exclude or ()), follow_links),
+        verbose=verbose,
         overwrite=overwrite,
         retry_failed=retry_failed,
         since=since,

@@ -26,6 +26,7 @@ from stego_cli.commands.options import (
     StretchOption,
     TorchDeviceOption,
     TruncatedOption,
+    VerboseOption,
     completed_from,
     number_or_text,
 )
@@ -177,6 +178,7 @@ def command(
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
     follow_links: FollowLinksOption = False,
+    verbose: VerboseOption = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run.", rich_help_panel=REPEAT)
     ] = False,
@@ -217,6 +219,7 @@ def command(
         reading=Reading.parse(bands, stretch, accept_truncated),
         parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground),
         walk=Walk(tuple(include or ()), tuple(exclude or ()), follow_links),
+        verbose=verbose,
         training=preset_settings(
             preset,
             backbone=backbone,

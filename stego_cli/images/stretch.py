@@ -57,7 +57,7 @@ class Decision:
 def decide(files: Sequence[Path], reading: Reading, opened: Callable[[Path], OpenPicture] = open_any) -> Decision:
     """Decide the ranges of a run from a sample of its files; the same files and settings give the same.
 
-    `opened` opens each of them.
+    `opened` opens each of them. Ranges that `reading` has already, such as a model's, are kept.
 
     Files that cannot be read are passed over here: the run itself reports why.
     """
@@ -72,13 +72,20 @@ def decide(files: Sequence[Path], reading: Reading, opened: Callable[[Path], Ope
                 if bands.info.count - (bands.info.alpha is not None) > 3:
                     counts.add(bands.info.count)
                 kind = bands.info.kind
-                if kind != "uint8" and reading.limits is None and len(values.get(kind, ())) < _PICTURES:
-                    sample = sample_of(bands, reading)
-                    values[kind].append(sample)
+                if kind != "uint8" and len(values.get(kind, ())) < _PICTURES:
+                    values[kind].append(np.zeros(0) if reading.limits else sample_of(bands, reading))
         except Exception:  # whatever is wrong with it is reported when it is read for the run
             continue
-    ranges = tuple((kind, *range_of(np.concatenate(parts), kind, reading)) for kind, parts in sorted(values.items()))
-    notes = [f"Pictures of {_named(kind)}: {low:g} is shown as black, {high:g} as white." for kind, low, high in ranges]
+    known = {kind: (low, high) for kind, low, high in reading.ranges}
+    ranges = tuple(
+        (kind, *(known.get(kind) or range_of(np.concatenate(parts), kind, reading)))
+        for kind, parts in sorted(values.items())
+    )
+    notes = [
+        f"Pictures of {_named(kind)}: {low:g} is shown as black, {high:g} as white"
+        f"{', as where the model was trained' if kind in known else ''}."
+        for kind, low, high in ranges
+    ]
     if counts:
         taken = ", ".join(map(str, reading.bands)) or "1, 2, 3"
         notes.append(f"Pictures of {', '.join(map(str, sorted(counts)))} bands: of these, {taken} are taken.")

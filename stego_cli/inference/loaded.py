@@ -74,6 +74,11 @@ class LoadedModel:
         return self.sessions[0].info.colours(self.recipe.probe)
 
 
+def read_as(model: LoadedModel, reading: Reading) -> LoadedModel:
+    """Return a model that reads photographs in another way."""
+    return replace(model, recipe=replace(model.recipe, reading=reading))
+
+
 def load_model(file: Path, settings: SegmentSettings, reading: Reading, progress: Progress) -> LoadedModel:
     """Load a model file on every device asked for; `reading` is that of `settings` with what was decided for the run.
 

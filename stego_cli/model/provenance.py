@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
+from stego_cli.settings import Ranges
+
 
 class MetricsLine(TypedDict):
     """A line of metrics.jsonl: the measurements of one step, by term where there are three."""
@@ -56,6 +58,8 @@ class Provenance:
         blocks: the blocks considered, if the block was not given.
         linear_classes: number of classes of the linear probe.
         linear_accuracy: percent of the labelled training points that the linear probe classifies correctly.
+        bands: of the photographs, from 1; empty: the first ones.
+        stretch: the range of each kind of numbers of more than 8 bits in the photographs.
         imported: where an imported checkpoint comes from.
         others: keys that this version does not use, kept as they are.
     """
@@ -69,6 +73,8 @@ class Provenance:
     blocks: tuple[BlockCandidate, ...] = ()
     linear_classes: int | None = None
     linear_accuracy: float | None = None
+    bands: tuple[int, ...] = ()
+    stretch: Ranges = ()
     imported: ImportedFrom | None = None
     others: dict[str, Any] = field(default_factory=dict)
 
@@ -78,6 +84,8 @@ class Provenance:
         known = {name: config[name] for name in cls.__dataclass_fields__ if name in config and name != "others"}
         for name in ("class_curve", "blocks"):
             known[name] = tuple(known.get(name, ()))
+        known["bands"] = tuple(known.get("bands", ()))
+        known["stretch"] = tuple((kind, low, high) for kind, low, high in known.get("stretch", ()))
         return cls(**known, others={name: value for name, value in config.items() if name not in known})
 
     def as_config(self) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from stego_cli.scoring.confusion import UNKNOWN_CLASSES, Grid, make_grid
 from stego_cli.scoring.protocol import CountTask, EvaluationInput, PhotoCounts, Variant, count_task, load_input
 from stego_cli.scoring.result import Score, make_score
 from stego_cli.scoring.tally import Sums
-from stego_cli.settings import Match, Probe, Protocol, ScoreMode
+from stego_cli.settings import Match, Probe, Protocol, Reading, ScoreMode
 from stego_cli.stop import Stop
 from stego_cli.text import shown
 
@@ -48,6 +48,7 @@ class EvaluationPlan:
         refiner: for the variants after the CRF; None: without these.
         res: shorter side in the protocol `full`, pixels.
         workers: photographs refined at once; None: one a core.
+        reading: how pictures that are not RGB of 8 bits become that.
     """
 
     data: Path
@@ -57,6 +58,7 @@ class EvaluationPlan:
     refiner: Refiner | None
     res: int
     workers: int | None
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,8 @@ def _counted(
 
     def load(pair: PhotoAndLabel) -> tuple[str, EvaluationInput | str]:
         try:
-            return shown(pair[0]), load_input(*pair, plan.protocol, plan.res, session.info.patch)
+            loaded = load_input(*pair, plan.protocol, plan.res, session.info.patch, plan.reading)
+            return shown(pair[0]), loaded
         except (PhotoError, OSError) as error:
             return shown(pair[0]), error.message if isinstance(error, PhotoError) else str(error)
 

@@ -20,7 +20,7 @@ from stego_cli.inference.predict import Refiner
 from stego_cli.inference.session import LogProbs
 from stego_cli.model.backbones import IMAGENET_MEAN, IMAGENET_STD
 from stego_cli.scoring.confusion import Counts, Grid, changes_across, count
-from stego_cli.settings import Probe, Protocol
+from stego_cli.settings import Probe, Protocol, Reading
 
 Variant = tuple[Probe, bool]  # whose classes, and whether after the CRF
 SIDE = 320  # pixels, of the paper's centre crop
@@ -68,7 +68,9 @@ def crop_side(patch: int) -> int:
     return max(1, round(SIDE / patch)) * patch
 
 
-def load_input(photo: Path, label: Path, protocol: Protocol, res: int, patch: int) -> EvaluationInput:
+def load_input(
+    photo: Path, label: Path, protocol: Protocol, res: int, patch: int, reading: Reading = Reading()
+) -> EvaluationInput:
     """Load one photograph and its label.
 
     Args:
@@ -77,17 +79,18 @@ def load_input(photo: Path, label: Path, protocol: Protocol, res: int, patch: in
         protocol: see above.
         res: shorter side in the protocol `full`, pixels.
         patch: of the model.
+        reading: how pictures that are not RGB of 8 bits become that.
 
     Raises:
         PhotoError: one of them cannot be used.
     """
     ids = read_ids(label)
     if protocol == "full":
-        decoded = decode(photo, res, patch)
+        decoded = decode(photo, res, patch, reading)
         width, height = decoded.size
         return EvaluationInput(decoded.pixels, decoded.pixels, resize_ids(ids, height, width), decoded.size)
     side = crop_side(patch)
-    pixels = np.array(nearest_square(decode_whole(photo), side))
+    pixels = np.array(nearest_square(decode_whole(photo, reading), side))
     labels = np.asarray(nearest_square(Image.fromarray(ids), side))
     return EvaluationInput(pixels, there_and_back(pixels), labels, (side, side))
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from stego_cli.errors import PhotoError
-from stego_cli.images.decode import open_photo, to_rgb
+from stego_cli.images.decode import decode_whole
 from stego_cli.images.discover import DECODED
 from stego_cli.images.ids import Ids, resize_ids
 from stego_cli.page import Picture
@@ -20,6 +21,7 @@ from stego_cli.scoring.comparison import Comparison
 from stego_cli.scoring.matching import UNMATCHED
 from stego_cli.scoring.result import Extreme, Score
 from stego_cli.scoring.tally import read_side
+from stego_cli.settings import Reading
 from stego_cli.text import shown
 
 UNMATCHED_COLOUR: Colour = (255, 0, 255)  # predicted as a cluster without a class
@@ -45,23 +47,30 @@ class ShownPhotos:
     worst: list[ShownPhoto]
 
 
-def draw_extremes(score: Score, comparison: Comparison, photos: Path | None) -> ShownPhotos:
+def draw_extremes(
+    score: Score, comparison: Comparison, photos: Path | None, reading: Reading = Reading()
+) -> ShownPhotos:
     """Return the best and the worst photographs of a score with their pictures.
 
     Args:
         score: with the extremes.
         comparison: that it is of.
         photos: folder of the photographs; None: show masks and labels alone.
+        reading: how photographs that are not RGB of 8 bits become that.
 
     A file that was deleted or damaged since it was scored leaves out its picture.
     """
+
+    def photo_of(name: str) -> list[Picture]:
+        return [] if photos is None else [_photograph(photos, reading, name)]
+
     return ShownPhotos(
-        *([_drawn(one, score, comparison, photos) for one in those] for those in (score.best, score.worst))
+        *([_drawn(one, score, comparison, photo_of) for one in those] for those in (score.best, score.worst))
     )
 
 
-def _drawn(one: Extreme, score: Score, comparison: Comparison, photos: Path | None) -> ShownPhoto:
-    pictures = [] if photos is None else [_photograph(photos, one.pair.name)]
+def _drawn(one: Extreme, score: Score, comparison: Comparison, photo_of: Callable[[str], list[Picture]]) -> ShownPhoto:
+    pictures = photo_of(one.pair.name)
     try:
         labels = read_side(str(comparison.gt), one.pair.label, "label", comparison.colours)
         preds = read_side(str(comparison.pred), one.pair.pred, "mask", None)
@@ -84,7 +93,7 @@ def _drawn(one: Extreme, score: Score, comparison: Comparison, photos: Path | No
     return ShownPhoto(shown(one.pair.name), one.miou, one.accuracy, pictures)
 
 
-def _photograph(photos: Path, name: str) -> Picture:
+def _photograph(photos: Path, reading: Reading, name: str) -> Picture:
     """Return the photograph whose mask is `name`.png: `name` with a suffix, or `name` itself if two share a stem."""
     exact = photos / name
     folder = exact.parent
@@ -92,10 +101,8 @@ def _photograph(photos: Path, name: str) -> Picture:
     for file in files:
         if file.suffix.lower() in DECODED and (file.name == exact.name or file.stem == exact.name):
             try:
-                with open_photo(file) as image:
-                    image.draft("RGB", (2 * _SIDE, 2 * _SIDE))
-                    rgb = to_rgb(ImageOps.exif_transpose(image))
-            except (PhotoError, OSError, ValueError, SyntaxError):
+                rgb = decode_whole(file, reading)
+            except PhotoError:
                 break
             height, width = _small(rgb.height, rgb.width)
             stream = io.BytesIO()

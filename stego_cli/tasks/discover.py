@@ -10,7 +10,7 @@ from pathlib import Path
 from stego_cli.errors import NoInputError, OutputError, Stopped
 from stego_cli.images.atomic import DISCOVERY
 from stego_cli.progress import Progress
-from stego_cli.settings import ExportSettings, TrainSettings
+from stego_cli.settings import ExportSettings, Reading, TrainSettings
 from stego_cli.sources.draw import ENOUGH, Drawing, draw_parts
 from stego_cli.stop import Stop, temporary_folder
 from stego_cli.tasks.train import TrainTask, train
@@ -44,7 +44,7 @@ def discover_model(drawing: Drawing, target: Path, settings: TrainSettings, prog
         export_onnx(run, target, ExportSettings(), progress)
 
 
-def train_for_data(data: Path, progress: Progress, stop: Stop) -> Path:
+def train_for_data(data: Path, progress: Progress, stop: Stop, reading: Reading = Reading()) -> Path:
     """Train on a data set's own photographs and return the run, which is kept in the current folder as DATA-run.
 
     Raises:
@@ -56,7 +56,7 @@ def train_for_data(data: Path, progress: Progress, stop: Stop) -> Path:
     if run.exists():
         raise OutputError(f"{shown(run)} exists and is not a run.", "Name a model, or move it away.")
     with _scratch_run(Path(), "training") as new:
-        train(TrainTask(data, new), progress, stop)
+        train(TrainTask(data, new, reading=reading), progress, stop)
         stop.check()
         new.rename(run)
     return run

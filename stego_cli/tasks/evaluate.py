@@ -18,6 +18,7 @@ from stego_cli.settings import EvaluateSettings, ExportSettings
 from stego_cli.stop import NEVER, Stop, temporary_folder
 from stego_cli.tasks.discover import train_for_data
 from stego_cli.tasks.model_choice import model_for_data
+from stego_cli.tasks.photographs import decide_reading
 from stego_cli.text import shown
 
 
@@ -44,7 +45,7 @@ def _evaluate(settings: EvaluateSettings, progress: Progress, stop: Stop) -> Eva
     pairs = find_pairs(settings.data, settings.split)  # before the model: exporting a run takes a while
     model = model_for_data(settings.model)
     if model is None:
-        model = train_for_data(settings.data, progress, stop)
+        model = train_for_data(settings.data, progress, stop, settings.reading)
     elif settings.model is None:
         progress.note(f"Evaluating {shown(model)}.")
     with _model_file(model, settings.protocol == "stego", progress) as file:
@@ -52,7 +53,9 @@ def _evaluate(settings: EvaluateSettings, progress: Progress, stop: Stop) -> Eva
         if settings.protocol == "stego" and (side := crop_side(session.info.patch)) != SIDE:
             progress.note(f"Crops are {side} x {side}: {SIDE} is not a multiple of this backbone's patch.")
         res = settings.res or session.info.res
-        plan = EvaluationPlan(settings.data, name, settings.protocol, table, refiner, res, settings.workers)
+        asked = settings.reading.with_model(session.info.bands, session.info.stretch)
+        reading = decide_reading([photo for photo, _ in pairs], asked, progress)
+        plan = EvaluationPlan(settings.data, name, settings.protocol, table, refiner, res, settings.workers, reading)
         return evaluate_model(session, pairs, plan, progress, stop)
 
 

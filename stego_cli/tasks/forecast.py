@@ -11,7 +11,7 @@ from stego_cli.errors import PhotoError
 from stego_cli.images.decode import decode
 from stego_cli.images.discover import Photo
 from stego_cli.images.journal import Entry, read_entries
-from stego_cli.inference.loaded import LoadedModel, load_model
+from stego_cli.inference.loaded import LoadedModel, load_model, read_as
 from stego_cli.inference.output_folder import journals
 from stego_cli.inference.predict import predict
 from stego_cli.inference.select import still_to_do
@@ -19,6 +19,7 @@ from stego_cli.inference.summary import Summary
 from stego_cli.progress import Progress
 from stego_cli.settings import SegmentSettings
 from stego_cli.tasks.model_choice import model_for_masks
+from stego_cli.tasks.photographs import note_passed_over
 from stego_cli.tasks.segment import find_work, reading_for
 from stego_cli.text import shown
 
@@ -57,14 +58,16 @@ def forecast(settings: SegmentSettings, progress: Progress) -> Forecast:
     """
     selection, found = find_work(settings, progress)
     file = model_for_masks(settings.model, settings.out, settings.overwrite).file
-    reading = reading_for(found, settings, progress)
+    everything = found
+    note_passed_over(found, progress, settings.verbose)
     found = selection.of(found)
     summary = Summary(len(found.photos))
     entries = {} if settings.overwrite else read_entries(journals(settings.out))
     todo = still_to_do(found, settings.out, entries, settings.outputs, settings.retry_failed, summary)
     seconds, failed = None, list[tuple[str, str]]()
     if file is not None:
-        model = load_model(file, settings, reading, progress)
+        model = load_model(file, settings, settings.reading, progress)
+        model = read_as(model, reading_for(everything, settings, model.sessions[0].info, progress))
         fastest, failed = _fastest(found.root, todo[:: max(1, len(todo) // _SAMPLE)][:_SAMPLE], model)
         # On the CPU photographs go side by side.
         seconds = fastest and fastest * len(todo) / (model.lanes if model.sessions[0].device == "cpu" else 1)

@@ -13,11 +13,18 @@ from stego_cli.sources.table import open_sampled
 from stego_cli.text import shown
 
 
-def note_passed_over(found: Found, progress: Progress) -> None:
-    """Report what is no photograph: a number and an example for each reason; all paths go into an event."""
+def note_passed_over(found: Found, progress: Progress, each: bool = False) -> None:
+    """Report what is no photograph: a number for each reason, and an example or `each` path; all go into an event."""
     for reason, passed in found.passed.items():
-        example = f"{shown(passed.paths[0])}{' ...' if passed.count > 1 else ''}"
-        progress.note(f"Passed over, {reason}: {passed.count} ({example}).")
+        if each:
+            progress.note(f"Passed over, {reason}: {passed.count}:")
+            for path in passed.paths:
+                progress.note(f"  {shown(path)}")
+            if passed.count > len(passed.paths):
+                progress.note(f"  ... and {passed.count - len(passed.paths)} more.")
+        else:
+            example = f"{shown(passed.paths[0])}{' ...' if passed.count > 1 else ''}"
+            progress.note(f"Passed over, {reason}: {passed.count} ({example}).")
         progress.event("passed_over", reason=reason.name.lower(), count=passed.count, paths=[*map(shown, passed.paths)])
 
 

@@ -46,7 +46,7 @@ def score(settings: ScoreSettings, progress: Progress, stop: Stop) -> Score:
     if settings.json_file is not None:
         write_bytes(settings.json_file, as_json(result).encode())
     if settings.report is not None:
-        html = report_page(result, draw_extremes(result, comparison, photos))
+        html = report_page(result, draw_extremes(result, comparison, photos, settings.reading))
         write_bytes(settings.report, html.encode())
     return result
 

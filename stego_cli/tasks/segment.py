@@ -13,8 +13,9 @@ from stego_cli.errors import OutputError, Stopped, UsageError, setting
 from stego_cli.images.atomic import sha256
 from stego_cli.images.discover import Found, find_photos
 from stego_cli.images.journal import Entry
+from stego_cli.inference.contract import ModelInfo
 from stego_cli.inference.devices.providers import parse_devices
-from stego_cli.inference.loaded import LoadedModel, load_model
+from stego_cli.inference.loaded import LoadedModel, load_model, read_as
 from stego_cli.inference.mask_classes import classes_of_run, require_settled
 from stego_cli.inference.output_folder import MadeBy, OutputFolder, decoder_of_run, reading_of_run
 from stego_cli.inference.outputs import OutputPlan, require_outputs
@@ -78,17 +79,20 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
         if not settings.overwrite:
             require_settled(settings.out)
         with stop.at_once():
-            reading = reading_for(found, settings, progress)
-            file = choice.file or _discovered(choice, found, settings, reading, progress, stop)
+            file, reading = choice.file, None
+            if file is None:
+                reading = reading_for(found, settings, None, progress)
+                file = _discovered(choice, found, settings, reading, progress, stop)
             if choice.was_discovered:
                 progress.note(f"Using the model discovered before, {shown(file)}.")
             elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before is left then
                 choice.discovered.unlink(missing_ok=True)
-            found = selection.of(found)
             if not settings.overwrite:
                 settings = replace(settings, decoder=decoder_of_run(settings.out, settings.decoder))
-            model = load_model(file, settings, reading, progress)
-            note_passed_over(found, progress)
+            model = load_model(file, settings, settings.reading, progress)
+            reading = reading or reading_for(found, settings, model.sessions[0].info, progress)
+            model, found = read_as(model, reading), selection.of(found)
+            note_passed_over(found, progress, settings.verbose)
         return _write_masks(found, folder, model, settings, progress, stop)
 
 
@@ -135,11 +139,15 @@ def _check_choice(choice: ModelChoice, settings: SegmentSettings) -> None:
         raise UsageError(f"{given} is for discovery; {shown(choice.file)} has its own classes.", "Leave it out.")
 
 
-def reading_for(found: Found, settings: SegmentSettings, progress: Progress) -> Reading:
-    """Return how all pictures of the run are read: as those were whose masks are there, else as a sample suggests."""
-    kept = None if settings.overwrite else reading_of_run(settings.out, settings.reading)
+def reading_for(found: Found, settings: SegmentSettings, info: ModelInfo | None, progress: Progress) -> Reading:
+    """Return how all pictures of the run are read.
+
+    As those were whose masks are there, else as those that the model was trained on, else as a sample suggests.
+    """
+    asked = settings.reading if info is None else settings.reading.with_model(info.bands, info.stretch)
+    kept = None if settings.overwrite else reading_of_run(settings.out, asked.asked)
     paths = [found.root / photo.path for photo in (*found.photos, *found.large)]
-    return kept or decide_reading(paths, settings.reading, progress)
+    return kept or decide_reading(paths, asked, progress)
 
 
 def _discovered(

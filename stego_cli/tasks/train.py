@@ -41,6 +41,7 @@ class TrainTask:
         tensorboard: write `out`/tensorboard during the run.
         reading: how pictures that are not RGB of 8 bits become that.
         walk: which files below `photos` are photographs.
+        verbose: list every file that is passed over.
         parts: of rasters, stacks and videos, from which parts are drawn to train on.
     """
 
@@ -54,6 +55,7 @@ class TrainTask:
     tensorboard: bool = False
     reading: Reading = Reading()
     walk: Walk = Walk()
+    verbose: bool = False
     parts: PartSettings = PartSettings()
 
 
@@ -100,7 +102,7 @@ def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResul
         found, notes = apart(find_photos(given, task.out, task.walk, SUFFIXES), task.photos.is_file())
         for note in notes:
             progress.note(note)
-        note_passed_over(found, progress)
+        note_passed_over(found, progress, task.verbose)
         for folder, reason in found.unreadable:
             progress.warn(f"The folder {shown(folder)} cannot be read: {reason}.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGTERM
 
@@ -120,6 +120,8 @@ def _train(
     sample = features.random_tokens(SAMPLE, torch.Generator().manual_seed(settings.seed))
     last = train_head(fit, sample, state, watch, context)
     checkpoint = cluster_codes(fit, features, backbone, last, progress)
+    read_as = replace(checkpoint.provenance, bands=options.reading.bands, stretch=options.reading.ranges)
+    checkpoint = replace(checkpoint, provenance=read_as)
     save_checkpoint(checkpoint, folder)  # before labels are read: broken ones must not cost the checkpoint
     if labels is not None:
         checkpoint = add_linear_probe(checkpoint, features, labels, progress)

@@ -16,7 +16,12 @@ import pytest
 from stego_cli.model import focus
 
 BOTH = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-MAIN = "from stego_cli.__main__ import main; print(flush=True); main()"
+MAIN = """
+from stego_cli import __main__ as module
+begin = module.end_on_signals
+module.end_on_signals = lambda: (begin(), print(flush=True))  # before that a signal is the interpreter's
+module.main()
+"""
 
 
 def seconds_to_the_end(process, number):
