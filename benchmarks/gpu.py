@@ -154,7 +154,7 @@ def stego(*arguments: object) -> None:
 
 
 def watched(commands: list[tuple[object, ...]], on_gpu: bool) -> tuple[float, list[float], list[float]]:
-    """Run commands of the tool side by side; return seconds, and samples of the GPU's load, per cent, and memory, MB."""
+    """Run commands of the tool side by side; return seconds, and samples of the GPU's load (%) and memory (MB)."""
     samples: list[str] = []
     with contextlib.ExitStack() as sampling:
         if on_gpu:

@@ -21,6 +21,12 @@ class PartSettings:
     mask_polygon: Path | None = None  # of rasters: only what lies in the polygons of this file
     res_ground: float | None = None  # of rasters: the model works at this size of a pixel, in their units; None: theirs
 
+    every: int | None = None  # of videos: every so many frames; None: all, or as `fps` says
+    fps: float | None = None  # of videos: so many frames a second
+    steady: bool = False  # of videos: labels are steadied over time
+    mask_video: bool = False  # of videos: the masks are one lossless video
+    colour_map: str = ""  # of stacks: matplotlib's name of the colours for slices of one band; "": grey
+
     def __post_init__(self) -> None:
         if self.bbox is not None and not (
             all(map(math.isfinite, self.bbox)) and self.bbox[0] < self.bbox[2] and self.bbox[1] < self.bbox[3]
@@ -31,6 +37,13 @@ class PartSettings:
             )
         if self.res_ground is not None and not 0 < self.res_ground < math.inf:
             raise UsageError(f"must be above 0, got {self.res_ground}", field="res_ground")
+
+        if self.every is not None and self.every < 1:
+            raise UsageError(f"must be 1 or more, got {self.every}", field="every")
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise UsageError(f"must be above 0, got {self.fps}", field="fps")
+        if self.every is not None and self.fps is not None:
+            raise UsageError(f"{setting('every')} and {setting('fps')} both choose frames.", "Give one of them.")
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the masks, as JSON has it; only what is not as usual.
@@ -45,6 +58,9 @@ class PartSettings:
             said["mask_polygon"] = hashlib.sha256(polygon_bytes(self.mask_polygon)).hexdigest()
         if self.res_ground is not None:
             said["res_ground"] = self.res_ground
+        for name in ("every", "fps", "steady", "mask_video", "colour_map"):
+            if getattr(self, name):
+                said[name] = getattr(self, name)
         return said
 
 

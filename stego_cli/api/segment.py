@@ -23,6 +23,8 @@ def segment(
     res: int | None = None,
     crf: bool = True,
     overlay: bool = False,
+    steady: bool = False,
+    mask_video: bool = False,
     keep_probabilities: bool = False,
     also: Sequence[str] = (),
     min_free: float = 0.0,
@@ -32,6 +34,9 @@ def segment(
     bbox: str = "",
     mask_polygon: PathName | None = None,
     res_ground: float | None = None,
+    every: int | None = None,
+    fps: float | None = None,
+    colour_map: str = "",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_links: bool = False,
@@ -64,6 +69,8 @@ def segment(
         res: shorter side at which the model works, pixels, at least 16; None: the model's own.
         crf: sharpen masks along edges with a dense CRF.
         overlay: also write x.overlay.jpg beside each mask.
+        steady: steady the labels of videos over time.
+        mask_video: write the masks of a video as one lossless video.
         keep_probabilities: also write x.probs.npz beside each mask: log-probabilities in 8 bits.
         also: names of further outputs to write beside each mask.
         min_free: gigabytes of disk space; the run ends when less is free.
@@ -74,6 +81,9 @@ def segment(
         mask_polygon: of rasters only what lies in the polygons of this GeoJSON or GeoPackage.
         res_ground: size of a pixel at which the model works on rasters, in the units of their coordinates; None: the
             raster's own.
+        every: of videos every so many frames; None: all.
+        fps: of videos so many frames a second; None: all.
+        colour_map: of stacks of one band, a colour map of matplotlib to show them in; "": grey.
         include: patterns; only files of which path or name match one.
         exclude: patterns; no files or folders of which path or name match one.
         follow_links: look into folders that are links, each once.
@@ -124,6 +134,15 @@ def segment(
         decoder=decoder,
         workers=workers,
         shard=shard,
-        parts=PartSettings(parse_bbox(bbox), None if mask_polygon is None else Path(mask_polygon), res_ground),
+        parts=PartSettings(
+            parse_bbox(bbox),
+            None if mask_polygon is None else Path(mask_polygon),
+            res_ground,
+            every,
+            fps,
+            steady,
+            mask_video,
+            colour_map,
+        ),
     )
     return task.segment(settings, reporter(progress))

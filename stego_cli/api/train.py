@@ -36,6 +36,9 @@ def train(
     bbox: str = "",
     mask_polygon: PathName | None = None,
     res_ground: float | None = None,
+    every: int | None = None,
+    fps: float | None = None,
+    colour_map: str = "",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_links: bool = False,
@@ -72,6 +75,9 @@ def train(
         mask_polygon: of rasters only what lies in the polygons of this GeoJSON or GeoPackage.
         res_ground: size of a pixel at which the model works on rasters, in the units of their coordinates; None: the
             raster's own.
+        every: of videos every so many frames; None: all.
+        fps: of videos so many frames a second; None: all.
+        colour_map: of stacks of one band, a colour map of matplotlib to show them in; "": grey.
         include: patterns; only files of which path or name match one.
         exclude: patterns; no files or folders of which path or name match one.
         follow_links: look into folders that are links, each once.
@@ -117,7 +123,14 @@ def train(
         overwrite=overwrite,
         tensorboard=tensorboard,
         reading=Reading.parse(bands, stretch, accept_truncated),
-        parts=PartSettings(parse_bbox(bbox), None if mask_polygon is None else Path(mask_polygon), res_ground),
+        parts=PartSettings(
+            parse_bbox(bbox),
+            None if mask_polygon is None else Path(mask_polygon),
+            res_ground,
+            every,
+            fps,
+            colour_map=colour_map,
+        ),
         walk=Walk(tuple(include), tuple(exclude), follow_links),
         verbose=verbose,
     )

@@ -17,6 +17,7 @@ Examples:
   stego convert ./masks --to coco --out ./coco
   stego convert ./masks --to yolo-seg --out ./yolo --with-photos --min-area 50
   stego convert ./masks --to csv --out ./areas
+  stego convert ./masks --to gpkg --out ./polygons
   stego convert ./coco --from coco --out ./masks2
 
 \b

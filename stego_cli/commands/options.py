@@ -141,6 +141,25 @@ ResGroundOption = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+EveryOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Of videos every N-th frame.", show_default="all frames", rich_help_panel=INPUT),
+]
+FpsOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="RATE", help="Of videos so many frames a second.", show_default="all frames", rich_help_panel=INPUT
+    ),
+]
+ColourMapOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Of stacks of one band: a colour map of matplotlib to show them in, such as viridis.",
+        show_default="grey",
+        rich_help_panel=INPUT,
+    ),
+]
 IncludeOption = Annotated[
     list[str] | None,
     typer.Option(

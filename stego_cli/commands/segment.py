@@ -14,11 +14,14 @@ from stego_cli.commands.options import (
     REPEAT,
     BandsOption,
     BboxOption,
+    ColourMapOption,
     CrfEngineOption,
     CrfOption,
     EventsOption,
+    EveryOption,
     ExcludeOption,
     FollowLinksOption,
+    FpsOption,
     IncludeOption,
     MaskPolygonOption,
     ResGroundOption,
@@ -41,6 +44,7 @@ Examples:
   stego segment ./photos --out ./masks --model stego.onnx --shard 2/8
   stego segment ./photos --out ./masks --since 7d --min-free 5
   stego segment ./photos --out ./masks --json > log.ndjson
+  stego segment clip.mp4 --out ./masks --steady --overlay
   stego segment town.tif --out ./masks --bbox 500100,5799000,501000,5799800
 
 A mask is a palette PNG whose pixel values are class numbers. Masks mirror the folder (x/a.jpg gets MASKS/x/a.png),
@@ -49,7 +53,8 @@ before, else ./stego.onnx; if there is neither, classes are discovered in these 
 in MASKS/.stego. The same command again does only what is missing or has changed.
 
 A georeferenced raster, or a picture too large for a photograph, is segmented by windows; its mask is a GeoTIFF that
-lies where the raster lies.
+lies where the raster lies. A TIFF of several pages is a stack of slices, and so is its mask. A video is segmented frame
+by frame; its masks are in a folder of its name.
 
 PHOTOS may be a data set (imgs/ with labels/ beside it): then the photographs in imgs/ are segmented. Links to files are
 followed, links to folders are not. Hidden files and folders that hold masks are passed over. Of an animation the first
@@ -122,8 +127,17 @@ def command(
     overlay: Annotated[
         bool,
         typer.Option(
-            "--overlay", help="Also write x.overlay.jpg beside each mask, to look at.", rich_help_panel=OUTPUT
+            "--overlay",
+            help="Also write x.overlay.jpg beside each mask, and contact_sheet.jpg, to look at.",
+            rich_help_panel=OUTPUT,
         ),
+    ] = False,
+    steady: Annotated[
+        bool, typer.Option("--steady", help="Steady the labels of a video over time.", rich_help_panel=OUTPUT)
+    ] = False,
+    mask_video: Annotated[
+        bool,
+        typer.Option("--mask-video", help="Write the masks of a video as one lossless video.", rich_help_panel=OUTPUT),
     ] = False,
     keep_probabilities: Annotated[
         bool,
@@ -155,6 +169,9 @@ def command(
     bbox: BboxOption = "",
     mask_polygon: MaskPolygonOption = None,
     res_ground: ResGroundOption = None,
+    every: EveryOption = None,
+    fps: FpsOption = None,
+    colour_map: ColourMapOption = "",
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
     follow_links: FollowLinksOption = False,
@@ -247,7 +264,7 @@ def command(
         decoder=decoder,
         workers=workers,
         shard=shard,
-        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground),
+        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video, colour_map),
     )
     ui = Ui(as_json)
     if dry_run:

@@ -65,7 +65,7 @@ def read_labels(mask: Path) -> NDArray[np.uint8]:
         PhotoError: it is missing, broken, or of more than 8 bits.
     """
     if mask.suffix != ".png":
-        raise PhotoError("the mask of a raster, a stack or a video, which only `stego convert` reads")
+        raise PhotoError("the mask of a raster, a stack or a video, which only some formats of `stego convert` take")
     ids = read_ids(mask)
     if ids.dtype != np.uint8:
         raise PhotoError("a mask of more than 8 bits")

@@ -19,6 +19,7 @@ from stego_cli.text import shown
 # Errors that are about one name; all others would meet every further file too.
 _REFUSED_NAME = frozenset({errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ})
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)  # 0 on Windows
+_OF_MASKS = frozenset({".png", ".csv", ".mkv", ".mp4"})  # files in a folder of masks of one video
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # the last on Windows
 DISCOVERY = ".stego-discover-"  # how the name of a discovery's scratch folder begins: ours beyond doubt
 
@@ -219,8 +220,8 @@ def sha256(file: Path) -> str:
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of a file or, of a folder, that of its files' names and hashes, in hexadecimal."""
+    """Return the sha256 of a file or, of a folder of masks, that of its files' names and hashes, in hexadecimal."""
     if not path.is_dir():
         return sha256(path)
-    listed = sorted((file.name, sha256(file)) for file in path.iterdir() if file.is_file())
+    listed = sorted((file.name, sha256(file)) for file in path.iterdir() if file.suffix in _OF_MASKS)
     return hashlib.sha256(repr(listed).encode()).hexdigest()

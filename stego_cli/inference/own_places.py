@@ -59,8 +59,10 @@ def require_own_or_absent(out: Path, photos: Sequence[Photo], outputs: tuple[str
         return
     _refuse_links(out, photos)
     taken = list(_taken(out, photos, (MASK, *outputs)))
-    for _, _, file in taken:
+    for mask, name, file in taken:
         if Path(file).is_dir() and not Path(file).is_symlink():
+            if name == MASK and MASK in read_owned(out).get(mask, ()):
+                continue  # the masks of a video's frames
             raise OutputError(
                 f"{shown(file)} is a folder, where a file is to be written.", f"Give another {setting('out')}."
             )

@@ -62,12 +62,15 @@ class Target:
     Attributes:
         mask: its place; what is there is replaced.
         scratch: folder on the same file system for what is not whole yet.
-        colours: of the classes, RGB.
+        colours: of the classes, RGB; `names`: likewise, empty for values of no class.
+        overlay: whether an overlay was asked for, which videos get.
     """
 
     mask: Path
     scratch: Path
     colours: list[Colour]
+    names: tuple[str, ...] = ()
+    overlay: bool = False
 
 
 class Source(Protocol):

@@ -15,8 +15,8 @@ from stego_cli.images.decode import photo_size
 from stego_cli.images.discover import Found, Photo, Reason, with_masks
 from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.readers.table import open_any
-from stego_cli.sources import gdal
-from stego_cli.sources.content import is_raster
+from stego_cli.sources import gdal, video
+from stego_cli.sources.content import is_raster, is_stack, is_video
 from stego_cli.sources.source import Asked, Source
 from stego_cli.text import shown
 
@@ -65,12 +65,19 @@ class Kind:
         return import_module(f"stego_cli.sources.{self.module}")
 
 
-KINDS = {
-    "raster": Kind(
-        "rasters", "RasterSource", frozenset({".tif", ".tiff", ".jp2", ".j2k", ".vrt"}), is_raster, gdal.missing, ".tif"
-    )
-}
+def _nothing_missing() -> None:
+    return None
 
+
+_TIFFS = frozenset({".tif", ".tiff"})
+_RASTERS = _TIFFS | {".jp2", ".j2k", ".vrt"}
+_VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"})
+
+KINDS = {
+    "raster": Kind("rasters", "RasterSource", _RASTERS, is_raster, gdal.missing, ".tif"),
+    "stack": Kind("stacks", "StackSource", _TIFFS, is_stack, _nothing_missing, ".tif"),
+    "video": Kind("video", "VideoSource", _VIDEOS, is_video, video.missing, "", extra=_VIDEOS),
+}
 SUFFIXES = frozenset(suffix for kind in KINDS.values() for suffix in kind.suffixes)
 
 

@@ -135,12 +135,17 @@ def _encode(
 ) -> tuple[object, str]:
     """Return one photograph in a format, and an empty text; or nothing, and why it cannot be converted."""
     photo = None if tree.photos is None else tree.photos / entry.path
-    stem = (entry.mask or "").removesuffix(".png")
+    mask = entry.mask or ""
     try:
-        labels = index[tree.labels(entry)]
+        if mask.endswith(".tif") and FORMATS[name].rasters:
+            taken = any(other.mask == f"{mask.removesuffix('.tif')}.png" for other in tree.entries)
+            stem, none = mask if taken else mask.removesuffix(".tif"), np.zeros((0, 0), np.uint8)
+            labels = PhotoLabels(shown(entry.path), stem, photo, none, tree.root / mask)
+        else:
+            labels = PhotoLabels(shown(entry.path), mask.removesuffix(".png"), photo, index[tree.labels(entry)])
+        return _module(name).encode(labels, classes, shaping), ""
     except PhotoError as error:
         return None, error.message
-    return _module(name).encode(PhotoLabels(shown(entry.path), stem, photo, labels), classes, shaping), ""
 
 
 def _module(name: str) -> Any:  # noqa: ANN401  (a module has no type of its own)

@@ -34,7 +34,7 @@ class PartsRun:
     Attributes:
         folder: MASKS; `places`: the record of what is this tool's in it; `journal`: what was done.
         model: loaded; `plan`: how its labels are written.
-        settings: of the run.
+        settings: of the run; `names`: of the classes, by their values in the masks.
         summary: is added to.
         progress: shown each file as a stage.
         stop: on a signal the parts that were begun are finished.
@@ -44,6 +44,7 @@ class PartsRun:
     model: LoadedModel
     plan: OutputPlan
     settings: SegmentSettings
+    names: tuple[str, ...]
     journal: Journal
     places: Places
     summary: Summary
@@ -71,7 +72,13 @@ def segment_in_parts(photo: Photo, run: PartsRun) -> None:
                 parts.segment(journal)
             if run.stop.requested is not None:
                 return
-            target = Target(run.folder.root / photo.mask, run.folder.scratch, run.plan.colours)
+            target = Target(
+                run.folder.root / photo.mask,
+                run.folder.scratch,
+                run.plan.colours,
+                run.names,
+                "overlay" in run.settings.outputs,
+            )
             pixels = source.assemble(parts.read, target)
             troubles = [*source.troubles, *parts.troubles()]
     except PhotoError as error:

@@ -42,7 +42,6 @@ def make_modes(folder):
     Image.new("RGBA", (40, 30), (5, 5, 5, 255)).save(folder / "opaque.png")
     flat(GREEN).save(folder / "moving.gif", save_all=True, append_images=[flat(RED), flat(BLUE)])
     flat(GREEN).save(folder / "moving.png", save_all=True, append_images=[flat(RED)])
-    flat(GREEN).save(folder / "pages.tiff", save_all=True, append_images=[flat(RED)])
     return {
         "cmyk": RED,
         "grey": DARK,
@@ -55,7 +54,6 @@ def make_modes(folder):
         "opaque": DARK,
         "moving.gif": GREEN,
         "moving.png": GREEN,
-        "pages": GREEN,
         "plain.webp": GREEN,
         "plain.bmp": BLUE,
         "plain.ppm": BLUE,

@@ -17,11 +17,13 @@ class Format:
         module: its name in this package.
         about: what it is, in a few words.
         reads: whether it can be read back.
+        rasters: whether it takes the masks of rasters.
     """
 
     module: str
     about: str
     reads: bool = True
+    rasters: bool = False
 
 
 FORMATS = {
@@ -30,8 +32,9 @@ FORMATS = {
     "yolo-seg": Format("yolo_seg", "a text file of polygons a photograph, data.yaml"),
     "cvat": Format("cvat", "CVAT for images 1.1, masks or polygons"),
     "labelme": Format("labelme", "a JSON file of polygons a photograph"),
-    "geojson": Format("geojson", "a file of polygons with holes a photograph, in pixels"),
+    "geojson": Format("geojson", "a file of polygons with holes each; of rasters in degrees", rasters=True),
+    "gpkg": Format("geopackage", "masks.gpkg, polygons of rasters in their own coordinates", reads=False, rasters=True),
     "label-studio": Format("label_studio", "tasks.json with polygons, label_config.xml"),
     "npz": Format("npz", "an array a photograph"),
-    "csv": Format("csv_table", "the area of each class in each photograph", reads=False),
+    "csv": Format("csv_table", "the area of each class in each photograph", reads=False, rasters=True),
 }

@@ -36,13 +36,15 @@ class PhotoLabels:
         path: of the photograph, relative, as text.
         stem: relative path, without a suffix, of the files that stand for it; no two photographs share it.
         photo: the photograph's file; None: it is not there.
-        labels: indices into the list of classes.
+        labels: indices into the list of classes; none of a raster.
+        raster: the mask of a raster, a GeoTIFF; None: it is a photograph.
     """
 
     path: str
     stem: str
     photo: Path | None
     labels: Labels
+    raster: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from stego_cli.classes import VOID
 from stego_cli.gallery.formats.common import ClassRow, PhotoLabels, Shaping, write_file
+from stego_cli.gallery.formats.world import counts_of_raster
 
 FILE = "areas.csv"
 _COLUMNS = ("photograph", "class", "value", "pixels", "share")
@@ -18,12 +19,18 @@ _COLUMNS = ("photograph", "class", "value", "pixels", "share")
 
 def encode(photo: PhotoLabels, classes: Sequence[ClassRow], shaping: Shaping) -> list[tuple[object, ...]]:
     """Return the lines of one photograph."""
-    counts = np.bincount(photo.labels.ravel(), minlength=VOID + 1)
+    if photo.raster is not None:
+        values = counts_of_raster(photo.raster)
+        classified = [int(values[row.value]) for row in classes]
+        counts = np.array([*classified, *[0] * (VOID - len(classes)), values.sum() - sum(classified)])
+    else:
+        counts = np.bincount(photo.labels.ravel(), minlength=VOID + 1)
+    size = int(counts.sum())
     rows = [
-        (photo.path, row.name, row.value, int(counts[index]), round(counts[index] / photo.labels.size, 6))
+        (photo.path, row.name, row.value, int(counts[index]), round(counts[index] / size, 6))
         for index, row in enumerate(classes)
     ]
-    void = (photo.path, "void", VOID, int(counts[VOID]), round(counts[VOID] / photo.labels.size, 6))
+    void = (photo.path, "void", VOID, int(counts[VOID]), round(counts[VOID] / size, 6))
     return [*rows, void] if counts[VOID] else [*rows]
 
 

@@ -1,4 +1,7 @@
-"""GeoJSON: a file for each photograph, a polygon with its holes for each region, in pixels (x right, y down)."""
+"""GeoJSON: a file for each photograph, a polygon with its holes for each region, in pixels (x right, y down).
+
+Rasters have polygons in degrees of WGS 84, as RFC 7946 wants, with their areas in square metres.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,19 @@ from stego_cli.gallery.formats.common import (
     write_file,
 )
 from stego_cli.gallery.formats.polygons import paint, polygons, ring
+from stego_cli.gallery.formats.world import in_system, world_polygons
 from stego_cli.text import shown
+
+_WGS_84 = "EPSG:4326"
+_DEGREE_DIGITS = 8  # about a millimetre
 
 
 def encode(photo: PhotoLabels, classes: Sequence[ClassRow], shaping: Shaping) -> tuple[PhotoLabels, dict[str, Any]]:
     """Return the feature collection."""
     from shapely.geometry.polygon import orient
+
+    if photo.raster is not None:
+        return photo, _of_raster(photo, photo.raster, classes, shaping)
 
     height, width = photo.labels.shape
     features = []
@@ -47,6 +57,34 @@ def encode(photo: PhotoLabels, classes: Sequence[ClassRow], shaping: Shaping) ->
         )
     about = {"photograph": photo.path, "width": width, "height": height}
     return photo, {"type": "FeatureCollection", **about, "features": features}
+
+
+def _of_raster(photo: PhotoLabels, mask: Path, classes: Sequence[ClassRow], shaping: Shaping) -> dict[str, Any]:
+    import shapely
+
+    found = world_polygons(mask, classes, shaping)
+    shapes = found.shapes if found.crs is None else in_system(found.shapes, found.crs, _WGS_84)
+    area = "area" if found.crs is None else "area_m2"
+    features = [
+        {
+            "type": "Feature",
+            "properties": {
+                "class": row.name,
+                "value": row.value,
+                "colour": hexadecimal(row.colour),
+                area: round(size, 2),
+            },
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [
+                    [[round(x, _DEGREE_DIGITS), round(y, _DEGREE_DIGITS)] for x, y in line.coords]
+                    for line in (shape.exterior, *shape.interiors)
+                ],
+            },
+        }
+        for row, shape, size in zip(found.rows, shapely.orient_polygons(shapes), found.areas, strict=True)
+    ]
+    return {"type": "FeatureCollection", "raster": photo.path, "features": features}
 
 
 def write(

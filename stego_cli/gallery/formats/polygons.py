@@ -37,6 +37,18 @@ def polygons(labels: Labels, tolerance: float, min_area: float) -> list[tuple[in
     found = [
         (int(value), shapely.geometry.shape(geometry)) for geometry, value in features.shapes(labels, labels != VOID, 4)
     ]
+    return shaped(found, tolerance, min_area)
+
+
+def shaped(found: Sequence[tuple[int, Polygon]], tolerance: float, min_area: float) -> list[tuple[int, Polygon]]:
+    """Return regions with simpler outlines, without those that are too small: see `polygons`.
+
+    Args:
+        found: (class, polygon) of every region, along the pixels' edges, in pixels.
+        tolerance: pixels; `min_area`: pixels.
+    """
+    import shapely
+
     shapes = np.array([shape for _, shape in found], object)
     if tolerance and len(shapes):
         # Every corner of a neighbour must be a corner of the region too: then a border is one line for both.

@@ -109,6 +109,11 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (  # what is often found under a pictur
 )
 
 
+def matches_a_photograph(head: bytes) -> bool:
+    """Return whether the first bytes of a file are those of a picture of a format of the table, or of a raw file."""
+    return any(reader.matches(head) for reader in READERS.values()) or b"crx " in _brands(head)
+
+
 def reader_of(head: bytes) -> Reader:
     """Return the reader of a picture by its first bytes.
 
