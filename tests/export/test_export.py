@@ -14,7 +14,9 @@ from PIL import Image
 from export import export_onnx, parity
 from export.graph import trace
 from stego_cli.class_edits import ClassEdits
+from stego_cli.classes import ClassTable
 from stego_cli.errors import ModelError, UsageError
+from stego_cli.gallery.model_edit import as_found
 from stego_cli.gallery.run_classes import classes_of_run
 from stego_cli.gallery.split import split_model
 from stego_cli.images.atomic import sha256
@@ -28,6 +30,7 @@ from stego_cli.progress import Quiet
 from stego_cli.settings import ExportSettings, TrainSettings
 from stego_cli.stop import Stop
 from stego_cli.tasks.classes import edit_classes, named, splitting
+from stego_cli.tasks.name_classes import NamingTask, name_classes
 from stego_cli.tasks.split import SplitSource
 
 
@@ -246,3 +249,29 @@ def test_a_class_of_a_run_is_split_and_its_export_would_have_the_parts(real_weig
     assert len(after.hierarchy) == 6
     edit_classes(run, named(["6=part"]), Quiet(), Stop())
     assert classes_of_run(run)[0].names[6] == "part"
+
+
+def test_labels_name_the_classes_of_a_run_and_its_export_has_them_joined(
+    real_weights: Path, photos_folder: Path, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path / "run", real_weights, block=0)
+    (tmp_path / "labels").mkdir()
+    with Image.open(photos_folder / "lake.jpg") as photo:
+        labels = np.zeros(photo.size[::-1], np.uint8)
+    labels[: len(labels) // 2] = 1
+    Image.fromarray(labels).save(tmp_path / "labels" / "lake.png")
+    table = ClassTable(("ground", "sky"), ((1, 2, 3), (4, 5, 6)))
+    report = name_classes(NamingTask(tmp_path / "labels", run, photos_folder, table, device="cpu"), Quiet())
+    assert (report.kind, report.photographs, len(report.votes)) == ("run", 1, 6)
+    content = export_onnx(run, tmp_path / "m.onnx", ExportSettings(), Quiet()).read_bytes()
+    found = Session.from_bytes(as_found(content, "m").SerializeToString(), "cpu")
+    named = Session.from_bytes(content, "cpu")
+    assert set(named.info.class_names) == {"ground", "sky"}
+    assert dict(zip(named.info.class_names, named.info.mask_values, strict=True)) == {"ground": 0, "sky": 1}
+    assert dict(zip(named.info.class_names, named.info.palette, strict=True))["sky"] == (4, 5, 6)
+    assert named.info.hierarchy == found.info.hierarchy == load_checkpoint(run).hierarchy
+    image = picture(photos_folder, "cat.jpg", 168, 112)
+    before, after = np.exp(found.log_probs(image)), np.exp(named.log_probs(image))
+    for channel, name in enumerate(named.info.class_names):
+        members = [vote.cluster for vote in report.votes if vote.label == table.names.index(name)]
+        assert np.allclose(after[:, channel], before[:, members].sum(1), atol=1e-6)
