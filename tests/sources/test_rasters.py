@@ -206,3 +206,12 @@ def test_without_rasterio_a_small_raster_is_a_photograph_and_the_extra_is_named(
 def test_settings_that_make_no_sense_are_refused(town, segment, tmp_path, option):
     assert segment(town, tmp_path / "masks", *option).returncode == 2
     assert not (tmp_path / "masks").exists()
+
+
+def test_a_dry_run_counts_the_windows_and_writes_nothing(town, segment, tmp_path):
+    result = segment(town, tmp_path / "masks", "--dry-run", "--json")
+    assert result.returncode == 0, result.stderr
+    event = json.loads(result.stdout.splitlines()[-1])
+    assert (event["photographs"], event["todo"], event["parts"]) == (1, 1, 4)
+    assert event["seconds"] > 0
+    assert not (tmp_path / "masks").exists()
