@@ -8,6 +8,15 @@ Each input is a small valid picture with its structure changed: header fields, c
 parts of other pictures. It is read in a process with limited memory and time. An input is fine if it is read or
 refused with a PhotoError; it is a finding if the process dies, takes too long, takes too much memory, or raises
 anything else. Findings are kept as files beside their reasons. The same seed gives the same inputs.
+
+Without a finding, on two cores that other programs used too:
+
+| reader | seed | inputs | read | refused | seconds | most memory | slowest |
+|---|---|---|---|---|---|---|---|
+| photos | 0 | 6000 | 1913 | 4087 | 235 | 126 MB | 4.3 s |
+| photos | 2 | 8000 | 2576 | 5424 | 161 | 138 MB | 1.1 s |
+| labels | 0 | 3000 | 55 | 2945 | 79 | 79 MB | 2.3 s |
+| labels | 2 | 3000 | 38 | 2962 | 79 | 11 MB | 0.2 s |
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from stego_cli.commands import (
     gallery,
     import_checkpoint,
     models,
+    name_classes,
     prepare,
     score,
     segment,
@@ -54,6 +55,14 @@ class _Group(TyperGroup):
             leave(*(error.args or (130,)))
 
 
+class _Classes(TyperGroup):
+    """The group of `stego classes`, where --from-labels LABELS is another form of `from-labels LABELS`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  (as above)
+        """Read the words after `stego classes`."""
+        return super().parse_args(ctx, name_classes.as_command(args))
+
+
 app = typer.Typer(
     cls=_Group,
     help=_HELP,
@@ -65,7 +74,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List backbones and fetch their weights.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
-classes_app = typer.Typer(help=classes.HELP, no_args_is_help=True, rich_markup_mode=None)
+classes_app = typer.Typer(cls=_Classes, help=classes.HELP, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(classes_app, name="classes")
 _COMMANDS: dict[str, Any] = {
     "segment": segment,
@@ -82,7 +91,7 @@ _COMMANDS: dict[str, Any] = {
 }
 for _name, _module in _COMMANDS.items():
     app.command(_name, cls=StegoCommand, help=_module.HELP)(_module.command)
-for _name, (_help, _command) in classes.COMMANDS.items():
+for _name, (_help, _command) in (classes.COMMANDS | name_classes.COMMANDS).items():
     classes_app.command(_name, cls=StegoCommand, help=_help)(_command)
 models_app.command("list", cls=StegoCommand, help=models.LIST_HELP)(models.list_command)
 models_app.command("pull", cls=StegoCommand, help=models.PULL_HELP)(models.pull_command)

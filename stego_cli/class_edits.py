@@ -300,6 +300,20 @@ def pending_splits(before: ClassEdits, after: ClassEdits) -> tuple[tuple[int, in
     return after.splits[len(before.splits) :]
 
 
+def require_reachable(before: ClassEdits, after: ClassEdits, can_split: bool = True) -> None:
+    """Refuse edits that masks cannot follow: splits without a model, and what they cannot tell apart.
+
+    Raises:
+        EditError: they cannot.
+    """
+    pending = pending_splits(before, after)
+    if pending and not can_split:
+        raise EditError("A split needs the model that made the masks, which is not kept with them.", ["split"])
+    for number, into in pending:
+        before = split(before, number, into)
+    transition(before, after)
+
+
 def _with(edits: ClassEdits, changes: Mapping[int, Mapping[str, object]]) -> ClassEdits:
     said = dict(edits.classes)
     for number, change in changes.items():

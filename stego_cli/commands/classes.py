@@ -31,6 +31,7 @@ Examples:
   stego classes split 5 --into 3 --to ./masks
   stego classes drop 10 --to stego.onnx
   stego classes apply classes.toml --to ./masks
+  stego classes --from-labels ./labels --photos ./photos --to ./run
 """
 LIST_HELP = """Show the classes: number, name, colour, share of pixels.
 

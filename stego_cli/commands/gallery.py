@@ -11,11 +11,12 @@ from stego_cli.commands.options import EventsOption
 
 HELP = """Make a page that shows what was found: every class with its regions, every photograph with its mask.
 
-The page needs no network and no server: open DIR/index.html. Classes can be named, coloured, joined and dropped in it;
-it hands the edits over as classes.toml. With --edit it is served on this machine alone, and each edit is saved at once
-(to MASKS/classes.toml); Ctrl-C ends that.
+The page needs no network and no server: open DIR/index.html. Classes can be named, coloured, joined, split and dropped
+in it; it hands the edits over as classes.toml. With --edit it is served on this machine alone, and each edit is saved
+at once (to MASKS/classes.toml); Ctrl-C ends that.
 
-`stego classes apply classes.toml --to MASKS` then makes the masks so, and --to a model file makes all further ones so.
+The masks change when the edits are applied: with the button in the served page, or with
+`stego classes apply classes.toml --to MASKS`. With --to a model file all further masks are made so.
 
 \b
 Examples:

@@ -127,7 +127,9 @@ def command(
     overlay: Annotated[
         bool,
         typer.Option(
-            "--overlay", help="Also write x.overlay.jpg beside each mask, to look at.", rich_help_panel=OUTPUT
+            "--overlay",
+            help="Also write x.overlay.jpg beside each mask, and contact_sheet.jpg, to look at.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     steady: Annotated[

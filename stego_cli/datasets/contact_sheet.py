@@ -1,9 +1,11 @@
-"""The contact sheet: a few photographs of each split above their labels, and a legend of the classes."""
+"""Contact sheets: some photographs of each split above their labels, or overlays; and a legend of the classes."""
 
 from __future__ import annotations
 
 import io
 import itertools
+import re
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +20,11 @@ from stego_cli.machine import cores
 
 FILE = "contact.jpg"
 _ACROSS, _SIDE, _GAP, _LINE = 8, 160, 8, 22  # pictures a row; pixels
+_COMMENT = b"stego contact sheet"
+OURS = re.compile(b"\xff\xd8.{,64}" + _COMMENT, re.DOTALL)  # what a sheet begins with
 _PAPER, _INK, _NO_LABEL = (250, 250, 248), (40, 40, 40), (226, 226, 222)
+
+Entry = tuple[str, tuple[int, int, int]]  # of a legend: name and colour
 
 
 def contact_sheet(root: Path, photos: dict[str, list[str]], table: ClassTable | None) -> bytes:
@@ -29,42 +35,65 @@ def contact_sheet(root: Path, photos: dict[str, list[str]], table: ClassTable | 
         photos: paths in it of the photographs to show, by split, at most 8 each.
         table: the classes; None without labels.
     """
+    with ThreadPoolExecutor(cores()) as pool:
+        pictures = pool.map(lambda photo: _pair(root, photo, table), itertools.chain(*photos.values()))
+        blocks = [(split, len(those)) for split, those in photos.items()]
+        return _drawn(blocks, pictures, 2 if table else 1, _entries(table))
+
+
+def overlay_sheet(overlays: Sequence[Path], entries: Sequence[Entry]) -> bytes:
+    """Return a JPEG of overlays, 8 a row, above a legend; it says of itself whose it is (`OURS`).
+
+    Args:
+        overlays: files; one that cannot be read is an empty square.
+        entries: name and colour of each class.
+    """
+    rows = [("", len(overlays[start : start + _ACROSS])) for start in range(0, len(overlays), _ACROSS)]
+    with ThreadPoolExecutor(cores()) as pool:
+        pictures = pool.map(lambda file: (_photograph(file),), overlays)
+        return _drawn(rows, pictures, 1, entries)
+
+
+def _drawn(
+    blocks: Sequence[tuple[str, int]],
+    pictures: Iterator[tuple[Image.Image | None, ...]],
+    rows: int,
+    entries: Sequence[Entry],
+) -> bytes:
+    """Draw blocks, each with a title (empty: none) and a number of columns, whose pictures stand in rows."""
     font = ImageFont.load_default(14)
-    block = _LINE + (2 if table else 1) * (_SIDE + _GAP)
-    legend = _legend_places(table, font)
+    heading = _LINE if any(title for title, _ in blocks) else 0
+    block = heading + rows * (_SIDE + _GAP)
+    legend = _legend_places(entries, font)
     width = _GAP + _ACROSS * (_SIDE + _GAP)
-    height = _GAP + len(photos) * block + (legend[-1][1] + _LINE if legend else 0) + _GAP
+    height = _GAP + len(blocks) * block + (legend[-1][1] + _LINE if legend else 0) + _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     top = _GAP
-    with ThreadPoolExecutor(cores()) as pool:
-        pictures = pool.map(lambda photo: _pair(root, photo, table), itertools.chain(*photos.values()))
-        for split, those in photos.items():
-            draw.text((_GAP, top), split, _INK, font)
-            for column, (photograph, label) in enumerate(itertools.islice(pictures, len(those))):
-                left = _GAP + column * (_SIDE + _GAP)
-                _paste(sheet, photograph, left, top + _LINE)
-                if table:
-                    _paste(sheet, label, left, top + _LINE + _SIDE + _GAP)
-            top += block
-    for (left, down), (name, colour) in zip(legend, _entries(table), strict=True):
+    for title, columns in blocks:
+        draw.text((_GAP, top), title, _INK, font)
+        for column, those in enumerate(itertools.islice(pictures, columns)):
+            for row, picture in enumerate(those[:rows]):
+                _paste(sheet, picture, _GAP + column * (_SIDE + _GAP), top + heading + row * (_SIDE + _GAP))
+        top += block
+    for (left, down), (name, colour) in zip(legend, entries, strict=True):
         draw.rectangle((left, top + down + 3, left + 12, top + down + 15), colour, _INK)
         draw.text((left + 18, top + down), name, _INK, font)
     stream = io.BytesIO()
-    sheet.save(stream, "JPEG", quality=88)
+    sheet.save(stream, "JPEG", quality=88, comment=_COMMENT)
     return stream.getvalue()
 
 
-def _entries(table: ClassTable | None) -> list[tuple[str, tuple[int, int, int]]]:
+def _entries(table: ClassTable | None) -> list[Entry]:
     return list(zip(table.names, table.colours, strict=True)) if table else []
 
 
 def _legend_places(
-    table: ClassTable | None, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+    entries: Sequence[Entry], font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> list[tuple[int, int]]:
     """Return the place of each class in the legend, filled line by line."""
     places, left, down = [], _GAP, 0
-    for name, _ in _entries(table):
+    for name, _ in entries:
         wide = 18 + int(font.getlength(name)) + 18
         if left > _GAP and left + wide > _ACROSS * (_SIDE + _GAP):
             left, down = _GAP, down + _LINE

@@ -25,6 +25,8 @@ from stego_cli.gallery.centroids import centroids_of_model
 from stego_cli.gallery.crops import Crop, CropsOfPhoto, by_photograph, cut_crops
 from stego_cli.gallery.figures import class_figures, findings_of, photograph_figures
 from stego_cli.gallery.mask_tree import MaskTree
+from stego_cli.gallery.model_edit import hierarchy_of_model
+from stego_cli.gallery.remap_split import can_split
 from stego_cli.gallery.survey import Seen, Wanted, look_at
 from stego_cli.images.atomic import require_writable, write_bytes
 from stego_cli.images.discover import STATE
@@ -39,6 +41,7 @@ from stego_cli.version import __version__
 
 _ASSETS = ("gallery.css", "edits.js", "labels.js", "classes.js", "photographs.js", "start.js")
 PAGE = "index.html"
+_LAYOUT = 2  # of the data; galleries with another one are made anew
 _CHUNK = 48  # photographs whose masks are in one piece of data
 _SIDES = ((300, 1024, 640), (2000, 640, 448), (10**9, 448, 320))  # up to so many photographs: picture, mask
 _WORTH_PROCESSES = 60  # photographs from which starting processes pays
@@ -84,24 +87,27 @@ def build_gallery(
     fingerprint = _fingerprint(tree)
     there = _read(state)
     if there.get("fingerprint") == fingerprint and (out / PAGE).exists():
-        write_classes_data(out, edits)
+        write_classes_data(out, edits, tree.edits)
         return Built(out / PAGE, there["photographs"], [(path, reason) for path, reason in there["failed"]])
     state.unlink(missing_ok=True)
     work = _Build(tree, out, model, progress, stop)
     built = work.run()
-    _write_page(out, edits)
+    _write_page(out, edits, tree.edits)
     about = {"fingerprint": fingerprint, "photographs": built.photographs, "failed": built.failed}
     write_bytes(state, json.dumps(about).encode())
     return built
 
 
-def write_classes_data(out: Path, edits: ClassEdits) -> None:
-    """Write the edits that the page of a gallery begins with.
+def write_classes_data(out: Path, edits: ClassEdits, applied: ClassEdits) -> None:
+    """Write the edits that the page of a gallery begins with, and those that the masks have.
 
     Raises:
         OutputError: it cannot be written.
     """
-    write_bytes(out / "data" / "classes.js", _script("classes", edits_as_json(edits)))
+    write_bytes(
+        out / "data" / "classes.js",
+        _script("classes", {"edits": edits_as_json(edits), "applied": edits_as_json(applied)}),
+    )
 
 
 def edits_as_json(edits: ClassEdits) -> dict[str, Any]:
@@ -134,7 +140,8 @@ def _read(state: Path) -> dict[str, Any]:
 
 def _fingerprint(tree: MaskTree) -> str:
     """Return a hash of all that decides what a gallery looks like, but for names and colours."""
-    digest = hashlib.sha256(f"{__version__} {tree.photos} {tree.edits.table.tolist()}".encode(errors="surrogateescape"))
+    about = f"{_LAYOUT} {__version__} {can_split(tree.root)} {tree.photos} {tree.edits.table.tolist()}"
+    digest = hashlib.sha256(about.encode(errors="surrogateescape"))
     for entry in tree.entries:
         digest.update(f"{entry.path} {entry.size} {entry.mtime} {entry.sha256}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
@@ -146,11 +153,11 @@ def _script(name: str, content: object) -> bytes:
     return f"stegoData({json.dumps(name)},{text});\n".encode("ascii")
 
 
-def _write_page(out: Path, edits: ClassEdits) -> None:
+def _write_page(out: Path, edits: ClassEdits, applied: ClassEdits) -> None:
     assets = resources.files("stego_cli.gallery") / "assets"
     for name in _ASSETS:
         write_bytes(out / name, (assets / name).read_bytes())
-    write_classes_data(out, edits)
+    write_classes_data(out, edits, applied)
     write_bytes(out / PAGE, (assets / "gallery.html").read_bytes())  # last: a page that is there is whole
 
 
@@ -160,6 +167,8 @@ class _Build:
     def __init__(self, tree: MaskTree, out: Path, model: bytes | None, progress: Progress, stop: Stop) -> None:
         self._tree, self._out, self._progress, self._stop = tree, out, progress, stop
         self._centroids = None if model is None else centroids_of_model(model, tree.edits.count)
+        pairs = () if model is None else hierarchy_of_model(model, "the model")
+        self._hierarchy = pairs if len(pairs) == tree.edits.count - 1 else ()
         count = len(tree.entries)
         self._side, self._mask_side = next((side, mask) for most, side, mask in _SIDES if count <= most)
         self._many = count > _WORTH_PROCESSES
@@ -185,7 +194,9 @@ class _Build:
             "doubt": "probabilities" if findings.from_probabilities else "look",
             "alike": "look" if self._centroids is None else "model",
             "chunk": _CHUNK,
-            "palette": [hexadecimal(colour) for colour in palette(255)],
+            "splits": can_split(self._tree.root),
+            "hierarchy": self._hierarchy,
+            "palette": [hexadecimal(colour) for colour in palette(256)],
             "fixed": [list(entry.members) for entry in self._tree.edits.legend if len(entry.members) > 1],
             "classes": class_figures(self._tree, seen, findings, self._centroids),
             "photographs": photograph_figures(self._tree, seen, findings),

@@ -19,6 +19,7 @@ from stego_cli.class_edits import VOID_COLOUR, VOID_NAME, ClassEdits
 from stego_cli.classes import VOID
 from stego_cli.classes_toml import write_classes_file
 from stego_cli.errors import ModelError
+from stego_cli.hierarchy import Hierarchy
 from stego_cli.inference.contract import (
     CLUSTER_OUTPUT,
     FORMAT,
@@ -54,6 +55,15 @@ def shares_of_model(content: bytes, name: str) -> tuple[float, ...]:
     """
     about = about_of(_load(content, name), name)
     return tuple(map(float, about.get("found", about).get("shares", ())))
+
+
+def hierarchy_of_model(content: bytes, name: str) -> Hierarchy:
+    """Return which of the clusters in a model file a coarser choice joins; empty: it is not known.
+
+    Raises:
+        ModelError: it is not a model file of this tool.
+    """
+    return _info(_load(content, name), name).hierarchy
 
 
 def edit_model(content: bytes, edits: ClassEdits, name: str) -> bytes:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +43,15 @@ from stego_cli.text import shown
 class Changed:
     """What a change did: masks written, masks that it left as they are, and paths with reasons of those that failed.
 
-    `before` is what the classes were when it began, as a change that was stopped noted it.
+    `before` is what the classes were when it began, as a change that was stopped noted it; `paths` are the photographs
+    of the masks that were written.
     """
 
     written: int
     kept: int
     failed: list[tuple[str, str]]
     before: ClassEdits | None = None
+    paths: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,7 @@ def _carry_out(output: OutputFolder, change: _Change, progress: Progress, stop: 
                     progress.warn(f"{shown(entry.path)}: {problem}")
                 else:
                     changed.written += 1
+                    changed.paths.add(entry.path)
     if stop.requested is not None:
         raise Stopped(
             stop.requested,

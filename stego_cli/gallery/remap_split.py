@@ -155,6 +155,15 @@ def model_of_masks(masks: Path) -> Path:
     return file
 
 
+def can_split(masks: Path) -> bool:
+    """Return whether the model that made the masks in a folder is there, and has centroids."""
+    try:
+        model_of_masks(masks)
+        return _identity(masks).probe == "cluster"
+    except (UsageError, ModelError):
+        return False
+
+
 def model_after(state: Path) -> Path:
     """Return the file, in MASKS/.stego, that holds the model after a split until all masks are changed."""
     return state / _AFTER

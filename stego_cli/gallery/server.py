@@ -6,11 +6,9 @@ is answered with 403 and changes nothing. Edits are checked like a classes file 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import secrets
-import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,17 +16,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from stego_cli.class_edits import ClassEdit, ClassEdits
-from stego_cli.classes_toml import parse_classes_file, parse_colour, write_classes_file
 from stego_cli.errors import OutputError, StegoError, UsageError, setting
-from stego_cli.gallery.build import PAGE, edits_as_json, write_classes_data
-from stego_cli.images.atomic import write_bytes
-from stego_cli.text import shown
+from stego_cli.gallery.build import PAGE
+from stego_cli.gallery.edits_store import ClassesStore
 from stego_cli.version import __version__
 
 _HOST = "127.0.0.1"
 _LARGEST = 1_000_000  # bytes of a request's body
 _API = "api/classes"
+_APPLY = "api/apply"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -43,98 +39,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-
-
-class ClassesStore:
-    """The classes file that a page edits; threads may use it at the same time.
-
-    Args:
-        file: the classes file; it need not exist.
-        gallery: the folder of the page, whose own copy follows.
-        edits: what the file holds, or what there is without it.
-        check: raises UsageError for edits that the masks cannot follow.
-        saved: told of the edits after each save.
-    """
-
-    def __init__(
-        self,
-        file: Path,
-        gallery: Path,
-        edits: ClassEdits,
-        check: Callable[[ClassEdits], object],
-        saved: Callable[[ClassEdits], None],
-    ) -> None:
-        self._file, self._gallery, self._edits = file, gallery, edits
-        self._check, self._saved = check, saved
-        self._lock = threading.Lock()
-        self._digest = self._on_disk()
-
-    def read(self) -> dict[str, Any]:
-        """Return the edits and the digest that a save has to name."""
-        with self._lock:
-            return {"edits": edits_as_json(self._edits), "digest": self._digest, "file": shown(self._file)}
-
-    def save(self, content: object) -> dict[str, Any]:
-        """Save edits that a page sends, {"edits", "digest"}; return what `read` does.
-
-        Raises:
-            UsageError: they are wrong, or the file was changed by something else since the page was loaded.
-            OutputError: it cannot be written.
-        """
-        if not isinstance(content, dict) or not isinstance(content.get("digest"), str):
-            raise UsageError("The request is not of this page.")
-        edits = parse_edits(content.get("edits"))
-        with self._lock:
-            if edits.found != self._edits.found:
-                raise UsageError(f"There are {self._edits.found} classes, not {edits.found}.")
-            self._check(edits)
-            if content["digest"] != self._digest or self._on_disk() != self._digest:
-                raise UsageError(f"{shown(self._file)} was changed elsewhere.", "Load the page again.")
-            write_bytes(self._file, write_classes_file(edits).encode())
-            self._edits, self._digest = edits, self._on_disk()
-            write_classes_data(self._gallery, edits)
-            self._saved(edits)
-        return self.read()
-
-    def _on_disk(self) -> str:
-        try:
-            return hashlib.sha256(self._file.read_bytes()).hexdigest()
-        except OSError:
-            return "none"
-
-
-def parse_edits(content: object) -> ClassEdits:
-    """Return the edits that `edits_as_json` made JSON of.
-
-    Raises:
-        UsageError: they are no edits, or contradict themselves.
-    """
-    try:
-        if not isinstance(content, dict) or set(content) - {"split"} != {"found", "drop", "class"}:
-            raise ValueError("found, drop and class are needed")
-        classes = {}
-        for number, fields in content["class"].items():
-            if not set(fields) <= {"name", "colour", "joins", "value"}:
-                raise ValueError("a class has a name, a colour, joins and a value")
-            colour = parse_colour(fields["colour"]) if "colour" in fields else None
-            if "colour" in fields and colour is None:
-                raise ValueError("a colour is #rrggbb")
-            name, value = fields.get("name"), fields.get("value")
-            if not isinstance(name, str | None) or not isinstance(value, int | None) or isinstance(value, bool):
-                raise ValueError("a name is text and a value a number")
-            classes[int(number)] = ClassEdit(name, colour, _numbers(fields.get("joins", [])), value)
-        (found,) = _numbers([content["found"]])
-        pairs = [_numbers(pair) for pair in content.get("split", [])]
-        edits = ClassEdits(found, classes, _numbers(content["drop"]), tuple((number, into) for number, into in pairs))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"The request holds no edits of classes: {error}.") from error
-    return parse_classes_file(write_classes_file(edits), "The request")  # what is saved can be read again
-
-
-def _numbers(content: object) -> tuple[int, ...]:
-    if not isinstance(content, list) or any(type(each) is not int for each in content):
-        raise ValueError("numbers of classes are needed")
-    return tuple(content)
 
 
 class GalleryServer(ThreadingHTTPServer):
@@ -188,6 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse()
         elif path == _API:
             self._json(HTTPStatus.OK, self.server.store.read())
+        elif path == _APPLY:
+            self._json(HTTPStatus.OK, self.server.store.applying())
         else:
             self._file(path or PAGE)
 
@@ -197,12 +103,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         """Save edits."""
+        self._answer(_API, self.server.store.save)
+
+    def do_POST(self) -> None:
+        """Apply the edits that were saved."""
+        self._answer(_APPLY, self.server.store.apply)
+
+    def _answer(self, path: str, work: Callable[[object], dict[str, Any]]) -> None:
         content = self._body()
-        if self._path() != _API or self.headers.get_content_type() != "application/json" or content is None:
+        if self._path() != path or self.headers.get_content_type() != "application/json" or content is None:
             self._refuse()
             return
         try:
-            self._json(HTTPStatus.OK, self.server.store.save(json.loads(content)))
+            self._json(HTTPStatus.OK, work(json.loads(content)))
         except OutputError as error:
             self._json(HTTPStatus.INSUFFICIENT_STORAGE, {"error": error.message})
         except StegoError as error:

@@ -29,6 +29,8 @@ from stego_cli.inference.contract import LARGEST
 from stego_cli.progress import Progress
 from stego_cli.regular_file import read_regular
 from stego_cli.stop import Stop
+from stego_cli.tasks.contact_sheet import FILE as SHEET
+from stego_cli.tasks.contact_sheet import write_contact_sheet
 from stego_cli.tasks.split import OF_MASKS, SplitSource, split_in_masks, split_in_model, split_in_run
 from stego_cli.text import shown
 
@@ -122,18 +124,18 @@ def edit_classes(
         Stopped: a signal came while masks were changed; the same again does the rest.
     """
     kind = kind_of(target)
-    written, failed = 0, list[tuple[str, str]]()
+    steps: list[Changed] = []
     if kind == "masks":
         finished = finish_change(target, progress, stop)
         before = open_masks(target).edits
         after = before if finished and _was_it(edit, finished, before) else edit(before)
         if finished:
-            written, failed = finished.written, finished.failed
-        for pair in pending_splits(before, after):
-            changed = split_in_masks(target, pair, source, progress, stop)
-            written, failed = written + changed.written, failed + changed.failed
-        changed = change_classes(target, after, progress, stop)
-        written, failed = written + changed.written, failed + changed.failed
+            steps.append(finished)
+        splits = pending_splits(before, after)
+        steps.extend(split_in_masks(target, pair, source, progress, stop) for pair in splits)
+        steps.append(change_classes(target, after, progress, stop))
+        if (target / SHEET).is_file():
+            write_contact_sheet(target, False, progress)
     elif kind == "model":
         content = _content(target)
         before = classes_of_model(content, shown(target))
@@ -149,7 +151,9 @@ def edit_classes(
         file = target / FILE_NAME if kind == "run" else target
         write_bytes(file, write_classes_file(after).encode())
     report = list_classes(target)
-    return ClassesReport(kind, report.edits, report.shares, report.photographs, written, failed)
+    written = set().union(*(step.paths for step in steps))
+    failed = dict.fromkeys(each for step in steps for each in step.failed)
+    return ClassesReport(kind, report.edits, report.shares, report.photographs, len(written), list(failed))
 
 
 def _was_it(edit: Edit, finished: Changed, now: ClassEdits) -> bool:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stego_cli.class_edits import ClassEdits, transition
+from stego_cli.class_edits import ClassEdits, require_reachable
 from stego_cli.classes_toml import FILE_NAME, read_classes
 from stego_cli.errors import UsageError
 from stego_cli.gallery.build import Built, build_gallery
+from stego_cli.gallery.edits_store import ClassesStore
 from stego_cli.gallery.mask_tree import MaskTree, open_masks
-from stego_cli.gallery.server import ClassesStore, GalleryServer
+from stego_cli.gallery.remap_split import can_split
+from stego_cli.gallery.server import GalleryServer
 from stego_cli.images.discover import STATE
 from stego_cli.inference.contract import LARGEST
 from stego_cli.progress import Progress
 from stego_cli.regular_file import read_regular
 from stego_cli.stop import Stop
+from stego_cli.tasks.classes import applied, edit_classes
 from stego_cli.text import shown
 
 _GLANCE = 0.2  # seconds between two looks at whether to stop
@@ -75,7 +78,7 @@ def serve_gallery(settings: GallerySettings, told: Callable[[str], None], progre
         file,
         _out(settings),
         _edits(tree, settings),
-        lambda edits: transition(tree.edits, edits),
+        _Masks(settings, tree.edits, stop),
         lambda edits: progress.event("saved", file=shown(file), classes=len(edits.legend)),
     )
     with GalleryServer(_out(settings), store, settings.port) as server:
@@ -87,6 +90,28 @@ def serve_gallery(settings: GallerySettings, told: Callable[[str], None], progre
                 thread.join(_GLANCE)
         finally:
             server.shutdown()
+            store.wait()  # masks that are being changed: between two of them it sees the signal
+
+
+class _Masks:
+    """The masks of a gallery that is being edited."""
+
+    def __init__(self, settings: GallerySettings, edits: ClassEdits, stop: Stop) -> None:
+        self._settings, self._edits, self._stop = settings, edits, stop
+
+    def edits(self) -> ClassEdits:
+        return self._edits
+
+    def check(self, edits: ClassEdits) -> None:
+        require_reachable(self._edits, edits, can_split(self._settings.masks))
+
+    def apply(self, progress: Progress) -> str:
+        masks = self._settings.masks
+        report = edit_classes(masks, applied(classes_file(self._settings)), progress, self._stop)
+        make_gallery(self._settings, progress, self._stop)
+        self._edits = report.edits
+        failed = f", {len(report.failed)} could not be" if report.failed else ""
+        return f"Applied: {report.written} masks changed{failed}."
 
 
 def classes_file(settings: GallerySettings) -> Path:
@@ -111,8 +136,11 @@ def _edits(tree: MaskTree, settings: GallerySettings) -> ClassEdits:
             raise UsageError(f"{shown(file)} does not exist.", "A new classes file has a name that ends with .toml.")
         return tree.edits
     edits = read_classes(file)
+    done = tree.edits.splits
+    if edits.found == tree.edits.found and edits.splits == done[: len(edits.splits)]:
+        edits = replace(edits, splits=done)  # a file from before a split goes on to say what it said
     try:
-        transition(tree.edits, edits)
+        require_reachable(tree.edits, edits, can_split(tree.root))
     except UsageError as error:
         raise UsageError(f"{shown(file)}: {error.message}", error.remedy) from error
     return edits

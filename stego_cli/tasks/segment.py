@@ -29,6 +29,8 @@ from stego_cli.settings import DEFAULT_RES, Reading, SegmentSettings, TrainSetti
 from stego_cli.sources.draw import Drawing
 from stego_cli.sources.table import SUFFIXES, apart
 from stego_cli.stop import NEVER, Stop
+from stego_cli.tasks.contact_sheet import FILE as CONTACT_SHEET
+from stego_cli.tasks.contact_sheet import write_contact_sheet
 from stego_cli.tasks.discover import discover_model
 from stego_cli.tasks.model_choice import ModelChoice, model_for_masks
 from stego_cli.tasks.photographs import decide_reading, note_passed_over
@@ -205,6 +207,9 @@ def _write_masks(
             if stop.requested is None:
                 segment_in_parts(photo, run)
                 _require_space(folder.root, settings.min_free)
+    wanted = "overlay" in settings.outputs and stop.requested is None and not settings.shard
+    if wanted and (summary.done or not (folder.root / CONTACT_SHEET).exists()):
+        write_contact_sheet(folder.root, settings.overwrite, progress)
     summary.seconds["total"] = time.perf_counter() - started
     if stop.requested is not None:
         raise Stopped(

@@ -11,7 +11,9 @@ from PIL import Image
 
 from export import export_onnx, parity
 from export.graph import trace
+from stego_cli.classes import ClassTable
 from stego_cli.errors import ModelError, UsageError
+from stego_cli.gallery.model_edit import as_found
 from stego_cli.images.atomic import sha256
 from stego_cli.inference.session import Session
 from stego_cli.model.backbones import backbone
@@ -21,6 +23,7 @@ from stego_cli.model.segmenter import Segmenter
 from stego_cli.model.vit import build
 from stego_cli.progress import Quiet
 from stego_cli.settings import ExportSettings, TrainSettings
+from stego_cli.tasks.name_classes import NamingTask, name_classes
 
 
 def make_run(folder: Path, weights: Path, block: int | None = None) -> Path:
@@ -203,3 +206,29 @@ def test_the_file_says_nothing_of_the_machine_that_made_it(run: Path, tmp_path: 
         assert str(folder).encode() not in content
     for note in (b"stack_trace", b"pkg.torch", b'.py", line'):
         assert note not in content
+
+
+def test_labels_name_the_classes_of_a_run_and_its_export_has_them_joined(
+    real_weights: Path, photos_folder: Path, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path / "run", real_weights, block=0)
+    (tmp_path / "labels").mkdir()
+    with Image.open(photos_folder / "lake.jpg") as photo:
+        labels = np.zeros(photo.size[::-1], np.uint8)
+    labels[: len(labels) // 2] = 1
+    Image.fromarray(labels).save(tmp_path / "labels" / "lake.png")
+    table = ClassTable(("ground", "sky"), ((1, 2, 3), (4, 5, 6)))
+    report = name_classes(NamingTask(tmp_path / "labels", run, photos_folder, table, device="cpu"), Quiet())
+    assert (report.kind, report.photographs, len(report.votes)) == ("run", 1, 6)
+    content = export_onnx(run, tmp_path / "m.onnx", ExportSettings(), Quiet()).read_bytes()
+    found = Session.from_bytes(as_found(content, "m").SerializeToString(), "cpu")
+    named = Session.from_bytes(content, "cpu")
+    assert set(named.info.class_names) == {"ground", "sky"}
+    assert dict(zip(named.info.class_names, named.info.mask_values, strict=True)) == {"ground": 0, "sky": 1}
+    assert dict(zip(named.info.class_names, named.info.palette, strict=True))["sky"] == (4, 5, 6)
+    assert named.info.hierarchy == found.info.hierarchy == load_checkpoint(run).hierarchy
+    image = picture(photos_folder, "cat.jpg", 168, 112)
+    before, after = np.exp(found.log_probs(image)), np.exp(named.log_probs(image))
+    for channel, name in enumerate(named.info.class_names):
+        members = [vote.cluster for vote in report.votes if vote.label == table.names.index(name)]
+        assert np.allclose(after[:, channel], before[:, members].sum(1), atol=1e-6)

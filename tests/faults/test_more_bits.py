@@ -111,3 +111,32 @@ def test_a_stretch_that_makes_no_sense_is_refused(tiny_model):
     for wrong in ([0], [1, 2], "x"):
         with pytest.raises(stego_cli.ModelError):
             parse_metadata(json.dumps({**fields, "bands": wrong}), "m")
+
+
+@pytest.mark.parametrize("nothing", [np.nan, np.inf, 3.4e38, -3.4e38, -9999.0])
+def test_pixels_without_a_value_are_void_and_the_rest_is_right(tmp_path, segment, nothing):
+    values = RGB8.astype(np.float32) * 7
+    values[:5, :7] = nothing
+    ended = segment(write(tmp_path / "photos", values), tmp_path / "masks")
+    assert ended.returncode == 0, ended.stderr
+    assert "RuntimeWarning" not in ended.stderr
+    seen = labels(tmp_path / "masks/a.png")
+    assert (seen[:5, :7] == 255).all()
+    inside = np.ones(seen.shape, bool)
+    inside[:8, :10] = False  # next to void, resizing mixes it in
+    assert (seen == QUARTERS)[inside].all()
+    ((kind, low, high),) = read_as(tmp_path / "masks")
+    assert (kind, low) == ("float", 0)
+    assert high == pytest.approx(7 * 240, rel=0.01)
+
+
+def test_a_run_has_one_stretch_and_says_it_once(tmp_path, segment):
+    photos = write(tmp_path / "photos", RGB8.astype(np.uint16) * 12)
+    (photos / "dark.tif").write_bytes(pictures.tiff(RGB8.astype(np.uint16) // 8))  # read alone, it would not be dark
+    ended = segment(photos, tmp_path / "masks")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("Pictures of 16 bits: ") == 1
+    ((kind, low, high),) = read_as(tmp_path / "masks")
+    assert (kind, low, high) == ("uint16", 0, 2880)
+    assert (labels(tmp_path / "masks/a.png") == QUARTERS).all()
+    assert (labels(tmp_path / "masks/dark.png") == 3).all()

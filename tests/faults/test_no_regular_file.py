@@ -89,3 +89,28 @@ def test_it_is_refused_at_once(tmp_path, monkeypatch, stego, segment, given, tin
     assert ended.returncode == code, ended.stderr
     (error,) = [line for line in ended.stderr.splitlines() if line.startswith("Error: ")]
     assert file.name in error
+
+
+@pytest.mark.parametrize(("name", "code"), [("lock", 6), ("journal.jsonl", 6), ("places.jsonl", 6), ("run.json", 5)])
+def test_a_pipe_among_the_files_of_a_run_is_refused_at_once(tmp_path, segment, given, at_once, name, code):
+    state = tmp_path / "masks/.stego"
+    state.mkdir(parents=True)
+    os.mkfifo(state / name)
+    ended = segment(given / "photos", tmp_path / "masks")
+    assert ended.returncode == code, ended.stderr
+    assert name in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, '{"path": 5}', '{"path": "a.png", "status": "done", "size": 1e999}', "9" * 6000, "\0"]
+)
+def test_a_line_that_nobody_wrote_counts_as_not_there(tmp_path, segment, given, line):
+    out = tmp_path / "masks"
+    assert segment(given / "photos", out).returncode == 0
+    for name in ("journal.jsonl", "places.jsonl"):
+        with (out / ".stego" / name).open("a") as file:
+            file.write(line + "\n")
+    (out / ".stego/lock").write_text(line)
+    ended = segment(given / "photos", out)
+    assert ended.returncode == 0, ended.stderr
+    assert "1 of 1 photographs have their masks already" in ended.stderr

@@ -15,6 +15,10 @@ from stego_cli.images.discover import with_masks
 from stego_cli.images.journal import Entry
 from stego_cli.images.masks import encode_mask, encode_overlay
 from stego_cli.palette import palette
+from stego_cli.progress import Quiet
+from stego_cli.tasks.segment import segment
+from tests.support.models import coded_graph
+from tests.support.stripes import CENTROIDS, PICTURES, again, stripes
 
 FOUND = 6
 MakeMasks = Callable[..., Path]
@@ -73,3 +77,22 @@ def make_masks(tmp_path: Path) -> MakeMasks:
         return masks
 
     return make
+
+
+@pytest.fixture
+def coded_model() -> bytes:
+    """A model whose codes are colours: red, green and blue are its classes."""
+    return coded_graph(CENTROIDS).SerializeToString()
+
+
+@pytest.fixture
+def coded_masks(tmp_path: Path, coded_model: bytes) -> Path:
+    """Masks whose model was discovered for them, as `stego segment` leaves them."""
+    photos, masks = tmp_path / "photos", tmp_path / "masks"
+    for name, colours in PICTURES.items():
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(stripes(colours)).save(photos / name)
+    (masks / ".stego").mkdir(parents=True)
+    (masks / ".stego" / "model.onnx").write_bytes(coded_model)
+    segment(again(masks), Quiet())
+    return masks

@@ -98,7 +98,7 @@ def test_a_gallery_that_is_up_to_date_is_kept_and_follows_the_classes_file(make_
     (masks / "classes.toml").write_text("format = 1\nclasses = 6\n[class.2]\nname = 'sky'\n")
     made(masks)
     assert (gallery / "pictures/0.jpg").stat().st_mtime_ns == before
-    assert data(gallery, "classes")["class"] == {"2": {"name": "sky"}}
+    assert data(gallery, "classes")["edits"]["class"] == {"2": {"name": "sky"}}
     change_classes(masks, joined(ClassEdits(6), [0, 1]), Quiet(), Stop())
     (masks / "classes.toml").unlink()
     made(masks)
@@ -143,4 +143,4 @@ def test_masks_whose_photographs_are_unknown_are_refused(make_masks):
 def test_names_come_from_the_masks(make_masks):
     masks = make_masks(["a.png"])
     change_classes(masks, renamed(ClassEdits(6), {1: "road"}), Quiet(), Stop())
-    assert data(made(masks), "classes")["class"] == {"1": {"name": "road"}}
+    assert data(made(masks), "classes")["edits"]["class"] == {"1": {"name": "road"}}

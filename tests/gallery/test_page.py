@@ -16,14 +16,17 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from stego_cli.class_edits import ClassEdit, ClassEdits, dropped, joined, renamed
+from stego_cli.class_edits import ClassEdit, ClassEdits, dropped, joined, renamed, split
 from stego_cli.classes_toml import read_classes, write_classes_file
 from stego_cli.gallery.build import edits_as_json
 from stego_cli.gallery.mask_tree import open_masks
+from stego_cli.hierarchy import joined_at
+from stego_cli.inference.session import Session
 from stego_cli.progress import Quiet
 from stego_cli.stop import Stop
 from stego_cli.tasks.classes import applied, edit_classes
 from stego_cli.tasks.gallery import GallerySettings, make_gallery, serve_gallery
+from tests.support.stripes import PICTURES, stripes
 
 BAD = "</script><img src=x onerror=window.hacked=1>.png"
 NAMES = [*(f"{number:02}.png" for number in range(30)), BAD, "line\nfeed \u202eturned.png"]
@@ -79,15 +82,12 @@ def choose(browser: webdriver.Chrome, *numbers: int) -> None:
 
 
 def drag(browser: webdriver.Chrome, number: int, target: int) -> None:
-    """Drag a class onto another by the events of it: a driver's own drag is cancelled in a headless browser."""
-    browser.execute_script(
-        "const [grip, card] = arguments, dataTransfer = new DataTransfer();"
-        "const init = {bubbles: true, cancelable: true, dataTransfer};"
-        "const send = (on, kind) => on.dispatchEvent(new DragEvent(kind, init));"
-        "send(grip, 'dragstart'); if (send(card, 'dragover')) throw Error('not a target'); send(card, 'drop');",
-        browser.find_element(By.CSS_SELECTOR, f"#class-{number} .grip"),
-        browser.find_element(By.ID, f"class-{target}"),
-    )
+    """Drag a class onto another as a hand does: press on its handle, move, let go."""
+    grip = browser.find_element(By.CSS_SELECTOR, f"#class-{number} .grip")
+    card = browser.find_element(By.CSS_SELECTOR, f"#class-{target} .head")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", grip)
+    hand = webdriver.ActionChains(browser, duration=50).click_and_hold(grip)
+    hand.move_by_offset(5, 5).move_to_element(card).release().perform()
 
 
 def complaints(browser: webdriver.Chrome) -> list[str]:
@@ -102,9 +102,14 @@ def gallery(make_masks) -> Path:
 
 
 @pytest.fixture
-def served(gallery: Path, tmp_path: Path) -> Iterator[str]:
-    stop, addresses = Stop(), []
-    settings = GallerySettings(tmp_path / "masks")
+def served(gallery: Path) -> Iterator[str]:
+    yield from serving(gallery.with_name("masks"))
+
+
+def serving(masks: Path) -> Iterator[str]:
+    """Yield the address of a gallery that is being edited."""
+    stop, addresses, settings = Stop(), [], GallerySettings(masks)
+    make_gallery(settings, Quiet(), Stop())
     thread = threading.Thread(target=serve_gallery, args=(settings, addresses.append, Quiet(), stop))
     thread.start()
     while not addresses:
@@ -191,6 +196,92 @@ def test_edits_in_the_served_page_are_saved_and_make_the_masks_right_to_the_pixe
     for entry in tree.entries:
         assert np.array_equal(tree.labels(entry), values[before[entry.path]])
     assert tree.edits.names[5] == NASTY
+
+
+@pytest.fixture
+def served_model(coded_masks: Path) -> Iterator[str]:
+    yield from serving(coded_masks)
+
+
+def test_named_joined_split_and_applied_masks_and_model_are_right_to_the_pixel(browser, served_model, tmp_path):
+    masks = tmp_path / "masks"
+    open_page(browser, served_model)
+    for number, name in enumerate(("warm", "leaf", "water")):
+        name_class(browser, number, name)
+    drag(browser, 2, 1)
+    field = browser.find_element(By.CSS_SELECTOR, "#class-0 .split input")
+    field.send_keys(Keys.BACKSPACE, "3")
+    browser.find_element(By.CSS_SELECTOR, "#class-0 .split button").click()
+    assert [each.get_attribute("data-number") for each in browser.find_elements(By.CSS_SELECTOR, ".card")] == list(
+        "0341"
+    )
+    assert "part of what is class 0 now" in browser.find_element(By.ID, "class-4").text
+    browser.find_element(By.CSS_SELECTOR, "#class-0 .pending button").click()
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".card")) == 2
+    browser.find_element(By.ID, "undo").click()  # of taking it back
+    name_class(browser, 3, "mistake")
+    browser.find_element(By.ID, "undo").click()
+    wanted = joined(split(renamed(ClassEdits(3), {0: "warm", 1: "leaf", 2: "water"}), 0, 3), [1, 2])
+    wait(browser, lambda _: (masks / "classes.toml").exists() and read_classes(masks / "classes.toml") == wanted)
+    assert "before until" in browser.find_element(By.ID, "next").text
+    assert f"stego classes apply {masks}/classes.toml --to {masks}" in browser.find_element(By.ID, "next").text
+    assert set(open_masks(masks).pixels) == {0, 1, 2}  # nothing is changed yet
+    wait(browser, lambda page: page.find_element(By.ID, "save").text == "Saved")
+    browser.find_element(By.ID, "apply").click()
+    wait(browser, lambda page: page.find_element(By.ID, "status").text == "Applied: 4 masks changed.")
+    assert not browser.find_element(By.ID, "next").is_displayed()
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#class-4 .row img")) > 0
+    assert complaints(browser) == []
+    tree, names = open_masks(masks), {0: "warm 1", 1: "leaf", 3: "warm 2", 4: "warm 3"}
+    assert tree.edits == wanted
+    assert tree.edits.names == names
+    tops = {entry.path: tree.labels(entry)[0, 24::48].tolist() for entry in tree.entries}
+    red, orange = tops["a.png"][:2]
+    assert {red, orange} == {0, 3}
+    assert tops == {
+        "a.png": [red, orange, 1],
+        "b.png": [orange, orange, 1],
+        "none.png": [1, 1, 1],
+        "x/c.png": [4, red, red],
+    }
+    for entry in tree.entries:
+        assert np.array_equal(tree.labels(entry), np.repeat([tops[entry.path]], 40, 0).repeat(48, 1))
+    model = masks / ".stego/model.onnx"
+    edit_classes(model, applied(masks / "classes.toml"), Quiet(), Stop())
+    session = Session.from_file(model, "cpu")
+    assert session.info.class_names == tuple(names.values())
+    picture = stripes(PICTURES["x/c.png"])[None]
+    values = np.array(session.info.mask_values)[session.log_probs(picture)[0].argmax(0)]
+    assert values[0, 24::48].tolist() == tops["x/c.png"]
+
+
+def test_the_slider_joins_what_is_most_alike_in_one_step_and_leaves_names_apart(browser, coded_masks):
+    make_gallery(GallerySettings(coded_masks), Quiet(), Stop())
+    open_page(browser, (coded_masks.with_name("masks-gallery") / "index.html").as_uri())
+    pairs = browser.execute_script("return [[1, 2], [0, 1], [4, 5], [3, 4], [0, 3]]")
+    coarser = "return Edits.toml(Edits.coarser(arguments[0], arguments[1], arguments[2], arguments[3]))"
+
+    def at(edits: ClassEdits, classes: int, fixed: tuple[tuple[int, ...], ...] = ()) -> str:
+        return browser.execute_script(coarser, edits_as_json(edits), pairs, fixed, classes)
+
+    six = ClassEdits(6)
+    for classes in range(2, 7):
+        groups = joined_at(pairs, classes)
+        wanted = six
+        for number in sorted(set(groups)):
+            members = [each for each in range(6) if groups[each] == number]
+            wanted = joined(wanted, members) if len(members) > 1 else wanted
+        assert at(six, classes) == write_classes_file(wanted)
+    named = renamed(joined(six, [5, 0], "sky"), {2: "tree"})
+    assert at(named, 2) == write_classes_file(joined(joined(named, [5, 3, 4]), [2, 1]))
+    assert at(dropped(six, [1]), 4) == write_classes_file(dropped(six, [1]))
+    assert at(six, 6, ((3, 5),)) == write_classes_file(joined(six, [3, 5]))
+    slider = browser.find_element(By.ID, "coarseness")
+    slider.send_keys(Keys.ARROW_LEFT)
+    assert browser.find_element(By.ID, "coarse-count").text == "2 of 3"
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".card")) == 2
+    browser.find_element(By.ID, "undo").click()
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".card")) == 3
 
 
 def test_a_name_that_is_taken_offers_the_join_and_a_join_of_all_is_refused(browser, served, tmp_path):

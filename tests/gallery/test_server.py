@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,9 +16,33 @@ from stego_cli.class_edits import ClassEdits, joined, renamed, transition
 from stego_cli.classes_toml import read_classes, write_classes_file
 from stego_cli.errors import UsageError
 from stego_cli.gallery.build import edits_as_json
-from stego_cli.gallery.server import ClassesStore, GalleryServer, parse_edits
+from stego_cli.gallery.edits_store import ClassesStore, parse_edits
+from stego_cli.gallery.server import GalleryServer
+from stego_cli.progress import Progress
 
 SIX = ClassEdits(6)
+
+
+class Masks:
+    """Masks in which 0 and 1 were joined; to apply edits to them waits to be told how it ends."""
+
+    def __init__(self) -> None:
+        self.now, self.end = joined(SIX, [0, 1]), queue.Queue[object]()
+
+    def edits(self) -> ClassEdits:
+        return self.now
+
+    def check(self, edits: ClassEdits) -> None:
+        transition(self.now, edits)
+
+    def apply(self, progress: Progress) -> str:
+        with progress.stage("Changing masks", 3) as stage:
+            stage.advance(2)
+            end = self.end.get()
+        if isinstance(end, Exception):
+            raise end
+        self.now = end
+        return "Applied."
 
 
 @pytest.fixture
@@ -31,9 +56,7 @@ def server(tmp_path: Path) -> Iterator[GalleryServer]:
     (tmp_path / "outside.js").write_text("outside")
     (gallery / "link.js").symlink_to(tmp_path / "outside.js")
     saved: list[ClassEdits] = []
-    store = ClassesStore(
-        tmp_path / "classes.toml", gallery, SIX, lambda edits: transition(joined(SIX, [0, 1]), edits), saved.append
-    )
+    store = ClassesStore(tmp_path / "classes.toml", gallery, SIX, Masks(), saved.append)
     with GalleryServer(gallery, store) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
@@ -45,7 +68,7 @@ def server(tmp_path: Path) -> Iterator[GalleryServer]:
 def ask(server: GalleryServer, method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
     content = body if isinstance(body, str | None) else json.dumps(body)
-    kind = {"Content-Type": "application/json"} if method == "PUT" else {}
+    kind = {"Content-Type": "application/json"} if method in ("PUT", "POST") else {}
     path = path.replace("TOKEN", server.token)
     connection.request(method, path, content, {**kind, **{k.replace("_", "-"): v for k, v in headers.items()}})
     answer = connection.getresponse()
@@ -75,7 +98,9 @@ def test_edits_are_saved_at_once_and_the_page_that_needs_no_server_follows(serve
     assert read_classes(tmp_path / "classes.toml") == JOINED
     assert json.loads(answer) == json.loads(ask(server, "GET", "/TOKEN/api/classes")[1])
     data = (tmp_path / "gallery/data/classes.js").read_text()
-    assert json.loads(data.removeprefix('stegoData("classes",').removesuffix(");\n")) == json.loads(answer)["edits"]
+    kept = json.loads(data.removeprefix('stegoData("classes",').removesuffix(");\n"))
+    assert kept == {key: json.loads(answer)[key] for key in ("edits", "applied")}
+    assert kept["applied"] == json.loads(json.dumps(edits_as_json(joined(SIX, [0, 1]))))
     again = edit(server, renamed(JOINED, {4: "water"}), json.loads(answer)["digest"])
     assert ask(server, "PUT", "/TOKEN/api/classes", again)[0] == 200
     assert read_classes(tmp_path / "classes.toml").names[4] == "water"
@@ -114,13 +139,21 @@ def test_edits_are_saved_at_once_and_the_page_that_needs_no_server_follows(serve
         ("PUT", "/TOKEN/api/classes", {"Content_Type": "text/plain"}),
         ("PUT", "/TOKEN/api/classes", {"Content_Length": "2000000"}),
         ("POST", "/TOKEN/api/classes", {}),
+        ("POST", "/api/apply", {}),
+        ("POST", "/wrong/api/apply", {}),
+        ("POST", "/TOKEN/api/apply", {"Origin": "http://evil.example"}),
+        ("POST", "/TOKEN/api/apply", {"Host": "evil.example"}),
+        ("POST", "/TOKEN/api/apply", {"Sec_Fetch_Site": "cross-site"}),
+        ("POST", "/TOKEN/api/apply", {"Content_Type": "text/plain"}),
+        ("PUT", "/TOKEN/api/apply", {}),
+        ("GET", "/api/apply", {}),
         ("DELETE", "/TOKEN/api/classes", {}),
         ("OPTIONS", "/TOKEN/api/classes", {}),
     ],
 )
 def test_everything_else_is_forbidden_and_nothing_changes(server, tmp_path, method, path, headers):
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    headers = {"Content_Type": "application/json", **headers} if method == "PUT" else headers
+    headers = {"Content_Type": "application/json", **headers} if method in ("PUT", "POST") else headers
     body = edit(server, JOINED) if method in ("PUT", "POST") and "Content_Length" not in headers else None
     status, content = ask(server, method, path, body, **headers)
     assert (status, content) == (403, b"Forbidden\n")
@@ -175,3 +208,38 @@ def test_it_listens_on_this_machine_alone_and_a_taken_port_is_refused(server):
 
 def test_edits_survive_the_way_to_the_page_and_back():
     assert parse_edits(json.loads(json.dumps(edits_as_json(JOINED)))) == JOINED
+
+
+def settled(server: GalleryServer) -> dict[str, object]:
+    server.store.wait()
+    return json.loads(ask(server, "GET", "/TOKEN/api/apply")[1])
+
+
+def test_edits_are_applied_while_the_page_asks_how_far_it_is(server):
+    masks = server.store._masks  # what it was built with
+    digest = json.loads(ask(server, "PUT", "/TOKEN/api/classes", edit(server, JOINED))[1])["digest"]
+    assert ask(server, "POST", "/TOKEN/api/apply", {"digest": "other"})[0] == 409
+    status, answer = ask(server, "POST", "/TOKEN/api/apply", {"digest": digest})
+    assert (status, json.loads(answer)["running"]) == (200, True)
+    for method, path, body in (
+        ("POST", "/TOKEN/api/apply", {"digest": digest}),
+        ("PUT", "/TOKEN/api/classes", edit(server, renamed(JOINED, {4: "water"}), digest)),
+    ):
+        status, answer = ask(server, method, path, body)
+        assert (status, "being applied" in json.loads(answer)["error"]) == (409, True)
+    masks.end.put(JOINED)
+    assert settled(server) == {
+        "running": False,
+        "stage": "Changing masks",
+        "done": 2,
+        "total": 3,
+        "said": "Applied.",
+        "error": "",
+    }
+    assert json.loads(ask(server, "GET", "/TOKEN/api/classes")[1])["applied"] == json.loads(
+        json.dumps(edits_as_json(JOINED))
+    )
+    ask(server, "POST", "/TOKEN/api/apply", {"digest": digest})
+    masks.end.put(UsageError("The photographs are gone.", "Put them back."))
+    assert settled(server)["error"] == "The photographs are gone. Put them back."
+    assert ask(server, "PUT", "/TOKEN/api/classes", edit(server, renamed(JOINED, {4: "water"}), digest))[0] == 200

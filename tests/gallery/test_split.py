@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from PIL import Image
 
 from stego_cli.class_edits import ClassEdits, joined, renamed, split
 from stego_cli.errors import ModelError, UsageError
@@ -21,51 +20,11 @@ from stego_cli.images.atomic import sha256
 from stego_cli.inference.contract import METADATA_KEY
 from stego_cli.inference.session import Session
 from stego_cli.progress import Quiet
-from stego_cli.settings import SegmentSettings
 from stego_cli.stop import Stop
 from stego_cli.tasks.classes import edit_classes, joining, named, parting, splitting
 from stego_cli.tasks.segment import segment
 from stego_cli.tasks.split import SplitSource
-from tests.support.models import coded_graph
-
-RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
-ORANGE, PINK = (250, 110, 10), (250, 10, 110)  # nearest to red of the three
-CENTROIDS = (np.array([RED, GREEN, BLUE]) - 127.5) / 127.5
-CENTROIDS /= np.linalg.norm(CENTROIDS, axis=1, keepdims=True)
-PICTURES = {
-    "a.png": [RED, ORANGE, GREEN],
-    "b.png": [ORANGE, ORANGE, BLUE],
-    "x/c.png": [PINK, RED, RED],
-    "none.png": [GREEN, BLUE, GREEN],
-}
-SIDE = 40
-
-
-def stripes(colours: list[tuple[int, int, int]]) -> np.ndarray:
-    """Return (SIDE, 48 * n, 3): stripes of 48 pixels, whole cells."""
-    return np.repeat(np.tile(np.array(colours, np.uint8), (SIDE, 1, 1)), 48, axis=1)
-
-
-@pytest.fixture
-def model() -> bytes:
-    return coded_graph(CENTROIDS).SerializeToString()
-
-
-@pytest.fixture
-def masks(tmp_path: Path, model: bytes) -> Path:
-    """Masks whose model was discovered for them, as `stego segment` leaves them."""
-    photos, masks = tmp_path / "photos", tmp_path / "masks"
-    for name, colours in PICTURES.items():
-        (photos / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(stripes(colours)).save(photos / name)
-    (masks / ".stego").mkdir(parents=True)
-    (masks / ".stego" / "model.onnx").write_bytes(model)
-    segment(settings(masks), Quiet())
-    return masks
-
-
-def settings(masks: Path) -> SegmentSettings:
-    return SegmentSettings(masks.with_name("photos"), masks, crf=False, device="cpu", overlay=True)
+from tests.support.stripes import BLUE, CENTROIDS, GREEN, ORANGE, PINK, RED, SIDE, again, stripes
 
 
 def labels_of(masks: Path) -> dict[str, np.ndarray]:
@@ -89,7 +48,8 @@ def split_file(model: bytes, masks: Path, into: int = 3) -> bytes:
     return file.read_bytes()
 
 
-def test_a_models_class_becomes_parts_and_the_others_stand_to_each_other_as_before(model, masks):
+def test_a_models_class_becomes_parts_and_the_others_stand_to_each_other_as_before(coded_model, coded_masks):
+    model, masks = coded_model, coded_masks
     after = split_file(model, masks)
     assert classes_of_model(after, "m") == ClassEdits(3, splits=((0, 3),))
     picture = stripes([RED, ORANGE, PINK, GREEN, BLUE])
@@ -109,7 +69,8 @@ def test_a_models_class_becomes_parts_and_the_others_stand_to_each_other_as_befo
     assert np.allclose(centroids[1:3], CENTROIDS[1:], atol=1e-6)
 
 
-def test_names_shares_and_hierarchy_follow(model, masks):
+def test_names_shares_and_hierarchy_follow(coded_model, coded_masks):
+    model, masks = coded_model, coded_masks
     after = split_file(edit_model(model, renamed(ClassEdits(3), {0: "warm", 1: "leaf"}), "m"), masks)
     edits = classes_of_model(after, "m")
     assert {entry.number: entry.name for entry in edits.legend} == {
@@ -127,11 +88,13 @@ def test_names_shares_and_hierarchy_follow(model, masks):
     assert [tuple(pair) for pair in pairs] == list(hierarchy_of(centroids_of_model(after, 5), shares))
 
 
-def test_the_same_photographs_and_seed_give_the_same_bytes(model, masks):
+def test_the_same_photographs_and_seed_give_the_same_bytes(coded_model, coded_masks):
+    model, masks = coded_model, coded_masks
     assert split_file(model, masks) == split_file(model, masks)
 
 
-def test_parts_joined_again_are_the_sum_of_the_parts_and_edits_go_on(model, masks):
+def test_parts_joined_again_are_the_sum_of_the_parts_and_edits_go_on(coded_model, coded_masks):
+    model, masks = coded_model, coded_masks
     after = split_file(model, masks)
     file = masks.with_name("m.onnx")
     edit_classes(file, joining(["warm=0,3,4"]), Quiet(), Stop())
@@ -142,7 +105,8 @@ def test_parts_joined_again_are_the_sum_of_the_parts_and_edits_go_on(model, mask
     assert np.array_equal(log_probs(file.read_bytes(), picture), parts)
 
 
-def test_each_pixel_of_the_class_goes_to_its_part_and_no_other_changes(masks):
+def test_each_pixel_of_the_class_goes_to_its_part_and_no_other_changes(coded_masks):
+    masks = coded_masks
     before, model = labels_of(masks), masks / ".stego/model.onnx"
     untouched = (masks / "none.png").read_bytes()
     edit_classes(masks, named(["0=warm", "1=leaf"]), Quiet(), Stop())
@@ -164,7 +128,7 @@ def test_each_pixel_of_the_class_goes_to_its_part_and_no_other_changes(masks):
     assert json.loads((masks / ".stego/run.json").read_text())["identity"]["model"] == sha256(model)
     # Segmenting goes on, and new photographs get the parts.
     shutil.copy(masks.with_name("photos") / "a.png", masks.with_name("photos") / "new.png")
-    summary = segment(settings(masks), Quiet()).summary
+    summary = segment(again(masks), Quiet()).summary
     assert (summary.done, summary.kept) == (1, 4)
     assert np.array_equal(labels_of(masks)["new.png"], after["a.png"])
     # Joined again, the masks are those that were there.
@@ -173,7 +137,8 @@ def test_each_pixel_of_the_class_goes_to_its_part_and_no_other_changes(masks):
         assert np.array_equal(labels_of(masks)[name], labels)
 
 
-def test_a_join_is_refused_with_the_way_round_and_a_join_of_others_stays(masks):
+def test_a_join_is_refused_with_the_way_round_and_a_join_of_others_stays(coded_masks):
+    masks = coded_masks
     edit_classes(masks, joining(["cold=1,2"]), Quiet(), Stop())
     with pytest.raises(UsageError, match="Class 1 is a join of 1, 2"):
         edit_classes(masks, splitting("cold", 2), Quiet(), Stop())
@@ -184,8 +149,9 @@ def test_a_join_is_refused_with_the_way_round_and_a_join_of_others_stays(masks):
 
 
 @pytest.mark.parametrize("moment", range(12))
-def test_a_split_that_stops_at_any_moment_is_finished_by_the_same_command(masks, monkeypatch, moment):
+def test_a_split_that_stops_at_any_moment_is_finished_by_the_same_command(coded_masks, monkeypatch, moment):
     """Whatever of the files is the last to be written, the rest comes out as without a stop."""
+    masks = coded_masks
     straight = shutil.copytree(masks, masks.with_name("straight"))
     edit_classes(straight, splitting("0", 3), Quiet(), Stop())
     wanted = labels_of(straight)
@@ -208,16 +174,17 @@ def test_a_split_that_stops_at_any_moment_is_finished_by_the_same_command(masks,
         monkeypatch.undo()
         if (masks / ".stego/classes-pending.json").exists():
             with pytest.raises(UsageError, match="stopped in the middle"):
-                segment(settings(masks), Quiet())
+                segment(again(masks), Quiet())
         edit_classes(masks, splitting("0", 3), Quiet(), Stop())  # finished, and not split once more
     for name, labels in labels_of(masks).items():
         assert np.array_equal(labels, wanted[name])
     for entry in open_masks(masks).entries:
         assert sha256(masks / entry.mask) == entry.sha256
-    assert segment(settings(masks), Quiet()).summary.kept == 4
+    assert segment(again(masks), Quiet()).summary.kept == 4
 
 
-def test_what_cannot_be_split_is_refused_and_nothing_is_changed(model, masks, tmp_path, tiny_model):
+def test_what_cannot_be_split_is_refused_and_nothing_is_changed(coded_model, coded_masks, tmp_path, tiny_model):
+    model, masks = coded_model, coded_masks
     files = {file: file.read_bytes() for file in masks.rglob("*") if file.is_file() and file.name != "lock"}
     with pytest.raises(UsageError, match="its codes in these photographs make 3"):
         edit_classes(masks, splitting("0", 8), Quiet(), Stop())

@@ -2,7 +2,7 @@
 // The view of classes: a card for each, and all that changes them.
 const Classes = (() => {
   const by = (id) => document.getElementById(id);
-  let app, chosen = new Set(), dragged;
+  let app, chosen = new Set();
 
   function show(application) {
     app = application;
@@ -15,8 +15,24 @@ const Classes = (() => {
     by("join").onclick = () => joinChosen([...chosen], by("join-name").value.trim());
     by("drop").onclick = () => { app.change(Edits.drop(app.edits(), [...chosen]), "Dropped to void."); };
     by("clear").onclick = () => { chosen.clear(); render(); };
+    prepareSlider();
     by("join-name").onkeydown = (event) => { if (event.key === "Enter") by("join").click(); };
     render();
+  }
+
+  // From the classes as they were found to two; one step of the history for each place where it is let go.
+  function prepareSlider() {
+    const slider = by("coarseness"), { hierarchy } = app.index, all = hierarchy.length + 1;
+    by("coarse").hidden = all < 3;
+    by("coarse").firstChild.textContent = "Coarse to fine";
+    slider.max = all;
+    slider.value = all;
+    slider.oninput = () => { by("coarse-count").textContent = `${slider.value} of ${all}`; };
+    slider.oninput();
+    slider.onchange = () => {
+      app.change(Edits.coarser(app.edits(), hierarchy, app.index.fixed, Number(slider.value)),
+        `The classes that are most alike are joined: ${slider.value} of ${all} clusters, where names allow it.`);
+    };
   }
 
   function joinChosen(numbers, name) {
@@ -59,6 +75,16 @@ const Classes = (() => {
     const entries = app.legend().map((entry) => ({ entry, facts: facts(entry) }));
     chosen = new Set([...chosen].filter((number) => entries.some(({ entry }) => entry.number === number)));
     if (order !== "number") entries.sort((a, b) => b.facts[order] - a.facts[order]);
+    // What a split will make has no figures yet; it stands behind the class that it comes from.
+    for (const part of entries.filter(({ entry }) => app.parent(entry.number) !== undefined)) {
+      const place = entries.findIndex(({ entry }) => entry.members.includes(app.parent(part.entry.number)));
+      if (place < 0) continue;
+      entries.splice(entries.indexOf(part), 1);
+      let at = entries.findIndex(({ entry }) => entry.members.includes(app.parent(part.entry.number))) + 1;
+      while (at < entries.length && app.parent(entries[at].entry.number) !== undefined
+        && entries[at].entry.number < part.entry.number) at++;
+      entries.splice(at, 0, part);
+    }
     const shown = entries.filter(({ entry }) => !(by("only-unnamed").checked && entry.named));
     const focus = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.keep : "";
     by("cards").replaceChildren(...shown.map(({ entry, facts }) => card(entry, facts)));
@@ -102,12 +128,14 @@ const Classes = (() => {
     const tick = make("input", { type: "checkbox", checked: chosen.has(number), "aria-label": `Choose class ${number}`,
       "data-keep": keep("choose"),
       onchange: () => { if (tick.checked) chosen.add(number); else chosen.delete(number); renderSelection(); } });
-    const grip = make("span", { class: "grip", draggable: true, title: "Drag onto another class to join them",
+    const grip = make("span", { class: "grip", title: "Drag onto another class to join them",
       "aria-hidden": "true" }, "⠿");
     const element = make("article", { class: "card", id: `class-${number}`, "data-number": number },
       make("div", { class: "head" }, tick, colour, name, grip), wrong,
       make("div", { class: "share" }, make("i", { style: `width:${100 * facts.share}%;background:${entry.colour}` })),
-      make("p", { class: "quiet" }, `class ${number} · ${percent(facts.share)} of the pixels · ${facts.photographs} `
+      ...pending(entry),
+      make("p", { class: "quiet" }, app.parent(number) !== undefined ? `class ${number} · not there yet`
+        : `class ${number} · ${percent(facts.share)} of the pixels · ${facts.photographs} `
         + `photograph${facts.photographs === 1 ? "" : "s"} · doubt ${app.doubt(facts.doubt)}`),
       ...joinedChips(entry),
       ...crops("Most typical", facts.typical, entry), ...crops("Most doubtful", facts.doubtful, entry),
@@ -115,11 +143,39 @@ const Classes = (() => {
       ...neighbours(app.index.alike === "model" ? "Most like (cosine of centroids)" : "Most like (by look)", facts.alike,
         (value) => value.toFixed(2)),
       make("div", { class: "chips", style: "margin-top:9px" },
-        make("button", { class: "chip", onclick: () => app.photographsOf(number) }, "Photographs with it"),
+        make("button", { class: "chip", disabled: !facts.photographs,
+          onclick: () => app.photographsOf(number) }, "Photographs with it"),
         make("button", { class: "chip", "data-keep": keep("drop"),
-          onclick: () => app.change(Edits.drop(app.edits(), [number]), "Dropped to void.") }, "Drop to void")));
+          onclick: () => app.change(Edits.drop(app.edits(), [number]), "Dropped to void.") }, "Drop to void"),
+        ...splitter(entry)));
     draggable(element, grip, number);
     return element;
+  }
+
+  function splitter(entry) {
+    const pending = app.pendingSplits().some(([number]) => number === entry.number);
+    if (!app.index.splits || pending || entry.members.length > 1 || !app.row(entry.number)) return [];
+    const into = make("input", { type: "number", min: 2, max: 20, value: 2, "data-keep": `into-${entry.number}`,
+      "aria-label": `Parts of class ${entry.number}` });
+    return [make("span", { class: "split" }, make("button", { class: "chip", "data-keep": `split-${entry.number}`,
+      title: "Cluster the class anew, into so many parts, when the edits are applied",
+      onclick: () => {
+        const parts = Math.max(2, Math.min(20, Math.round(Number(into.value)) || 2));
+        app.change(Edits.split(app.edits(), entry.number, parts), `Class ${entry.number} will be ${parts} classes.`);
+      } }, "Split into"), into)];
+  }
+
+  // What a card says of a split that is not applied yet.
+  function pending(entry) {
+    const parent = app.parent(entry.number), own = app.pendingSplits().filter(([number]) => number === entry.number);
+    if (parent !== undefined) {
+      return [make("p", { class: "pending" }, `Will be a part of what is class ${parent} now. Apply the edits to see it.`)];
+    }
+    if (!own.length) return [];
+    const last = app.edits().split.at(-1)[0] === entry.number;
+    return [make("p", { class: "pending" }, "Will be split when the edits are applied; these figures are of the whole. ",
+      make("button", { class: "chip", disabled: !last, title: last ? "" : "Take the later split back first",
+        onclick: () => app.change(Edits.unsplit(app.edits()), "Split taken back.") }, "Do not split"))];
   }
 
   function renamed(entry, text, wrong) {
@@ -172,27 +228,32 @@ const Classes = (() => {
     element.querySelector("input.name").focus({ preventScroll: true });
   }
 
+  // Pointer events, since a finger starts no drag of the browser's own.
   function draggable(element, grip, number) {
-    grip.addEventListener("dragstart", (event) => {
-      dragged = number;
-      event.dataTransfer.setData("text/plain", String(number));
-      event.dataTransfer.setDragImage(element.querySelector(".head"), 10, 10);
-      event.dataTransfer.effectAllowed = "move";
-    });
-    grip.addEventListener("dragend", () => { dragged = undefined; });
-    element.addEventListener("dragover", (event) => {
-      if (dragged === undefined || dragged === number) return;
+    let target;
+    const aim = (event) => {
+      const under = document.elementFromPoint(event.clientX, event.clientY);
+      const card = under && under.closest(".card");
+      if (target) target.classList.remove("target");
+      target = card && card !== element ? card : undefined;
+      if (target) target.classList.add("target");
+      const edge = event.clientY < 90 ? -1 : event.clientY > innerHeight - 60 ? 1 : 0;
+      if (edge) scrollBy(0, 24 * edge);
+    };
+    const end = (event) => {
+      grip.onpointermove = null;
+      element.classList.remove("dragged");
+      if (target) target.classList.remove("target");
+      if (target && event.type === "pointerup") joinChosen([Number(target.dataset.number), number]);
+      target = undefined;
+    };
+    grip.onpointerdown = (event) => {
       event.preventDefault();
-      event.dataTransfer.dropEffect = "move";
-      element.classList.add("target");
-    });
-    element.addEventListener("dragleave", () => element.classList.remove("target"));
-    element.addEventListener("drop", (event) => {
-      event.preventDefault();
-      element.classList.remove("target");
-      if (dragged !== undefined && dragged !== number) joinChosen([number, dragged]);
-      dragged = undefined;
-    });
+      grip.setPointerCapture(event.pointerId);
+      element.classList.add("dragged");
+      grip.onpointermove = aim;
+    };
+    grip.onpointerup = grip.onpointercancel = end;
   }
 
   const swatch = (colour) => make("span", { class: "swatch", style: `background:${colour}` });

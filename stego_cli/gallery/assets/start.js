@@ -2,7 +2,7 @@
 // Starts the page: loads its data, keeps edits and their history, saves them, and ties the two views together.
 (async () => {
   const by = (id) => document.getElementById(id);
-  let history, at, index, saved, served, saving = Promise.resolve();
+  let history, at, index, saved, served, applied, saving = Promise.resolve();
   let legend, owners, colours;
 
   const app = {
@@ -28,6 +28,16 @@
     // A probability is shown in percent; what is judged by the look is no probability.
     doubt: (value) => index.doubt === "probabilities" ? percent(value) : value.toFixed(2),
     change, say, view: Photographs.view,
+    // Splits that the masks do not have yet, and the class that a part of one will come from.
+    pendingSplits: () => app.edits().split.slice(applied.split.length),
+    parent(number) {
+      let first = Edits.count(applied);
+      for (const [from, into] of app.pendingSplits()) {
+        if (number >= first && number < first + into - 1) return app.parent(from) ?? from;
+        first += into - 1;
+      }
+      return undefined;
+    },
     photographsOf(number) { open("photographs"); Photographs.filterBy(number); },
   };
 
@@ -67,9 +77,55 @@
     if (!by("photographs").hidden) Photographs.render();
     by("undo").disabled = at === 0;
     by("redo").disabled = at === history.length - 1;
+    renderNext();
     const share = coverage();
     by("coverage").textContent = `${Math.floor(100 * share)} % of the pixels are named`;
     by("meter").value = share;
+  }
+
+  // The one line that says what is still to do, with the command.
+  function renderNext() {
+    const differs = JSON.stringify(sorted(app.edits())) !== JSON.stringify(sorted(applied));
+    by("next").hidden = by("apply").hidden = true;
+    by("save").classList.toggle("main", !served);
+    if (!differs) return;
+    const file = served ? saved.file : "classes.toml";
+    const command = make("code", {}, `stego classes apply ${quoted(file)} --to ${quoted(index.masks)}`);
+    by("next").replaceChildren(...(served
+      ? ["The masks are as before until you press “Apply to the masks”, or run ", command]
+      : ["The masks are as before until you download classes.toml and run ", command]));
+    by("next").hidden = false;
+    by("apply").hidden = !served;
+  }
+
+  // Edits with their keys in one order, to be compared.
+  function sorted(edits) {
+    const keys = Object.keys(edits.class).map(Number).sort((a, b) => a - b);
+    return [edits.found, edits.split, edits.drop, keys.map((key) => {
+      const { name, colour, joins, value } = edits.class[key];
+      return [key, name, colour, joins, value];
+    })];
+  }
+
+  const quoted = (path) => /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+
+  async function apply() {
+    await saving;
+    const answer = await fetch("api/apply", { method: "POST", headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ digest: saved.digest }) });
+    if (!answer.ok) { say(`Not applied: ${(await answer.json().catch(() => ({ error: answer.status }))).error}`, true); return; }
+    by("applying").oncancel = (event) => event.preventDefault(); // it goes on whether it is shown or not
+    by("applying").showModal();
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const state = await (await fetch("api/apply")).json();
+      by("applying-stage").textContent = state.stage || "Applying the edits to the masks.";
+      if (state.total) by("applying-done").value = state.done / state.total; else by("applying-done").removeAttribute("value");
+      if (state.running) continue;
+      sessionStorage.setItem("said", state.error ? `Not applied: ${state.error}` : state.said);
+      location.reload();
+      return;
+    }
   }
 
   // The share of the pixels that have a name or were dropped on purpose.
@@ -104,7 +160,7 @@
     make("a", { href: address, download: "classes.toml" }).click();
     setTimeout(() => URL.revokeObjectURL(address), 10000);
     saved = JSON.stringify(app.edits());
-    say("classes.toml was downloaded: `stego classes apply classes.toml --to MASKS` makes it so.");
+    say("classes.toml was downloaded.");
   }
 
   function open(name) {
@@ -130,6 +186,7 @@
     by("undo").onclick = () => step(-1);
     by("redo").onclick = () => step(1);
     by("save").onclick = save;
+    by("apply").onclick = () => apply().catch((error) => { by("applying").close(); say(`The server is gone: ${error.message}`, true); });
     document.addEventListener("keydown", (event) => {
       if (!(event.ctrlKey || event.metaKey) || event.target.matches("input.name, input[type=search], #join-name")) return;
       const key = event.key.toLowerCase();
@@ -147,9 +204,10 @@
     let edits;
     if (location.protocol.startsWith("http")) {
       const answer = await fetch("api/classes").catch(() => ({ ok: false }));
-      if (answer.ok) { saved = await answer.json(); edits = saved.edits; served = true; }
+      if (answer.ok) { saved = await answer.json(); ({ edits, applied } = saved); served = true; }
     }
-    history = [edits || await load("classes")];
+    if (!served) ({ edits, applied } = await load("classes"));
+    history = [edits];
     at = 0;
     if (served) by("save").textContent = "Saved";
     const folder = index.masks.split(/[\\/]/).pop();
@@ -168,6 +226,8 @@
     colours = new Map(legend.flatMap((entry) => entry.members.map((member) => [member, entry.colour])));
     Classes.show(app);
     renderAll();
+    const said = sessionStorage.getItem("said"); // by the page before it was loaded again
+    if (served && said) { sessionStorage.removeItem("said"); say(said, said.startsWith("Not")); }
     document.body.dataset.ready = "yes";
   }
 

@@ -1,0 +1,264 @@
+"""Names of classes from a few labelled photographs: each cluster becomes what its labelled pixels mostly are."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stego_cli.class_edits import ClassEdits
+from stego_cli.class_files import read_palette
+from stego_cli.classes import VOID, ClassTable
+from stego_cli.datasets.layout import labels_of_data
+from stego_cli.errors import ModelError, NoInputError, PhotoError, UsageError, setting
+from stego_cli.gallery.mask_tree import open_masks
+from stego_cli.gallery.model_edit import as_found, classes_of_model
+from stego_cli.gallery.naming import Vote, named_edits, votes_of
+from stego_cli.gallery.worth_labelling import worth_labelling
+from stego_cli.hierarchy import Hierarchy
+from stego_cli.images.decode import decode
+from stego_cli.images.ids import Ids, resize_ids
+from stego_cli.images.label_files import ColourClasses
+from stego_cli.inference.predict import Recipe, predict
+from stego_cli.inference.session import Session
+from stego_cli.palette import palette
+from stego_cli.progress import Progress
+from stego_cli.scoring.confusion import Counts, Grid, changes_across, count, make_grid
+from stego_cli.scoring.mask_pairs import MaskPair, walk_pairs
+from stego_cli.scoring.tally import read_side, same_aspect
+from stego_cli.settings import ExportSettings
+from stego_cli.stop import NEVER, Stop
+from stego_cli.tasks.classes import ClassesReport, edit_classes, kind_of
+from stego_cli.text import shown
+
+_SHOWS = 0.01  # share of a photograph from which it shows a class
+
+
+@dataclass(frozen=True)
+class NamingTask:
+    """Which labelled photographs name the classes of what.
+
+    Attributes:
+        labels: folder of labels; x/a.png is that of PHOTOS/x/a.jpg.
+        to: a run or a model file.
+        photos: folder of the photographs, of which some have labels; None: those of the data set of the labels.
+        classes: names and colours; None: the data set's, else label values are the names.
+        ignore: label value of no class; None: there is none; "auto": the data set's, else 255.
+        remap: label value to class, -1 for none; values not listed are of no class.
+        palette: file of colours and names, for labels that are colour pictures.
+        device: that the model runs on.
+        dry_run: change nothing.
+    """
+
+    labels: Path
+    to: Path
+    photos: Path | None = None
+    classes: ClassTable | None = None
+    ignore: int | Literal["auto"] | None = "auto"
+    remap: dict[int, int] | None = None
+    palette: Path | None = None
+    device: str = "auto"
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class NamingReport:
+    """What was decided.
+
+    Attributes:
+        kind: "model" or "run".
+        edits: of the classes, which it has now, or would have.
+        votes: one for each cluster.
+        names: of the labels' classes.
+        photographs: with labels that were used.
+        missing: names of classes in the labels that no cluster got.
+        changed: what `edit_classes` reports; None: nothing was changed.
+        failed: photographs or labels that could not be used: path and reason.
+    """
+
+    kind: str
+    edits: ClassEdits
+    votes: Sequence[Vote]
+    names: tuple[str, ...]
+    photographs: int
+    missing: tuple[str, ...]
+    changed: ClassesReport | None
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """How labels are read: their classes if these are known, which value is which, and the class of each colour."""
+
+    table: ClassTable | None
+    grid: Grid
+    colours: ColourClasses | None
+
+
+def name_classes(task: NamingTask, progress: Progress, stop: Stop = NEVER) -> NamingReport:
+    """Join and name the clusters of a run or a model by labelled photographs; what was said of them is replaced.
+
+    Raises:
+        UsageError: it is neither a run nor a model file, settings make no sense, or all clusters are of one class.
+        NoInputError: no photograph has a label that can be used.
+        ModelError: the model cannot be used.
+        OutputError: it cannot be written.
+        Stopped: a signal came; nothing is changed.
+    """
+    kind = kind_of(task.to)
+    if kind not in ("model", "run"):
+        raise UsageError(
+            f"{shown(task.to)} is no run and no model file, and labels are compared with what a model finds.",
+            "Name the classes of the model; `stego classes apply` brings its classes to masks.",
+            field="to",
+        )
+    photos, labels = _how_read(task)
+    pairs = _labelled(photos, task.labels)
+    content = _model(task.to, kind, progress)
+    before = classes_of_model(content, shown(task.to))
+    plain = as_found(content, shown(task.to)).SerializeToString()  # whatever was said of the classes since
+    session = Session.from_bytes(plain, task.device, shown(task.to))
+    counts, used, failed = _counted(session, (photos, task.labels), pairs, labels, progress, stop)
+    table = labels.table or _numbered(counts)
+    counts = counts[: len(table.names), : session.info.classes]
+    hierarchy: Hierarchy = session.info.hierarchy
+    votes = votes_of(counts, hierarchy)
+    edits = named_edits(votes, table, before)
+    given = {vote.label for vote in votes}
+    missing = tuple(table.names[index] for index in np.flatnonzero(counts.sum(1)).tolist() if index not in given)
+    changed = None if task.dry_run else edit_classes(task.to, lambda _: edits, progress, stop)
+    return NamingReport(kind, edits, votes, table.names, used, missing, changed, failed)
+
+
+def _how_read(task: NamingTask) -> tuple[Path, _Labels]:
+    """Return the folder of photographs, and how labels are read."""
+    about, beside = labels_of_data(task.labels)
+    photos = task.photos or beside
+    if photos is None:
+        raise UsageError(
+            f"Where the photographs of {shown(task.labels)} are is not known.", f"Give {setting('photos')}."
+        )
+    table = task.classes or (about.table if about and task.remap is None else None)
+    colours = None
+    if task.palette is not None:
+        of_colour, own = read_palette(task.palette)
+        colours, table = ColourClasses(of_colour), task.classes or own
+    ignore = task.ignore
+    if ignore == "auto":
+        ignore = table.void if table else VOID
+    if table is not None and len(table.names) > VOID:
+        raise UsageError(f"{len(table.names)} classes are too many: a mask holds {VOID} beside void.", field="classes")
+    return photos, _Labels(table, make_grid(len(table.names) if table else VOID, ignore, task.remap), colours)
+
+
+def _labelled(photos: Path, labels: Path) -> list[MaskPair]:
+    for folder, name in ((photos, "photos"), (labels, "labels")):
+        if not folder.is_dir():
+            what = "is not a folder" if folder.exists() else "does not exist"
+            raise NoInputError(f"{shown(folder)} {what}.", "Give a folder.", field=name)
+    pairs = [pair for pair in walk_pairs(photos, labels) if pair.pred and pair.label]
+    if not pairs:
+        raise NoInputError(
+            f"No photograph in {shown(photos)} has a label in {shown(labels)}.",
+            "LABELS/x/a.png is the label of PHOTOS/x/a.jpg.",
+        )
+    return pairs
+
+
+def _model(target: Path, kind: str, progress: Progress) -> bytes:
+    """Return the content of the model file."""
+    if kind == "run":
+        from export import export_onnx
+
+        with tempfile.TemporaryDirectory(prefix="stego-") as scratch:
+            content = export_onnx(target, Path(scratch) / "model.onnx", ExportSettings(), progress).read_bytes()
+    else:
+        try:
+            content = target.read_bytes()
+        except OSError as error:
+            raise ModelError(f"The model {shown(target)} cannot be read: {error.strerror or error}.") from error
+    return content
+
+
+def _counted(
+    session: Session,
+    folders: tuple[Path, Path],
+    pairs: Sequence[MaskPair],
+    labels: _Labels,
+    progress: Progress,
+    stop: Stop,
+) -> tuple[Counts, int, list[tuple[str, str]]]:
+    """Return the labelled pixels by class and cluster, how many photographs they are of, and what failed."""
+    recipe = Recipe(session.info.res, "cluster", None)
+    counts, used, failed = labels.grid.empty(), 0, []
+    with progress.stage("Comparing", len(pairs), unit="photographs") as stage:
+        for pair in pairs:
+            stop.check()
+            try:
+                ids = read_side(str(folders[1]), pair.label, "label", labels.colours)
+                decoded = decode(folders[0] / pair.pred, recipe.res, session.info.patch)
+                counts += _count(labels.grid, ids, predict(session, decoded, recipe).labels)
+                used += 1
+            except PhotoError as error:
+                failed.append((pair.pred, error.message))
+                progress.warn(f"{shown(pair.pred)}: {error.message}")
+            stage.advance()
+    if not counts[:-1].any():
+        raise NoInputError(
+            f"No pixel of the {used} labels in {shown(folders[1])} has a class"
+            + (f"; {failed[0][0]}: {failed[0][1]}." if failed else "."),
+            "Label values are class numbers; 255 is void.",
+        )
+    return counts, used, failed
+
+
+def _count(grid: Grid, given: Ids, found: NDArray[np.uint8]) -> Counts:
+    if not same_aspect(given.shape, found.shape):
+        sizes = [f"{width} x {height}" for height, width in (found.shape, given.shape)]
+        raise PhotoError(f"the photograph is {sizes[0]} pixels, the label {sizes[1]}, another shape")
+    ids = grid.remapped(resize_ids(given, *found.shape) if given.shape != found.shape else given)
+    return count(ids, found, grid, changes_across(ids) | changes_across(found))
+
+
+def _numbered(counts: Counts) -> ClassTable:
+    """Return classes that are named by their label values, as many as the labels use."""
+    classes = int(np.flatnonzero(counts[:-1].any(1))[-1]) + 1
+    return ClassTable(tuple(f"label {value}" for value in range(classes)), tuple(palette(classes)))
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A photograph that is worth labelling.
+
+    Attributes:
+        path: below the folder of photographs.
+        classes: that it shows (a hundredth of it or more).
+        covered: share of all pixels in classes that it or those before it show.
+    """
+
+    path: str
+    classes: int
+    covered: float
+
+
+def suggest_photographs(masks: Path, count: int) -> list[Suggestion]:
+    """Return the photographs that are most worth labelling, the best first, by the classes in their masks.
+
+    Raises:
+        UsageError: it is not a folder of masks of this tool.
+        NoInputError: there is no mask in it.
+    """
+    tree = open_masks(masks)
+    values = sorted(entry.value for entry in tree.edits.legend)
+    pixels = np.array([[(each.pixels or {}).get(value, 0) for value in values] for each in tree.entries], np.int64)
+    total, seen, found = max(1, int(pixels.sum())), np.zeros(len(values), bool), []
+    for index in worth_labelling(pixels, count):
+        shows = pixels[index] >= max(1, int(pixels[index].sum())) * _SHOWS
+        seen |= shows
+        found.append(Suggestion(tree.entries[index].path, int(shows.sum()), float(pixels[:, seen].sum() / total)))
+    return found
