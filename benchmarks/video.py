@@ -71,7 +71,8 @@ def write_clip(file: Path, frames: list[Path]) -> None:
         for path in frames:
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("RGB"))
-            stream.height, stream.width, stream.pix_fmt = *pixels.shape[:2], "yuv420p"
+            if not stream.width:
+                stream.height, stream.width, stream.pix_fmt = *pixels.shape[:2], "yuv420p"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
 
@@ -95,7 +96,8 @@ def accuracy(masks: list[np.ndarray], truth: list[np.ndarray]) -> float:
     """Return the share of labelled pixels that are right, classes being matched to labels over all frames."""
     counts = np.zeros((256, 256), np.int64)
     for mask, label in zip(masks, truth, strict=True):
-        np.add.at(counts, (mask[label != 255], label[label != 255]), 1)
+        both = mask[label != 255].astype(np.int64) * 256 + label[label != 255]
+        counts += np.bincount(both, minlength=65_536).reshape(256, 256)
     return float(counts[linear_sum_assignment(-counts)].sum() / counts.sum())
 
 
