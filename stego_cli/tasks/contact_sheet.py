@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stego_cli.datasets.contact_sheet import OURS, overlay_sheet
 from stego_cli.errors import StegoError
-from stego_cli.gallery.mask_tree import open_masks
+from stego_cli.gallery.mask_tree import done_entries, open_masks
 from stego_cli.images.atomic import write_bytes
 from stego_cli.images.discover import STATE
 from stego_cli.images.ownership import require_ours_or_absent
@@ -29,6 +29,8 @@ def write_contact_sheet(masks: Path, overwrite: bool, progress: Progress) -> Pat
     Raises:
         OutputError: it cannot be written.
     """
+    if not done_entries(masks):
+        return None  # every photograph failed
     file, tree = masks / FILE, open_masks(masks)
     overlays = [masks / place(entry.mask or "", "overlay") for entry in tree.entries]
     overlays = [each for each in overlays if each.is_file()]

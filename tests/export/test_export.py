@@ -1,6 +1,8 @@
 """The real backbone under a random head, exported and held against torch."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,12 @@ from PIL import Image
 
 from export import export_onnx, parity
 from export.graph import trace
+from stego_cli.class_edits import ClassEdits
 from stego_cli.classes import ClassTable
 from stego_cli.errors import ModelError, UsageError
 from stego_cli.gallery.model_edit import as_found
+from stego_cli.gallery.run_classes import classes_of_run
+from stego_cli.gallery.split import split_model
 from stego_cli.images.atomic import sha256
 from stego_cli.inference.session import Session
 from stego_cli.model.backbones import backbone
@@ -23,7 +28,10 @@ from stego_cli.model.segmenter import Segmenter
 from stego_cli.model.vit import build
 from stego_cli.progress import Quiet
 from stego_cli.settings import ExportSettings, TrainSettings
+from stego_cli.stop import Stop
+from stego_cli.tasks.classes import edit_classes, named, splitting
 from stego_cli.tasks.name_classes import NamingTask, name_classes
+from stego_cli.tasks.split import SplitSource
 
 
 def make_run(folder: Path, weights: Path, block: int | None = None) -> Path:
@@ -206,6 +214,41 @@ def test_the_file_says_nothing_of_the_machine_that_made_it(run: Path, tmp_path: 
         assert str(folder).encode() not in content
     for note in (b"stack_trace", b"pkg.torch", b'.py", line'):
         assert note not in content
+
+
+def test_a_split_class_of_an_exported_model_has_the_probabilities_that_torch_gives(exported, run, photos_folder):
+    pieces = torch.nn.functional.normalize(torch.randn(3, 24, generator=torch.Generator().manual_seed(1)), dim=1)
+    parts = np.array([0.5, 0.3, 0.2], np.float32)
+    content = split_model(exported.read_bytes(), 2, pieces.numpy(), parts, "m")
+    checkpoint = load_checkpoint(run)
+    rows = checkpoint.centroids
+    more = replace(checkpoint, centroids=torch.cat([rows[:2], pieces[:1], rows[3:], pieces[1:]]))
+    image = picture(photos_folder, "cat.jpg", 84, 56)
+    with torch.no_grad():
+        wanted = segmenter(more, ExportSettings().flip, Quiet())(torch.from_numpy(image))[0].numpy()
+    got = Session.from_bytes(content, "cpu").log_probs(image)
+    assert got.shape == (1, 8, 56, 84)
+    assert np.abs(got - wanted).max() < 1e-3
+
+
+def test_a_class_of_a_run_is_split_and_its_export_would_have_the_parts(real_weights, photos_folder, tmp_path):
+    run = make_run(tmp_path / "run", real_weights, block=0)
+    before = load_checkpoint(run)
+    (tmp_path / "photos").mkdir()
+    for name in ("cat.jpg", "lake.jpg", "otters.jpg"):
+        shutil.copy(photos_folder / name, tmp_path / "photos")
+    report = edit_classes(run, splitting("0", 2), Quiet(), Stop(), SplitSource(tmp_path / "photos"))
+    after = load_checkpoint(run)
+    assert report.edits == ClassEdits(6, splits=((0, 2),))
+    assert after.centroids.shape == (7, 24)
+    unit = torch.nn.functional.normalize(before.centroids, dim=1)
+    assert torch.allclose(after.centroids[1:6], unit[1:])
+    assert after.shares[1:6] == before.shares[1:]
+    assert after.shares[0] + after.shares[6] == pytest.approx(0.5, abs=1e-5)
+    assert after.shares[0] >= after.shares[6] > 0
+    assert len(after.hierarchy) == 6
+    edit_classes(run, named(["6=part"]), Quiet(), Stop())
+    assert classes_of_run(run)[0].names[6] == "part"
 
 
 def test_labels_name_the_classes_of_a_run_and_its_export_has_them_joined(

@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 from stego_cli.class_edits import ClassEdits, joined, renamed, split
+from stego_cli.classes_toml import read_classes
 from stego_cli.errors import ModelError, UsageError
 from stego_cli.gallery.centroids import centroids_of_model
 from stego_cli.gallery.mask_tree import open_masks
@@ -200,3 +201,19 @@ def test_what_cannot_be_split_is_refused_and_nothing_is_changed(coded_model, cod
     shutil.copy(tiny_model, tmp_path / "tiny.onnx")
     with pytest.raises(ModelError, match="centroids of the classes are not found"):
         edit_classes(tmp_path / "tiny.onnx", splitting("red", 2), Quiet(), Stop(), SplitSource(tmp_path / "photos"))
+
+
+def test_the_command_splits_and_a_classes_file_notes_a_split_until_it_is_applied(coded_masks, stego):
+    file = coded_masks.with_name("classes.toml")
+    file.write_text("format = 1\nclasses = 3\n")
+    assert stego("classes", "split", "0", "--into", "3", "--to", file).returncode == 0
+    assert read_classes(file) == split(ClassEdits(3), 0, 3)
+    assert set(open_masks(coded_masks).pixels) == {0, 1, 2}
+    ended = stego("classes", "apply", file, "--to", coded_masks)
+    assert ended.returncode == 0
+    assert "Masks changed: 3." in ended.stderr
+    assert set(open_masks(coded_masks).pixels) == {0, 1, 2, 3, 4}
+    ended = stego("classes", "split", "class 1", "--to", coded_masks.with_name("none.onnx"))
+    assert ended.returncode == 4
+    ended = stego("classes", "split", "1", "--into", "1", "--to", coded_masks)
+    assert ended.returncode == 2

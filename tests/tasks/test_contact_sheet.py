@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,11 @@ def test_the_sheet_follows_the_names_and_a_users_file_is_left(run):
     assert file.read_bytes() == b"a user's own"
 
 
-def test_without_overlays_there_is_none(run):
-    from dataclasses import replace
-
+def test_without_overlays_or_where_every_photograph_fails_there_is_none(run):
     segment(replace(run, overlay=False), Quiet())
     assert not (run.out / "contact_sheet.jpg").exists()
+    for photograph in run.photos.iterdir():
+        photograph.write_bytes(photograph.read_bytes()[:60])
+    failed = segment(replace(run, out=run.out.with_name("none")), Quiet()).summary
+    assert (failed.done, len(failed.failed)) == (0, PHOTOGRAPHS)
+    assert not (run.out.with_name("none") / "contact_sheet.jpg").exists()
