@@ -190,7 +190,7 @@ class TrainSettings:
     whiten: int = 32  # F is computed on this many whitened principal components; 0: raw features
     positions: int = 8  # directions that tell a patch's place in its picture, taken out of the features; 0: none
     restarts: int = 10  # of k-means
-    finer: int = 2  # k-means finds this many clusters for each class, which are then joined by their likeness
+    finer: int = 4  # k-means finds this many clusters for each class, which are then joined by their likeness
     temperature: float = 5.0  # of the cluster probe's softmax: the higher, the less a CRF changes
     seed: int = 0
     device: str = "auto"
