@@ -1,77 +1,122 @@
-"""Time `stego segment` and the CRF on an NVIDIA GPU, and compare float16 with float32.
+"""Time `stego segment` and the CRF on an NVIDIA GPU; all tables in one run of some minutes.
 
-    python benchmarks/gpu.py                       20,000 JPEGs of 640 x 480, made of tests/photos
-    python benchmarks/gpu.py --photos DIR --run RUN --count 5000
+    python benchmarks/gpu.py                       6,000 JPEGs of 640 x 480, made of tests/photos
+    python benchmarks/gpu.py --photos DIR --run RUN --count 20000
+    python benchmarks/gpu.py --device cpu --count 4     only that the first table can be made
 
 Up to 200 photographs of DIR are cut to 640 x 480, saved as JPEGs, and linked under --count names. The real command
-segments them all, in float32 and float16, with and without the CRF; its time is that from its start to its end. Five
-times a second nvidia-smi reports how busy the GPU is. Without --run, a run of 27 classes is first trained on the
-photographs, in a few steps.
+segments them all: in float32 and float16, with and without the CRF, with each decoder that can be used, and in several
+processes. Its time is that from its start to its end, less that of a run over 16 photographs. Five times a second
+nvidia-smi reports how busy the GPU is. Without --run, a run of 27 classes is first trained on the photographs, in a few
+steps.
 
-The CRF engine is then timed alone on 320 x 320 pixels and 27 classes, and its bandwidth counted: each Triton kernel
-reads and writes each of its arguments once, whatever the caches save.
+The GPU's decoder and the CRF engine are then timed alone, the engine at the usual sizes, and its bandwidth counted:
+each Triton kernel reads and writes each of its arguments once, whatever the caches save. benchmarks/host.py times the
+rest.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from stego_cli.errors import UsageError
-from stego_cli.images.decode import decode
+from stego_cli.images.decode import decode, work_size
 from stego_cli.images.discover import find_photos
 from stego_cli.inference.devices import providers
+from stego_cli.inference.devices.decoders import open_decoder
 from stego_cli.inference.session import Session
+from stego_cli.machine import cores
 from stego_cli.settings import CrfSettings
 
 SIZE = 640, 480
-DIFFERENT = 200
-WORK, CLASSES, BATCH = 320, 27, 32  # of the CRF alone
+DIFFERENT, FEW = 200, 16
+CLASSES = 27
+CRF_SIZES = ((32, 320, 320), (16, 322, 434), (8, 480, 640), (1, 320, 320))  # batch, height and width
+PROCESSES = 4  # beside one
 
 
 def main() -> None:
-    """Make photographs and models, time the command, then the CRF; print two short tables."""
+    """Make photographs and models, time the command, then its parts; print short tables."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--photos", type=Path, default=Path(__file__).parents[1] / "tests" / "photos")
     options.add_argument("--run", type=Path, help="a run to use; else one is trained in a few steps on the photographs")
-    options.add_argument("--count", type=int, default=20_000)
+    options.add_argument("--count", type=int, default=6_000)
+    options.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     chosen = options.parse_args()
-    refuse_without_gpu()
-    import torch
-
-    print(f"{torch.cuda.get_device_name(0)}, {len(os.sched_getaffinity(0))} cores, {chosen.count} photographs\n")
+    on_gpu = chosen.device == "cuda"
+    if on_gpu:
+        refuse_without_gpu()
+    print(f"{name_of_gpu() if on_gpu else 'CPU'}, {cores()} cores, {chosen.count} photographs\n")
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         different = make_photos(chosen.photos, root / "photos", chosen.count)
+        make_photos(chosen.photos, root / "few", FEW)
         run = chosen.run
         if run is None:
             run = root / "run"
             stego("train", chosen.photos, "--out", run, "--classes", CLASSES, "--steps", 40)
-        print("| precision | CRF | photographs/s | GPU busy, mean | median | GPU memory, GB |")
-        print("|---|---|---|---|---|---|")
-        for precision in ("fp32", "fp16"):
-            stego("export-onnx", run, "--out", root / f"{precision}.onnx", "--precision", precision)
-            for crf in ("--crf", "--no-crf"):
-                model, masks = root / f"{precision}.onnx", root / f"{precision}{crf}"
-                command = ("segment", root / "photos", "--out", masks, "--model", model, "--device", "cuda", crf)
-                seconds, busy, memory = watched(command)
-                print(
-                    f"| {precision} | {'yes' if crf == '--crf' else 'no'} | {chosen.count / seconds:.0f} | "
-                    f"{statistics.mean(busy):.0f}% | {statistics.median(busy):.0f}% | {max(memory) / 1024:.1f} |",
-                    flush=True,
-                )
-        print(f"\nfloat16 has float32's class on {agreement(different, root):.3%} of pixels before the CRF.\n")
-    time_crf()
+        time_runs(run, root, chosen.count, on_gpu)
+        if on_gpu:
+            print(f"\nfloat16 has float32's class on {agreement(different, root):.3%} of pixels before the CRF.\n")
+            time_decoder(different)
+    if on_gpu:
+        time_crf()
+
+
+def time_runs(run: Path, root: Path, count: int, on_gpu: bool) -> None:
+    """Print a row for each way to run the command."""
+    print("| precision | CRF | decoder | processes | photographs/s | start, s | GPU busy, mean | median | memory, GB |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    precisions = ("fp16", "fp32") if on_gpu else ("fp32",)
+    decoders = ("cpu", "gpu") if on_gpu and why_no_decoder() is None else ("cpu",)
+    for precision in precisions:
+        stego("export-onnx", run, "--out", root / f"{precision}.onnx", "--precision", precision)
+    for precision, crf, decoder, processes in product(precisions, ("--crf", "--no-crf"), decoders, (1, PROCESSES)):
+        if processes > 1 and precision != "fp16":
+            continue
+        how = ("--model", root / f"{precision}.onnx", "--device", "cuda" if on_gpu else "cpu", crf)
+        masks = root / f"{precision}{crf}{decoder}{processes}"
+        start = watched([("segment", root / "few", "--out", f"{masks}few", *how, "--decoder", decoder)], on_gpu)[0]
+        command = ("segment", root / "photos", "--out", masks, *how, "--decoder", decoder)
+        parts = [(*command, "--shard", f"{part + 1}/{processes}") for part in range(processes)]
+        seconds, busy, memory = watched(parts if processes > 1 else [command], on_gpu)
+        print(
+            f"| {precision} | {'yes' if crf == '--crf' else 'no'} | {decoder} | {processes} | "
+            f"{max(count - FEW, 1) / max(seconds - start, 1e-3):.0f} | {start:.1f} | "
+            f"{statistics.mean(busy):.0f}% | {statistics.median(busy):.0f}% | {max(memory) / 1024:.1f} |",
+            flush=True,
+        )
+
+
+def name_of_gpu() -> str:
+    """Return the GPU's name."""
+    import torch
+
+    return torch.cuda.get_device_name(0)
+
+
+def why_no_decoder() -> str | None:
+    """Return why photographs cannot be decoded on the GPU, or None."""
+    try:
+        open_decoder(0)
+    except UsageError as error:
+        return error.message
+    return None
 
 
 def refuse_without_gpu() -> None:
@@ -108,27 +153,35 @@ def stego(*arguments: object) -> None:
         raise SystemExit(f"stego {arguments[0]} ended with {ended.returncode}:\n{ended.stderr}")
 
 
-def watched(command: tuple[object, ...]) -> tuple[float, list[float], list[float]]:
-    """Run a command of the tool; return its seconds, and samples of the GPU's load in per cent and memory in MB."""
+def watched(commands: list[tuple[object, ...]], on_gpu: bool) -> tuple[float, list[float], list[float]]:
+    """Run commands of the tool side by side; return seconds, and samples of the GPU's load (%) and memory (MB)."""
+    samples: list[str] = []
+    with contextlib.ExitStack() as sampling:
+        if on_gpu:
+            sampling.enter_context(sampled(samples))
+        began = time.perf_counter()
+        with ThreadPoolExecutor(len(commands)) as pool:
+            list(pool.map(lambda command: stego(*command), commands))
+        seconds = time.perf_counter() - began
+    numbers = [line.split(",") for line in samples if line.count(",") == 1] or [["0", "0"]]
+    return seconds, [float(busy) for busy, _ in numbers], [float(memory) for _, memory in numbers]
+
+
+@contextlib.contextmanager
+def sampled(samples: list[str]) -> Iterator[None]:
+    """Add what nvidia-smi reports to `samples`."""
     import torch
 
     query = "--query-gpu=utilization.gpu,memory.used"
     gpu = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
-    sampling = ["nvidia-smi", f"--id={gpu}", query, "--format=csv,noheader,nounits", "--loop-ms=200"]
-    samples: list[str] = []
-    with subprocess.Popen(sampling, stdout=subprocess.PIPE, text=True) as sampler:
+    command = ["nvidia-smi", f"--id={gpu}", query, "--format=csv,noheader,nounits", "--loop-ms=200"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sampler:
         assert sampler.stdout is not None
         reader = threading.Thread(target=lambda lines: samples.extend(lines), args=(sampler.stdout,))
         reader.start()
-        began = time.perf_counter()
-        stego(*command)
-        seconds = time.perf_counter() - began
+        yield
         sampler.terminate()
         reader.join()
-    numbers = [line.split(",") for line in samples if line.count(",") == 1]
-    if not numbers:
-        raise SystemExit("nvidia-smi reported nothing.")
-    return seconds, [float(busy) for busy, _ in numbers], [float(memory) for _, memory in numbers]
 
 
 def agreement(photos: list[Path], models: Path) -> float:
@@ -145,31 +198,68 @@ def agreement(photos: list[Path], models: Path) -> float:
     return same / total
 
 
+def time_decoder(photos: list[Path]) -> None:
+    """Print how many photographs the GPU decodes and resizes in a second, and how far they are from the CPU's."""
+    import torch
+    from torch.utils.dlpack import from_dlpack
+
+    from stego_cli.inference.devices.resample import resized
+
+    if (reason := why_no_decoder()) is not None:
+        print(f"{reason}\n")
+        return
+    decoder = open_decoder(0)
+    batch = [(photos * FEW)[index].read_bytes() for index in range(FEW)]
+    size = work_size(*SIZE, 320, 14)
+
+    def work() -> torch.Tensor:
+        tensors = [from_dlpack(one) for one in decoder.decode(batch, 0)]
+        return resized(torch.stack(tensors), size)
+
+    seconds = median_of(work)
+    expected = np.stack([decode(content, 320, 14).pixels for content in batch]).astype(int)
+    apart = np.abs(work().cpu().numpy() - expected)
+    print(
+        "| decoder and resizing | photographs/s | values equal to the CPU's | largest difference |\n|---|---|---|---|"
+    )
+    print(f"| batches of {FEW} | {FEW / seconds:.0f} | {(apart == 0).mean():.1%} | {apart.max()} |\n")
+
+
+def median_of(work: Callable[[], object]) -> float:
+    """Return the median seconds of a call, its work on the GPU included."""
+    import torch
+
+    seconds = []
+    for _ in range(12):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        work()
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds[2:])  # the first ones compile and allocate
+
+
 def time_crf() -> None:
     """Print the engine's photographs a second and its bandwidth, on soft probabilities."""
     import torch
 
     from stego_cli.crf import cuda_engine
 
-    folder = Path(__file__).parents[1] / "tests" / "photos"
-    files = sorted(folder.glob("*.jpg"))
-    pictures = [ImageOps.fit(Image.open(file).convert("RGB"), (WORK, WORK)) for file in files]
-    images = torch.tensor(np.stack([np.asarray(pictures[index % len(pictures)]) for index in range(BATCH)])).cuda()
-    coarse = torch.randn(BATCH, CLASSES, 22, 22, generator=torch.Generator().manual_seed(0)).cuda()
-    codes = torch.nn.functional.interpolate(coarse, (WORK, WORK), mode="bilinear")
-    log_probs = (2 * codes / codes.abs().max()).log_softmax(1)
-    settings, seconds = CrfSettings(), []
-    for _ in range(12):
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        cuda_engine.refine_on_device(images, log_probs, settings)
-        torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    median = statistics.median(seconds[2:])  # the first runs compile the Triton kernels
-    moved = settings.iterations * bytes_of_an_iteration(images, log_probs, settings)
-    print("| CRF alone | photographs/s | bandwidth, GB/s (iterations alone, over the whole time) |")
-    print("|---|---|---|")
-    print(f"| {BATCH} of {WORK} x {WORK}, {CLASSES} classes | {BATCH / median:.0f} | {moved / median / 1e9:.0f} |")
+    files = sorted((Path(__file__).parents[1] / "tests" / "photos").glob("*.jpg"))
+    settings = CrfSettings()
+    print("| CRF alone | photographs/s | bandwidth, GB/s (iterations alone, over the whole time) |\n|---|---|---|")
+    for batch, height, width in CRF_SIZES:
+        pictures = [ImageOps.fit(Image.open(file).convert("RGB"), (width, height)) for file in files]
+        images = torch.tensor(np.stack([np.asarray(pictures[index % len(pictures)]) for index in range(batch)])).cuda()
+        coarse = torch.randn(batch, CLASSES, 22, 22, generator=torch.Generator().manual_seed(0)).cuda()
+        codes = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
+        log_probs = (2 * codes / codes.abs().max()).log_softmax(1)
+        median = median_of(partial(cuda_engine.refine_on_device, images, log_probs, settings))
+        moved = settings.iterations * bytes_of_an_iteration(images, log_probs, settings)
+        print(
+            f"| {batch} of {height} x {width}, {CLASSES} classes | {batch / median:.0f} | {moved / median / 1e9:.0f} |",
+            flush=True,
+        )
 
 
 def bytes_of_an_iteration(images: object, log_probs: object, settings: CrfSettings) -> int:

@@ -15,6 +15,7 @@ from stego_cli.classes import LARGEST_ID, ClassTable
 from stego_cli.errors import UsageError, setting
 from stego_cli.part_settings import PartSettings
 
+Decoder = Literal["auto", "cpu", "gpu"]
 Probe = Literal["cluster", "linear"]
 Precision = Literal["fp32", "fp16", "int8"]
 Protocol = Literal["stego", "full"]
@@ -243,6 +244,7 @@ class SegmentSettings:
     res: int | None = None  # shorter side at work, pixels; None: the model's own
     device: str = "auto"
     batch_size: int | Literal["auto"] = "auto"  # photographs of one shape that a device gets at once
+    decoder: Decoder = "auto"  # where JPEGs are decoded for a GPU
     workers: int | None = None  # photographs refined at once; None: one a core
     overwrite: bool = False  # make all masks again, and a discovered model
     shard: str | None = None  # "I/N": part I of N, where several runs share one output folder
@@ -261,6 +263,7 @@ class SegmentSettings:
         check_res(self.res)
         if self.batch_size != "auto" and not (isinstance(self.batch_size, int) and self.batch_size >= 1):
             raise UsageError(f"must be 'auto' or a number from 1, got {self.batch_size!r}", field="batch_size")
+        check_choice("decoder", self.decoder, Decoder)
         check_at_least("workers", self.workers, 1)
         check_at_least("min_free", self.min_free, 0)
 

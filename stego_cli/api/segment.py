@@ -8,7 +8,7 @@ from typing import Literal
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
 from stego_cli.part_settings import PartSettings, parse_bbox
-from stego_cli.settings import Probe, Reading, SegmentSettings, Walk
+from stego_cli.settings import Decoder, Probe, Reading, SegmentSettings, Walk
 from stego_cli.tasks import segment as task
 
 
@@ -47,6 +47,7 @@ def segment(
     device: str = "auto",
     crf_engine: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    decoder: Decoder = "auto",
     workers: int | None = None,
     shard: str | None = None,
     progress: Reporting = None,
@@ -93,6 +94,7 @@ def segment(
         device: "auto", "cpu", "cuda", "cuda:N", "cuda:0,1" or "tensorrt:N".
         crf_engine: "auto" or a name in stego_cli.crf.ENGINES; engines give equal masks.
         batch_size: photographs of one shape that a GPU gets at once.
+        decoder: where JPEGs are decoded and resized for a GPU: "cpu", "gpu", or "auto" for the GPU where it can.
         workers: photographs worked on at the same time; None: one a core.
         shard: "I/N": part I of N; all parts may run at the same time into one `out`.
         progress: what the call reports to; None: the console or notebook; False: nothing.
@@ -129,6 +131,7 @@ def segment(
         device=device,
         crf_engine=crf_engine,
         batch_size=batch_size,
+        decoder=decoder,
         workers=workers,
         shard=shard,
         parts=PartSettings(

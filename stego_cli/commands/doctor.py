@@ -21,8 +21,9 @@ Examples:
   stego doctor --json > doctor.json    one JSON object, to send with a report
 
 It reports versions, GPUs, cores and memory, the cache, disk space and CRF engines. Then a timed self-test of some
-seconds runs decoding, a model, the CRF and a mask. Each line is ok, a warning (something is slower or missing) or a
-problem, with a remedy. The exit code is 1 where there is a problem, else 0.
+seconds runs decoding, a model, the CRF and a mask, and says which of them limits a run on this machine. Each line is
+ok, a warning (something is slower or missing) or a problem, with a remedy. The exit code is 1 where there is a problem,
+else 0.
 """
 
 

@@ -31,7 +31,7 @@ from stego_cli.commands.options import (
     WorkersOption,
     number_or_text,
 )
-from stego_cli.settings import AUTO_CLUSTERS, Probe
+from stego_cli.settings import AUTO_CLUSTERS, Decoder, Probe
 
 HELP = """Write a mask for every photograph in a folder.
 
@@ -212,6 +212,13 @@ def command(
             metavar="N|auto", help="Photographs of one shape that a GPU gets at once.", rich_help_panel=MACHINE
         ),
     ] = "auto",
+    decoder: Annotated[
+        Decoder,
+        typer.Option(
+            help="Where JPEGs are decoded for a GPU; auto: there, if the extra gpu-decode is installed.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = "auto",
     workers: WorkersOption = None,
     shard: Annotated[
         str | None,
@@ -254,6 +261,7 @@ def command(
         device=device,
         crf_engine=crf_engine,
         batch_size=_number_or_auto(batch_size),
+        decoder=decoder,
         workers=workers,
         shard=shard,
         parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video, colour_map),

@@ -67,6 +67,7 @@ def show_forecast(forecast: Forecast, ui: Ui) -> None:
         ("have their masks", str(forecast.kept)),
         *([("not asked for", str(forecast.left))] if forecast.left else []),
         ("to do", str(forecast.todo)),
+        *([("in parts", str(forecast.parts))] if forecast.parts else []),
         ("model", model or "none: classes would be discovered first"),
     ]
     if forecast.seconds is not None:

@@ -20,12 +20,18 @@ def diagnose(self_test: bool, progress: Progress) -> Iterator[Finding]:
 
         yield from examine()
         if self_test:
+            from stego_cli.doctor.limits import limit
             from stego_cli.doctor.self_test import PARTS, run_part
 
+            found: list[Finding] = []
             with progress.stage("Self-test", len(PARTS), unit="parts") as stage:
                 for name in PARTS:
-                    yield run_part(name)
+                    found.append(run_part(name))
+                    yield found[-1]
                     stage.advance()
+            limiting = limit(found)
+            if limiting is not None:
+                yield limiting
     except ImportError as error:  # of a package that the examination itself needs
         text = f"cannot be loaded: {str(error).splitlines()[0]}"
         remedy = "`pip install --force-reinstall --no-cache-dir stego-cli`"

@@ -35,6 +35,8 @@ _WORK = (322, 434)  # height and width at which the network sees a photograph of
 _PHOTO = (640, 480)  # width and height
 _AGREE = 0.999  # share of pixels; engines differ only by rounding
 _CRF_SIDE = 128  # pixels
+_REGION = 16  # pixels, the side of a region of one class
+WORK_PIXELS, CRF_PIXELS = _WORK[0] * _WORK[1], _CRF_SIDE * _CRF_SIDE  # of the network's input and of the CRF's
 _REINSTALL = "Reinstall the package; if that does not help, report this line."
 _REPEAT_SECONDS = 1.0  # for the repetitions of one measurement
 
@@ -142,7 +144,8 @@ def _crf() -> Finding:
 
 def _mask() -> Finding:
     """Write a mask as `stego segment` does, and read it back."""
-    labels = np.random.default_rng(0).integers(0, _CLASSES, (_PHOTO[1], _PHOTO[0])).astype(np.uint8)
+    coarse = np.random.default_rng(0).integers(0, _CLASSES, (_PHOTO[1] // _REGION, _PHOTO[0] // _REGION))
+    labels = coarse.astype(np.uint8).repeat(_REGION, 0).repeat(_REGION, 1)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "mask.png")
         took = _milliseconds(lambda: write_bytes(file, encode_mask(labels, palette(_CLASSES))))

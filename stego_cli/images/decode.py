@@ -130,11 +130,11 @@ class _Whole(Generic[Content]):
     truncated: bool = False
 
 
-def decode(path: Path, res: int, patch: int, reading: Reading = Reading()) -> Decoded:
+def decode(source: FileOrBytes, res: int, patch: int, reading: Reading = Reading()) -> Decoded:
     """Decode a photograph at work size.
 
     Args:
-        path: the file.
+        source: the file, or its content.
         res: shorter side at work, pixels.
         patch: the sides are multiples of it, pixels.
         reading: how pictures that are not RGB of 8 bits become that.
@@ -146,7 +146,7 @@ def decode(path: Path, res: int, patch: int, reading: Reading = Reading()) -> De
     def take(image: Image.Image, size: tuple[int, int]) -> Rgb:
         return resized(image, work_size(*size, res, patch))
 
-    whole = _decoded(path, _Wish(reading, take, (res, patch)))
+    whole = _decoded(source, _Wish(reading, take, (res, patch)))
     return Decoded(whole.content, whole.size, whole.nodata, whole.frames, whole.truncated)
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.crf import ENGINES
-from stego_cli.errors import PhotoError
+from stego_cli.errors import PhotoError, UsageError, setting
 from stego_cli.images.decode import Rgb
+from stego_cli.inference.devices.decoders import DeviceDecoder, Encoded, open_decoder
 from stego_cli.inference.devices.providers import parse_devices
 from stego_cli.inference.outputs import OUTPUTS
 from stego_cli.inference.predict import Recipe, choose_refiner
@@ -20,7 +21,7 @@ from stego_cli.inference.session import Session
 from stego_cli.machine import cores, memory
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
-from stego_cli.settings import Reading, SegmentSettings
+from stego_cli.settings import Decoder, Reading, SegmentSettings
 from stego_cli.text import shown
 
 _GPU_BATCH = 16
@@ -31,8 +32,13 @@ _MEMORY_A_LANE = 400_000_000  # bytes that a photograph takes on its way through
 class Labeller(Protocol):
     """Turns a batch into labels on a device of its own: `gpu_pipeline.DevicePipeline`."""
 
-    def labels(self, images: Rgb, sizes: list[tuple[int, int]]) -> list[NDArray[np.uint8] | PhotoError]:
-        """Return labels, uint8 (H, W) of each size, for images uint8 (B, H, W, 3)."""
+    declined: int  # photographs that its decoder did not take
+    decodes: bool  # whether it takes photographs that are not decoded yet
+
+    def labels(
+        self, images: Sequence[Rgb | Encoded], sizes: list[tuple[int, int]]
+    ) -> list[NDArray[np.uint8] | PhotoError]:
+        """Return labels, uint8 (H, W) of each size, for images of one shape, uint8 (H, W, 3) or not decoded yet."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +94,21 @@ def load_model(file: Path, settings: SegmentSettings, reading: Reading, progress
     info, on_gpu = sessions[0].info, sessions[0].gpu is not None
     sessions[0].require_probe(settings.probe)
     refiner = choose_refiner(settings.crf, settings.crf_engine, on_gpu, progress.note)
+    recipe = Recipe(settings.res or info.res, settings.probe, refiner, reading)
+    on_devices = labellers(sessions, recipe, settings.outputs, progress, settings.decoder) if on_gpu else []
+    decoded_there = any(labeller.decodes for labeller in on_devices)
+    if settings.decoder == "gpu" and not decoded_there:
+        raise UsageError(
+            f"{setting('decoder', 'gpu')} needs a GPU that does everything up to the masks.",
+            f"Give {setting('decoder', 'auto')}.",
+        )
     where = ", ".join(session.device for session in sessions)
     progress.note(f"Model {shown(file)} ({len(info.names(settings.probe))} classes) on {where} ({sessions[0].why}).")
-    recipe = Recipe(settings.res or info.res, settings.probe, refiner, reading)
     return LoadedModel(
         file=file,
         sessions=sessions,
-        labellers=labellers(sessions, recipe, settings.outputs, progress) if on_gpu else [],
-        recipe=recipe,
+        labellers=on_devices,
+        recipe=replace(recipe, decoder="gpu") if decoded_there else recipe,
         batch=(_GPU_BATCH if on_gpu else 1) if settings.batch_size == "auto" else settings.batch_size,
         lanes=lanes,
         processes=settings.workers or cores(),
@@ -107,8 +120,14 @@ def lanes_for(workers: int | None) -> int:
     return workers or max(1, min(cores(), int((memory() or _USUAL_MEMORY) * 0.5 / _MEMORY_A_LANE)))
 
 
-def labellers(sessions: Sequence[Session], recipe: Recipe, also: tuple[str, ...], progress: Progress) -> list[Labeller]:
-    """Return what does everything up to the labels on each GPU, or nothing where the CPU has to do a part of it."""
+def labellers(
+    sessions: Sequence[Session], recipe: Recipe, also: tuple[str, ...], progress: Progress, decoder: Decoder = "cpu"
+) -> list[Labeller]:
+    """Return what does everything up to the labels on each GPU, or nothing where the CPU has to do a part of it.
+
+    Raises:
+        UsageError: the decoder "gpu" cannot be used.
+    """
     refiner = recipe.refiner
     if any(OUTPUTS[name].needs_log_probs for name in also) or (refiner and refiner.engine.name != "cuda"):
         return []
@@ -119,4 +138,19 @@ def labellers(sessions: Sequence[Session], recipe: Recipe, also: tuple[str, ...]
     if reason is not None:
         progress.note(f"Only the network runs on the GPU: {reason}.")
         return []
-    return [gpu_pipeline.DevicePipeline(session, recipe.probe, crf) for session in sessions]
+    decoders = _decoders(sessions, decoder, progress)
+    pairs = zip(sessions, decoders, strict=True)
+    return [gpu_pipeline.DevicePipeline(session, recipe.probe, crf, decoder) for session, decoder in pairs]
+
+
+def _decoders(sessions: Sequence[Session], wanted: Decoder, progress: Progress) -> list[DeviceDecoder | None]:
+    """Return a decoder on each session's GPU; with "auto" none where they cannot be used."""
+    if wanted == "cpu":
+        return [None] * len(sessions)
+    try:
+        return [open_decoder(session.gpu or 0) for session in sessions]
+    except UsageError as error:
+        if wanted == "gpu":
+            raise
+        progress.note(f"Photographs are decoded on the CPU ({error.message.partition(': ')[2].rstrip('.')}).")
+        return [None] * len(sessions)

@@ -19,7 +19,7 @@ from stego_cli.images.journal import Journal
 from stego_cli.images.lock import hold
 from stego_cli.inference.predict import Recipe
 from stego_cli.part_settings import PartSettings
-from stego_cli.settings import Reading
+from stego_cli.settings import Decoder, Reading
 from stego_cli.version import __version__
 
 PARTS = "parts"  # in the folder of a run's state: labels of the parts of files that are being segmented
@@ -118,6 +118,7 @@ class MadeBy:
             "crf": None if refiner is None else asdict(refiner.settings),
             # Only where it changes something, so that masks of earlier versions are continued.
             **({} if self.recipe.reading == Reading() else {"reading": self.recipe.reading.as_dict()}),
+            **({} if self.recipe.decoder == "cpu" else {"decoder": self.recipe.decoder}),
             **self.parts.identity(),
         }
 
@@ -138,6 +139,15 @@ def reading_of_run(masks: Path, asked: Reading) -> Reading | None:
     except (OSError, ValueError, KeyError):
         return None
     return kept if kept.asked == asked else None
+
+
+def decoder_of_run(masks: Path, asked: Decoder) -> Decoder:
+    """Return the decoder that was asked for; of "auto" the one of the masks that are there, so that they go on."""
+    try:
+        kept = parse_file(masks / STATE / "run.json", _About).identity.get("decoder", "cpu")
+    except (OSError, ValueError):
+        return asked
+    return ("gpu" if kept == "gpu" else "cpu") if asked == "auto" else asked
 
 
 def _read(run: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from stego_cli.images.discover import Photo
 from stego_cli.images.journal import Entry
 from stego_cli.images.masks import apply_nodata, encode_mask, encode_overlay, encode_part, labels_at
 from stego_cli.images.passes import counts, replaced
+from stego_cli.inference.devices.decoders import Encoded
 from stego_cli.inference.predict import Refiner
 from stego_cli.inference.session import LogProbs
 from stego_cli.palette import Colour
@@ -91,12 +92,16 @@ class OutputPlan:
 
 @dataclass(frozen=True)
 class Ready:
-    """A decoded photograph: its bytes and mtime when it was read, and the seconds that took."""
+    """A decoded photograph: its bytes and mtime when it was read, and the seconds that took.
+
+    With `encoded` its pixels are not there yet; those of `decoded` have the work size and no channels.
+    """
 
     photo: Photo
     decoded: Decoded
     stat: tuple[int, int]
     seconds: dict[str, float]
+    encoded: Encoded | None = None
 
 
 @dataclass(frozen=True)

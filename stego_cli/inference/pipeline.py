@@ -21,6 +21,7 @@ from stego_cli.errors import ModelError, PhotoError
 from stego_cli.images.decode import Decoded, decode
 from stego_cli.images.discover import Photo
 from stego_cli.images.streams import as_finished, by_shape, map_ahead
+from stego_cli.inference.devices.decoders import encoded
 from stego_cli.inference.loaded import Labeller, LoadedModel
 from stego_cli.inference.outputs import (
     Inferred,
@@ -61,7 +62,8 @@ class Pipeline:
         self._model, self._session, self._plan = model, model.sessions[0], plan
         self._progress, self._decode_part = progress, decode_part
         self._batch = self._first_batch = model.batch
-        self._lowering = threading.Lock()
+        self._lowering, self._counting = threading.Lock(), threading.Lock()
+        self._on_host = 0  # photographs that the CPU decoded although a GPU was to
 
     def masks(self, todo: Iterable[Photo], stopped: Callable[[], bool]) -> Iterator[Outcome]:
         """Yield every photograph's outcome, in the order in which they are finished; once `stopped`, begin no more.
@@ -123,6 +125,9 @@ class Pipeline:
             batches = by_shape(decoded, _shape, lambda: self._batch, 4 * self._batch)
             labelled = (item for batch in map_ahead(devices, compute, batches, flying + 1) for item in batch)
             yield from as_finished(writers, self._write, labelled, 2 * cores(), lambda: False)
+        declined = self._on_host + sum(labeller.declined for labeller in self._model.labellers)
+        if declined:
+            self._progress.note(f"{declined} photographs were decoded on the CPU: that of the GPU does not take them.")
 
     def _write(self, item: tuple[Ready, NDArray[np.uint8]] | Outcome) -> Outcome:
         if isinstance(item, Outcome):
@@ -135,20 +140,25 @@ class Pipeline:
 
     def _decode(self, photo: Photo) -> Ready | Outcome:
         clock = time.perf_counter()
-        path, stat = self._plan.root / photo.file, (-1, -1)
+        path, stat, packed = self._plan.root / photo.file, (-1, -1), None
         try:
             stat = _stat(path)
             recipe = self._model.recipe
+            wanted = recipe.res, self._session.info.patch, recipe.reading
             if self._decode_part is not None:
                 decoded = self._decode_part(photo)
+            elif recipe.decoder == "gpu" and (packed := encoded(path, *wanted)) is not None:
+                decoded = Decoded(packed.placeholder, packed.size)
             else:
-                decoded = decode(path, recipe.res, self._session.info.patch, recipe.reading)
+                decoded = decode(path, *wanted)
+                with self._counting:
+                    self._on_host += recipe.decoder == "gpu"
             if _stat(path) != stat:
                 raise PhotoError("it changed while it was read")
         except (PhotoError, OSError, MemoryError) as error:
             reason = error.strerror or str(error) if isinstance(error, OSError) else reason_of(error)
             return failed(photo, stat, reason, {"decode": time.perf_counter() - clock})
-        return Ready(photo, decoded, stat, {"decode": time.perf_counter() - clock})
+        return Ready(photo, decoded, stat, {"decode": time.perf_counter() - clock}, packed)
 
     def _infer(self, ready: Ready) -> Inferred | Outcome:
         """Run the network on one photograph on the CPU."""
@@ -173,7 +183,7 @@ class Pipeline:
             return outcomes
         clock = time.perf_counter()
         try:
-            images = np.stack([item.decoded.pixels for item in ready])
+            images = [item.encoded or item.decoded.pixels for item in ready]
             labels = labeller.labels(images, [item.decoded.size for item in ready])
         except ModelError:
             raise

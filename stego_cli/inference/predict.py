@@ -27,7 +27,7 @@ from stego_cli.images.masks import apply_nodata, labels_at
 from stego_cli.images.passes import resized
 from stego_cli.inference.session import LogProbs, Session, is_out_of_memory
 from stego_cli.inference.tiles import in_tiles
-from stego_cli.settings import CrfSettings, Probe, Reading
+from stego_cli.settings import CrfSettings, Decoder, Probe, Reading
 
 NOT_FINITE = "the model gives values for it that are not finite"
 
@@ -53,12 +53,14 @@ class Recipe:
         probe: whose classes.
         refiner: None: the labels are those of the model's own log-probabilities.
         reading: how pictures that are not RGB of 8 bits become that.
+        decoder: where JPEGs are decoded and resized, "cpu" or "gpu"; bytes differ a little.
     """
 
     res: int
     probe: Probe
     refiner: Refiner | None
     reading: Reading = Reading()
+    decoder: Decoder = "cpu"
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,9 @@ class Session:
         self.device, self.why = providers.choose(device)
         self.threads = threads or cores()
         self._options = _options(self.threads)
-        on_cpu = self._on_cpu(content, name)  # on a GPU too: shows whether the model is bad, not the GPU
-        self._session = on_cpu if self.device == "cpu" else self._on_gpu(content, on_cpu, device)
+        # TensorRT's options depend on the model's precision, and trying the model there would build an engine for that.
+        on_cpu = None if self.device.startswith("cuda") else self._on_cpu(content, name)
+        self._session = on_cpu if self.device == "cpu" and on_cpu else self._on_gpu(content, on_cpu, device)
         inputs = {entry.name: entry for entry in self._session.get_inputs()}
         self.outputs = [entry.name for entry in self._session.get_outputs()]
         if set(inputs) != {INPUT} or inputs[INPUT].type != "tensor(uint8)" or CLUSTER_OUTPUT not in self.outputs:
@@ -81,7 +82,7 @@ class Session:
             )
         self.info = _info(self._session, name)
         self._check_declared()
-        self._try(on_cpu)
+        self._try(on_cpu or self._session)
 
     @classmethod
     def from_bytes(
@@ -216,10 +217,10 @@ class Session:
         except Exception as error:
             raise ModelError(f"{name} is not a readable ONNX model: {_first_line(error)}") from error
 
-    def _on_gpu(self, content: bytes, on_cpu: ort.InferenceSession, asked: str) -> ort.InferenceSession:
+    def _on_gpu(self, content: bytes, on_cpu: ort.InferenceSession | None, asked: str) -> ort.InferenceSession:
         """Start on a GPU; where that fails, `auto` goes on with the CPU, and anything else is an error."""
         kind = self.device.partition(":")[0]
-        half = _info(on_cpu, self.name).precision == "fp16"
+        half = on_cpu is not None and _info(on_cpu, self.name).precision == "fp16"
         cache = cache_folder() / "tensorrt" / hashlib.sha256(content).hexdigest()[:16]
         providers.preload()
         said = "no reason given"
@@ -229,6 +230,7 @@ class Session:
                 return started
         except Exception as error:
             said = _first_line(error)
+        on_cpu = on_cpu or self._on_cpu(content, self.name)  # shows whether the model is bad, not the GPU
         missing = providers.missing_library(kind)
         trouble, remedy = missing or (f"ONNX Runtime could not start there: {said}", "Check `nvidia-smi`")
         if asked != "auto":

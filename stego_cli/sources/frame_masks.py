@@ -21,6 +21,7 @@ from stego_cli.classes import VOID
 from stego_cli.errors import OutputError, setting
 from stego_cli.images.atomic import write_bytes
 from stego_cli.images.masks import encode_mask, overlay_image
+from stego_cli.images.passes import counts
 from stego_cli.part_settings import PartSettings
 from stego_cli.sources.source import PartMask, Target
 from stego_cli.sources.steady import steadied
@@ -57,7 +58,7 @@ def write_frames(frames: Iterator[Frame], parts: PartSettings, target: Target) -
     Raises:
         OutputError: something cannot be written.
     """
-    folder, counts = target.mask, np.zeros(VOID + 1, np.int64)
+    folder, found = target.mask, np.zeros(VOID + 1, np.int64)
     areas, written = _Areas(target.names), set[str]()
     if parts.steady:
         frames = (replace(frame, part=replace(frame.part, labels=labels)) for frame, labels in steadied(frames))
@@ -68,7 +69,7 @@ def write_frames(frames: Iterator[Frame], parts: PartSettings, target: Target) -
             overlay = films.enter_context(_Film(folder / OVERLAY, target, _overlay_codec(), "yuv420p"))
         for frame in frames:
             labels = frame.part.labels
-            counts += areas.add(frame, labels)
+            found += areas.add(frame, labels)
             if masks is not None:
                 masks.add(labels, frame.seconds)
             else:
@@ -82,7 +83,7 @@ def write_frames(frames: Iterator[Frame], parts: PartSettings, target: Target) -
     stale += [] if masks is not None else [folder / MASKS]
     for file in stale + ([] if overlay is not None else [folder / OVERLAY]):
         file.unlink(missing_ok=True)
-    return Counter({int(value): int(counts[value]) for value in counts.nonzero()[0]})
+    return Counter({int(value): int(found[value]) for value in found.nonzero()[0]})
 
 
 class _Areas:
@@ -95,10 +96,10 @@ class _Areas:
 
     def add(self, frame: Frame, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Add a frame, and return the number of its pixels of each value, int64 (256,)."""
-        counts = np.bincount(labels.ravel(), minlength=VOID + 1)
-        shares = (f"{counts[value] / labels.size:.6f}" for value in range(len(self._names)))
+        found = counts(labels)
+        shares = (f"{found[value] / labels.size:.6f}" for value in range(len(self._names)))
         self._writer.writerow([frame.index, f"{frame.seconds:.6f}", *shares])
-        return counts
+        return found
 
     def content(self) -> bytes:
         return self._stream.getvalue().encode()

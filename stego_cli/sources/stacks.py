@@ -21,6 +21,7 @@ from stego_cli.classes import VOID
 from stego_cli.errors import OutputError, PhotoError, UsageError, setting
 from stego_cli.images.decode import Decoded, to_rgb, work_size
 from stego_cli.images.masks import mask_image
+from stego_cli.images.passes import counts
 from stego_cli.images.readers.bands import Bands, Block
 from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.readers.picture_file import open_source, quiet, reason_of
@@ -109,14 +110,14 @@ class StackSource:
 
     def assemble(self, read: ReadPart, target: Target) -> Counter[int]:
         """See `Source`."""
-        counts, temporary = np.zeros(VOID + 1, np.int64), target.scratch / f".stego-{uuid.uuid4().hex[:16]}.tmp"
+        found, temporary = np.zeros(VOID + 1, np.int64), target.scratch / f".stego-{uuid.uuid4().hex[:16]}.tmp"
         try:
             target.mask.parent.mkdir(parents=True, exist_ok=True)
             with TiffImagePlugin.AppendingTiffWriter(str(temporary), new=True) as writer:
                 for key, page in self._pages.items():
                     part = read(key)
                     labels = np.full(self._size(page), VOID, np.uint8) if part is None else part.labels
-                    counts += np.bincount(labels.ravel(), minlength=VOID + 1)
+                    found += counts(labels)
                     mask_image(labels, target.colours).save(writer, format="TIFF", compression="tiff_adobe_deflate")
                     writer.newFrame()
             temporary.replace(target.mask)
@@ -127,7 +128,7 @@ class StackSource:
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
-        return Counter({int(value): int(counts[value]) for value in counts.nonzero()[0]})
+        return Counter({int(value): int(found[value]) for value in found.nonzero()[0]})
 
     def _size(self, page: _Page) -> tuple[int, int]:
         with open_source(self._asked.file) as stream:

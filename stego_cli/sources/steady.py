@@ -19,7 +19,7 @@ from PIL import Image
 from stego_cli.sources.source import PartMask
 
 REACH = 3  # frames before and after that vote
-_ALIKE = 10.0  # steps of 8 bits: deviation of a colour's difference that still counts as the same
+_ALIKE = 20.0  # steps of 8 bits: deviation of a colour's difference that still counts as the same
 _COARSE = 4  # colours are compared at this fraction of the size, where noise is averaged out
 _FADE = 2.0  # frames: deviation of a vote's weight over time
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stego_cli.errors import PhotoError
@@ -16,11 +17,13 @@ from stego_cli.inference.output_folder import journals
 from stego_cli.inference.predict import predict
 from stego_cli.inference.select import still_to_do
 from stego_cli.inference.summary import Summary
+from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Progress
 from stego_cli.settings import SegmentSettings
 from stego_cli.tasks.model_choice import model_for_masks
 from stego_cli.tasks.photographs import note_passed_over
 from stego_cli.tasks.segment import find_work, reading_for
+from stego_cli.tasks.segment_parts import open_parts
 from stego_cli.text import shown
 
 _SAMPLE = 3  # photographs that are taken all the way, to estimate the time of the others
@@ -32,6 +35,7 @@ class Forecast:
 
     Attributes:
         photographs: found; `kept`: have their masks; `left`: not asked for; `todo`: would be done.
+        parts: windows, slices and frames of those of them that are segmented in parts.
         seconds: expected for them; None where nothing is to be done or there is no model to try.
         bytes: expected size of their masks, from those that exist; None without any.
         failed: path and reason of photographs of the sample that cannot be done.
@@ -46,6 +50,7 @@ class Forecast:
     bytes: int | None
     failed: list[tuple[str, str]]
     model: Path | None
+    parts: int = 0
 
 
 def forecast(settings: SegmentSettings, progress: Progress) -> Forecast:
@@ -61,26 +66,52 @@ def forecast(settings: SegmentSettings, progress: Progress) -> Forecast:
     everything = found
     note_passed_over(found, progress, settings.verbose)
     found = selection.of(found)
-    summary = Summary(len(found.photos))
+    summary = Summary(len(found.photos) + len(found.large))
     entries = {} if settings.overwrite else read_entries(journals(settings.out))
     todo = still_to_do(found, settings.out, entries, settings.outputs, settings.retry_failed, summary)
-    seconds, failed = None, list[tuple[str, str]]()
+    in_parts = replace(found, photos=found.large)
+    large = still_to_do(in_parts, settings.out, entries, (), settings.retry_failed, summary)
+    seconds, failed, parts = None, list[tuple[str, str]](), 0
     if file is not None:
         model = load_model(file, settings, settings.reading, progress)
         model = read_as(model, reading_for(everything, settings, model.sessions[0].info, progress))
         fastest, failed = _fastest(found.root, todo[:: max(1, len(todo) // _SAMPLE)][:_SAMPLE], model)
+        in_all = None if fastest is None else fastest * len(todo)
+        for photo in large:
+            count, fastest, reasons = _fastest_part(found.root / photo.path, photo, model, settings.parts)
+            parts, failed = parts + count, failed + reasons
+            in_all = in_all if fastest is None else (in_all or 0.0) + fastest * count
         # On the CPU photographs go side by side.
-        seconds = fastest and fastest * len(todo) / (model.lanes if model.sessions[0].device == "cpu" else 1)
+        seconds = in_all and in_all / (model.lanes if model.sessions[0].device == "cpu" else 1)
     return Forecast(
         photographs=summary.photographs,
         kept=summary.kept,
         left=summary.left,
-        todo=len(todo),
+        todo=len(todo) + len(large),
         seconds=seconds,
         bytes=_expected_bytes(settings.out, entries.values(), len(todo)),
         failed=failed,
         model=file,
+        parts=parts,
     )
+
+
+def _fastest_part(
+    file: Path, photo: Photo, model: LoadedModel, parts: PartSettings
+) -> tuple[int, float | None, list[tuple[str, str]]]:
+    """Return the number of parts of a file, the seconds of the fastest of a few, and why the file cannot be done."""
+    spent = []
+    try:
+        with open_parts(file, photo, model, parts) as source:
+            keys = source.keys()
+            for key in source.begin(keys[:_SAMPLE]):
+                clock = time.perf_counter()
+                with contextlib.suppress(PhotoError):  # an empty part, or one that is broken
+                    predict(model.sessions[0], source.decode(key), model.recipe)
+                    spent.append(time.perf_counter() - clock)
+    except PhotoError as error:
+        return 0, None, [(shown(photo.path), error.message)]
+    return len(keys), min(spent, default=None), []
 
 
 def _fastest(root: Path, sample: list[Photo], model: LoadedModel) -> tuple[float | None, list[tuple[str, str]]]:

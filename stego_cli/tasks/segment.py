@@ -17,7 +17,7 @@ from stego_cli.inference.contract import ModelInfo
 from stego_cli.inference.devices.providers import parse_devices
 from stego_cli.inference.loaded import LoadedModel, load_model, read_as
 from stego_cli.inference.mask_classes import classes_of_run, require_settled
-from stego_cli.inference.output_folder import MadeBy, OutputFolder, reading_of_run
+from stego_cli.inference.output_folder import MadeBy, OutputFolder, decoder_of_run, reading_of_run
 from stego_cli.inference.outputs import OutputPlan, require_outputs
 from stego_cli.inference.own_places import Places, require_own_or_absent
 from stego_cli.inference.pipeline import Pipeline
@@ -89,6 +89,8 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
                 progress.note(f"Using the model discovered before, {shown(file)}.")
             elif settings.overwrite and choice.file is not None:  # no mask of a model discovered before is left then
                 choice.discovered.unlink(missing_ok=True)
+            if not settings.overwrite:
+                settings = replace(settings, decoder=decoder_of_run(settings.out, settings.decoder))
             model = load_model(file, settings, settings.reading, progress)
             reading = reading or reading_for(found, settings, model.sessions[0].info, progress)
             model, found = read_as(model, reading), selection.of(found)

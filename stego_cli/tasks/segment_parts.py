@@ -19,6 +19,7 @@ from stego_cli.inference.outputs import PART, Outcome, OutputPlan
 from stego_cli.inference.own_places import Places
 from stego_cli.inference.pipeline import Pipeline
 from stego_cli.inference.summary import Summary
+from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Progress
 from stego_cli.settings import SegmentSettings
 from stego_cli.sources.source import EMPTY, Asked, PartMask, Source, Target
@@ -64,7 +65,7 @@ def segment_in_parts(photo: Photo, run: PartsRun) -> None:
     stat = _stat(file)
     list(run.places.begin([photo]))
     try:
-        with _opened(file, photo, run) as source:
+        with open_parts(file, photo, run.model, run.settings.parts) as source:
             for note in source.notes:
                 run.progress.note(note)
             parts = _Parts(photo, source, run)
@@ -101,12 +102,17 @@ def segment_in_parts(photo: Photo, run: PartsRun) -> None:
     run.progress.event("photograph", path=shown(photo.path), status="done", mask=shown(photo.mask))
 
 
-def _opened(file: Path, photo: Photo, run: PartsRun) -> Source:
-    kind, recipe = kind_of(file), run.model.recipe
+def open_parts(file: Path, photo: Photo, model: LoadedModel, parts: PartSettings) -> Source:
+    """Open a file as the parts that a model gets.
+
+    Raises:
+        PhotoError: it cannot be opened, or what is needed for it is not installed.
+    """
+    kind, recipe = kind_of(file), model.recipe
     if kind is None:
         raise PhotoError("it changed while it was read")
-    patch = run.model.sessions[0].info.patch
-    return kind.open(Asked(file, shown(photo.path), recipe.res, patch, recipe.reading, run.settings.parts))
+    patch = model.sessions[0].info.patch
+    return kind.open(Asked(file, shown(photo.path), recipe.res, patch, recipe.reading, parts))
 
 
 def _end(entry: Entry, run: PartsRun) -> None:

@@ -49,7 +49,8 @@ def test_a_whole_installation_passes_and_its_figures_are_measured(doctor):
     assert code == 0
     assert {each["status"] for (group, _), each in found.items() if group == "self-test"} == {"ok"}
     tested = {name: each["figures"] for (group, name), each in found.items() if group == "self-test"}
-    assert set(tested) == {"decode", "model", "speed", "CRF", "mask"}
+    assert set(tested) == {"decode", "model", "speed", "CRF", "mask", "limit"}
+    assert tested["limit"]["limit"] in tested["limit"]["rates"]
     assert tested["model"]["right"] == 1
     assert tested["CRF"]["agreement"] >= 0.999
     assert {"cpu", "torch"} <= set(tested["CRF"]["milliseconds"])

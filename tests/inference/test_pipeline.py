@@ -23,6 +23,8 @@ from tests.support.recorder import Recorder
 class Device:
     """Labels each photograph with its first pixel's red; holds at most `room` photographs."""
 
+    declined, decodes = 0, False
+
     def __init__(self, room: int) -> None:
         self.room, self.batches, self.lock = room, [], threading.Lock()
 

@@ -206,3 +206,45 @@ def test_without_rasterio_a_small_raster_is_a_photograph_and_the_extra_is_named(
 def test_settings_that_make_no_sense_are_refused(town, segment, tmp_path, option):
     assert segment(town, tmp_path / "masks", *option).returncode == 2
     assert not (tmp_path / "masks").exists()
+
+
+def test_a_dry_run_counts_the_windows_and_writes_nothing(town, segment, tmp_path):
+    result = segment(town, tmp_path / "masks", "--dry-run", "--json")
+    assert result.returncode == 0, result.stderr
+    event = json.loads(result.stdout.splitlines()[-1])
+    assert (event["photographs"], event["todo"], event["parts"]) == (1, 1, 4)
+    assert event["seconds"] > 0
+    assert not (tmp_path / "masks").exists()
+
+
+VRT = """<VRTDataset rasterXSize="392" rasterYSize="294"><SRS>EPSG:25832</SRS>
+<GeoTransform>500000, 0.5, 0, 5800000, 0, -0.5</GeoTransform>{}</VRTDataset>"""
+BAND = """<VRTRasterBand dataType="Byte" band="{}"{}><SimpleSource>
+<SourceFilename relativeToVRT="1">{}</SourceFilename><SourceBand>{}</SourceBand></SimpleSource></VRTRasterBand>"""
+
+
+def test_a_vrt_of_geotiffs_is_a_raster(tmp_path, segment):
+    write_raster(tmp_path / "town.tif", LABELS[:294, :392])
+    (tmp_path / "all.vrt").write_text(VRT.format("".join(BAND.format(i, "", "town.tif", i) for i in (1, 2, 3))))
+    result = segment(tmp_path / "all.vrt", tmp_path / "masks")
+    assert result.returncode == 0, result.stderr
+    assert np.array_equal(read_mask(tmp_path / "masks/all.tif"), LABELS[:294, :392])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("secret.txt", ""),
+        ("/vsicurl/http://127.0.0.1:9/town.tif", ""),
+        ("&lt;GDAL_WMS&gt;&lt;Service name='TMS'/&gt;&lt;/GDAL_WMS&gt;", ""),
+        ("town.tif", ' subClass="VRTDerivedRasterBand"'),
+        ("town.tif", ' subClass="VRTRawRasterBand"'),
+    ],
+)
+def test_a_vrt_of_anything_else_is_refused(tmp_path, segment, name, kind):
+    write_raster(tmp_path / "town.tif", LABELS[:294, :392])
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "all.vrt").write_text(VRT.format(BAND.format(1, kind, name, 1)))
+    result = segment(tmp_path / "all.vrt", tmp_path / "masks")
+    assert result.returncode == 3
+    assert "failed: all.vrt: a VRT" in result.stderr
