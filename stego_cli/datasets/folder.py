@@ -244,6 +244,9 @@ def _found(pairing: Pairing, labels: _Labels, count: int, elsewhere: Path | None
     without = count - len(pairs)
     if without:
         notes.append(f"{without} of {count} photographs have no label." if pairs else "There are no labels.")
+    if pairing.unread:
+        first = ", ".join(map(named, pairing.unread[:_EXAMPLES]))
+        notes.append(f"Files of no format that is read as labels: {len(pairing.unread)}, such as {first}.")
     if pairing.others:
         first = ", ".join(map(named, pairing.others[:_EXAMPLES]))
         notes.append(

@@ -55,7 +55,7 @@ def split_by_content(
     groups = alike(marks, in_time)
     sides: dict[str, str] = {}
     for group in groups:
-        if len(group) > settings.val * len(photos) > 0 and not _all_near(group, marks):
+        if len(group) > max(1, settings.val * len(photos)) and settings.val > 0 and not _all_near(group, marks):
             members = set(group)
             ordered = [(photos[index], hashes[index]) for index in in_time if index in members]
             sides.update(_cut_in_time(ordered, before, settings.val, progress))

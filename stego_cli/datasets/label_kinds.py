@@ -52,6 +52,12 @@ def kind_of_labels(labels: Sequence[str], settings: PrepareSettings, files: File
     Raises:
         UsageError: the labels have colours and nothing tells their classes, or values that do not fit the settings.
     """
+    if settings.void is not None and settings.palette is not None:
+        raise UsageError(
+            f"is for labels that are numbers; with {setting('palette')} they are colours",
+            f"In a file for {setting('palette')}, colours with the name void have no class.",
+            field="void",
+        )
     listed = find_class_list(files) if settings.classes is None and settings.palette is None else None
     if settings.palette not in (None, "auto"):
         assert not isinstance(settings.palette, str)
@@ -128,7 +134,10 @@ def _by_values(
     if VOID in used and settings.void is None:
         notes.append(f"The labels have no values but {_text(used)}, so {VOID} is a class, and not void.")
     if settings.void:
-        notes.append(f"Label values without a class: {_text(sorted(void & found.ids.keys()))}.")
+        there = sorted(void & found.ids.keys())
+        notes.append(
+            f"Label values without a class: {_text(there) if there else 'none; the labels have no such value'}."
+        )
     if listed is not None and set(used) <= set(listed.values or range(len(listed.table.names))):
         notes.append(_says(listed))
         table: ClassTable | None = listed.table

@@ -17,7 +17,7 @@ from stego_cli.datasets.source import LABELS, LISTS
 from stego_cli.errors import UsageError
 from stego_cli.images.discover import DECODED, UNDECODED
 from stego_cli.images.label_files import LABEL_READERS, LOSSY_SUFFIXES
-from stego_cli.images.label_names import folded, without_label_word, without_other_word, without_photo_word
+from stego_cli.images.label_names import folded, has_number, without_label_word, without_other_word, without_photo_word
 
 PHOTO_SUFFIXES = DECODED | UNDECODED
 SHAPES = ".json"  # of a file of polygons for one photograph
@@ -60,6 +60,8 @@ class Pairing:
         passed_over: number of pictures that are neither: instances, overlays, pictures in other folders.
         twins: photographs of a lossless format, each with the name of a JPEG beside it but for the suffix; they may be
             labels.
+        unread: files in folders of labels that have the name of a photograph without a label, and a suffix that is not
+            read.
     """
 
     photos: list[Place]
@@ -68,6 +70,7 @@ class Pairing:
     others: list[str] = field(default_factory=list)
     passed_over: int = 0
     twins: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
 
 def pair_up(
@@ -104,11 +107,15 @@ def pair_up(
     others = [
         place.name
         for place in candidates
-        if place.name not in used and place.suffix != SHAPES and _keys_of_label(place)[-1].stem not in stems
+        if place.name not in used
+        and place.suffix != SHAPES
+        and all(key.stem not in stems for key in _keys_of_label(place))
     ]
     known = {*used, *others, *(place.name for place in photos)}
     passed_over = sum(place.name not in known for place in pictures)
-    return Pairing(photos, labels, classes, others, passed_over, _twins(photos))
+    without = {folded(place.stem) for place in photos if place.name not in labels}
+    unread = [place.name for place in inside if _is_unread(place) and folded(place.stem) in without]
+    return Pairing(photos, labels, classes, others, passed_over, _twins(photos), unread)
 
 
 def _given_labels(names: Iterable[str]) -> list[Place]:
@@ -164,13 +171,21 @@ def _may_be_label(place: Place, beside: dict[str, bool]) -> bool:
     return beside.get(place.name, False) or (place.role in ("", "photo") and place.suffix in _ARRAYS)
 
 
+def _is_unread(place: Place) -> bool:
+    return place.role == "label" and place.suffix not in (*_RANK, ".xml")  # the boxes of VOC lie beside its labels
+
+
 def _keys_of_photo(place: Place) -> list[_Key]:
     stems = [folded(place.stem), folded(place.stem + place.suffix), without_photo_word(place.stem)]
     return [_key(place, stem) for stem in stems if stem]
 
 
 def _keys_of_label(place: Place) -> list[_Key]:
-    return [_key(place, stem) for stem in (folded(place.stem), without_label_word(place.stem)) if stem]
+    own = folded(place.stem)
+    stems = [own, without_label_word(place.stem)]
+    if place.role == "label" and own.endswith("_l"):  # CamVid's, which says nothing outside of folders of labels
+        stems.append(own.removesuffix("_l"))
+    return [_key(place, stem) for stem in stems if stem]
 
 
 def _key(place: Place, stem: str) -> _Key:
@@ -208,8 +223,10 @@ def _match(
     for photo in missing:
         for key in map(level, _keys_of_photo(photo)):
             those = by_key.get(key, [])
+            if sum(has_number(place.stem) for place in those) > 1:  # of objects: none of them is the label
+                those = [place for place in those if not has_number(place.stem)]
             if those and (level is _LEVELS[0] or (own[key] == 1 and len({_folder(place) for place in those}) == 1)):
-                found[photo.name] = (min(those, key=_preference).name,)
+                found[photo.name] = (min(those, key=lambda place: _preference(place, photo)).name,)
                 break
 
 
@@ -217,8 +234,9 @@ def _folder(place: Place) -> tuple[str, ...]:
     return (place.split, *place.above, *place.below)
 
 
-def _preference(place: Place) -> tuple[object, ...]:
-    return place.rank, _RANK[place.suffix], "trainids" not in folded(place.stem), place.name
+def _preference(place: Place, photo: Place) -> tuple[object, ...]:
+    other_case = not place.stem.startswith(photo.stem) and not place.stem.endswith(photo.stem)
+    return other_case, place.rank, _RANK[place.suffix], "trainids" not in folded(place.stem), place.name
 
 
 def _class_folders(photos: list[Place], candidates: list[Place]) -> tuple[dict[str, tuple[str, ...]], list[str]]:

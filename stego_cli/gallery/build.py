@@ -5,6 +5,7 @@ The data are scripts that hand their content to the page, since a page from a di
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from stego_cli.checked_json import parse_file
 from stego_cli.class_edits import ClassEdits
 from stego_cli.classes_toml import hexadecimal
 from stego_cli.errors import NoInputError, UsageError, setting
@@ -59,6 +61,15 @@ class Built:
     failed: list[tuple[str, str]]
 
 
+@dataclass(frozen=True)
+class _State:
+    """What OUT/.stego/gallery.json says: what the gallery was made of, and the fields of `Built`."""
+
+    fingerprint: str
+    photographs: int
+    failed: list[tuple[str, str]]
+
+
 def build_gallery(
     tree: MaskTree, out: Path, edits: ClassEdits, model: bytes | None, progress: Progress, stop: Stop
 ) -> Built:
@@ -86,15 +97,14 @@ def build_gallery(
     state = out / STATE / "gallery.json"
     fingerprint = _fingerprint(tree)
     there = _read(state)
-    if there.get("fingerprint") == fingerprint and (out / PAGE).exists():
+    if there is not None and there.fingerprint == fingerprint and (out / PAGE).exists():
         write_classes_data(out, edits, tree.edits)
-        return Built(out / PAGE, there["photographs"], [(path, reason) for path, reason in there["failed"]])
+        return Built(out / PAGE, there.photographs, there.failed)
     state.unlink(missing_ok=True)
     work = _Build(tree, out, model, progress, stop)
     built = work.run()
     _write_page(out, edits, tree.edits)
-    about = {"fingerprint": fingerprint, "photographs": built.photographs, "failed": built.failed}
-    write_bytes(state, json.dumps(about).encode())
+    write_bytes(state, json.dumps(asdict(_State(fingerprint, built.photographs, built.failed))).encode())
     return built
 
 
@@ -130,12 +140,11 @@ def _require_ours(out: Path) -> None:
         require_writable(folder)
 
 
-def _read(state: Path) -> dict[str, Any]:
-    try:
-        about = json.loads(state.read_text(encoding="utf-8"))
-        return about if isinstance(about, dict) else {}
-    except (OSError, ValueError):
-        return {}
+def _read(state: Path) -> _State | None:
+    """Return what is written down of a gallery; None if it is missing or damaged, and the gallery is made anew."""
+    with contextlib.suppress(OSError, ValueError):
+        return parse_file(state, _State)
+    return None
 
 
 def _fingerprint(tree: MaskTree) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stego_cli.checked_json import parse_file
 from stego_cli.class_edits import ClassEdit, ClassEdits
 from stego_cli.errors import NoInputError, PhotoError, UsageError
 from stego_cli.images.discover import STATE
@@ -135,13 +135,19 @@ def _palette(root: Path, entries: Sequence[Entry]) -> list[tuple[int, int, int]]
     return []
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What is read of run.json: the folder of photographs."""
+
+    photos: str
+
+
 def photos_of_run(root: Path) -> Path | None:
     """Return the folder of photographs that masks were made from, if it is known and still there."""
     try:
-        said = json.loads((root / STATE / "run.json").read_text(encoding="utf-8"))["photos"]
-    except (OSError, ValueError, KeyError, TypeError):
+        folder = Path(parse_file(root / STATE / "run.json", _Run).photos)
+    except (OSError, ValueError):
         return None
-    folder = Path(str(said))
     if folder.is_file():
         folder = folder.parent
     return folder if folder.is_dir() else None

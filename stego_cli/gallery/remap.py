@@ -15,12 +15,15 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
+from stego_cli.checked_json import parse_file
 from stego_cli.class_edits import VALUES, ClassEdits, pending_splits, split, transition
 from stego_cli.classes_toml import parse_classes_file, write_classes_file
-from stego_cli.errors import ModelError, PhotoError, Stopped
+from stego_cli.errors import ModelError, PhotoError, Stopped, UsageError
 from stego_cli.gallery.mask_tree import done_entries, open_masks, photos_of_run, read_labels, require_masks
 from stego_cli.gallery.model_edit import classes_of_model
 from stego_cli.gallery.remap_split import ByModel, ByTable, Labels, Relabel, model_after, take_model
@@ -37,6 +40,8 @@ from stego_cli.processes import thread_pool
 from stego_cli.progress import Progress
 from stego_cli.stop import Stop
 from stego_cli.text import shown
+
+_Value = Annotated[int, Meta(ge=0, lt=VALUES)]  # of a pixel in a mask
 
 
 @dataclass
@@ -66,10 +71,10 @@ class _Change:
         before: text of the classes file that was true when it began.
     """
 
-    table: list[int]
+    table: Annotated[list[_Value], Meta(min_length=VALUES, max_length=VALUES)]
     classes: str
-    journal: int
-    parts: tuple[int, ...] = ()
+    journal: Annotated[int, Meta(ge=0)]
+    parts: tuple[_Value, ...] = ()
     before: str = ""
 
 
@@ -154,12 +159,13 @@ def _finish(output: OutputFolder, progress: Progress, stop: Stop) -> Changed | N
         return None
     progress.note("Finishing the change of classes that was stopped before.")
     try:
-        change = _Change(**json.loads(pending.read_text(encoding="utf-8")))
-        parse_classes_file(change.classes, str(pending))
-        if len(change.table) != VALUES:
-            raise ValueError("no table in it")
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{pending} is damaged.", "Make the masks again with `stego segment --overwrite`.") from error
+        change = parse_file(pending, _Change)
+        for text in filter(None, (change.classes, change.before)):
+            parse_classes_file(text, str(pending))
+    except (OSError, ValueError, UsageError) as error:
+        raise ModelError(
+            f"{shown(pending)} is damaged: {error}.", "Make the masks again with `stego segment --overwrite`."
+        ) from error
     changed = _carry_out(output, change, progress, stop)
     return replace(changed, before=parse_classes_file(change.before) if change.before else None)
 

@@ -34,7 +34,8 @@ def write_bytes(target: Path, content: bytes, scratch: Path | None = None, below
         below: a folder around the target; none between them may be a link. None: they may.
 
     Raises:
-        RefusedNameError: the file system does not take this name; other files can be written.
+        RefusedNameError: the file system does not take this name, or with `scratch` its folder is closed; other files
+            can be written.
         OutputError: no file can be written: the disk is full, the folder read-only, or a folder is a link.
             In either case no temporary file is left.
     """
@@ -43,13 +44,13 @@ def write_bytes(target: Path, content: bytes, scratch: Path | None = None, below
     if below is not None:
         require_no_links(below, target.parent)
     try:
-        with _about_name(target):
+        with _about_name(target, scratch is not None):
             target.parent.mkdir(parents=True, exist_ok=True)
         with on_leave(lambda: temporary.unlink(missing_ok=True)):
             try:
                 with temporary.open("wb") as stream:
                     stream.write(content)
-                with _about_name(target):
+                with _about_name(target, scratch is not None):
                     temporary.replace(target)
             except BaseException:
                 temporary.unlink(missing_ok=True)
@@ -62,8 +63,11 @@ def write_bytes(target: Path, content: bytes, scratch: Path | None = None, below
 
 
 @contextmanager
-def _about_name(target: Path) -> Iterator[None]:
-    """Tell a refusal of a file's name from what every other file would meet too."""
+def _about_name(target: Path, elsewhere: bool) -> Iterator[None]:
+    """Tell a refusal of a file's name from what every other file would meet too.
+
+    With `elsewhere`, files of a run are in several folders: that one of them is closed stops no other.
+    """
     try:
         yield
     except OSError as error:
@@ -71,6 +75,10 @@ def _about_name(target: Path) -> Iterator[None]:
             raise RefusedNameError(
                 f"{shown(target)} cannot be written: the file system refuses the name ({error.strerror}).",
                 "Choose another name.",
+            ) from error
+        if elsewhere and error.errno in (errno.EACCES, errno.EPERM):
+            raise RefusedNameError(
+                f"{shown(target)} cannot be written: {error.strerror}.", "Make its folder writable."
             ) from error
         raise
 

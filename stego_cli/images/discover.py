@@ -22,6 +22,7 @@ from pathlib import Path
 
 from stego_cli.errors import NoInputError, UsageError, setting
 from stego_cli.images.atomic import require_no_links
+from stego_cli.images.mask_like import mask_like
 from stego_cli.images.readers.table import RAW_SUFFIXES, SUFFIXES
 from stego_cli.settings import Walk
 from stego_cli.text import shown
@@ -33,15 +34,6 @@ _OFFERED = DECODED | UNDECODED
 
 STATE = ".stego"  # the folder in an output folder by which it is recognised as one
 _LISTED = 1000  # paths that are kept of those that are passed over for one reason
-
-# What the names of labels end with, after " ", ".", "_" or "-", beside a photograph that has the rest as its name.
-_MASK_WORDS = (
-    *("annot", "annotation", "annotations", "ground_truth", "groundtruth", "gt", "gtcoarse", "gtcoarse_color"),
-    *("gtfine", "gtfine_color", "instance", "instance_ids", "instanceids", "instances", "label", "label_color"),
-    *("label_ids", "labelids", "labels", "labeltrainids", "mask", "mask_color", "masks", "seg", "segm"),
-    *("segmentation", "segmentations", "trainids"),
-)
-_PHOTO_WORDS = ("leftimg8bit", "rgb", "img", "image")  # what the photograph's own name may end with
 
 
 class Reason(StrEnum):
@@ -149,7 +141,9 @@ def find_photos(
             f"The output folder is the folder of photographs, {shown(found.root)}.", f"Choose another {setting('out')}."
         )
     if is_folder:
-        paths = sorted(_without_masks(_Walker(str(root), skipped, walk, found, also).files(), found))
+        masks, paths = mask_like(_Walker(str(root), skipped, walk, found, also).files(), root)
+        for path in masks:
+            found.passed[Reason.MASK].add(path)
     else:
         paths = [root.name]
     if not paths:
@@ -277,35 +271,6 @@ def _is_file_or_broken(entry: os.DirEntry[str]) -> bool:
         return stat.S_ISREG(entry.stat().st_mode)
     except OSError:
         return True
-
-
-def _without_masks(paths: Iterable[str], found: Found) -> Iterator[str]:
-    """Yield the paths but for those that look like masks, labels or the like of a photograph among them."""
-    by_stem = {path: _stem(path) for path in paths}
-    stems = set(by_stem.values())
-    stems |= {shorter for stem in stems if (shorter := _without_word(stem, _PHOTO_WORDS))}
-    for path, stem in by_stem.items():
-        photo = _without_word(stem, _MASK_WORDS)
-        while photo and photo not in stems:
-            photo = _without_word(photo, _MASK_WORDS)
-        if photo:
-            found.passed[Reason.MASK].add(path)
-        else:
-            yield path
-
-
-def _without_word(stem: str, words: tuple[str, ...]) -> str | None:
-    """Return a stem without the word that it ends with; None if that is none of `words`, or all of the name."""
-    if not stem.endswith(words):
-        return None
-    word = max((word for word in words if stem.endswith(word)), key=len)
-    rest = stem[: -len(word)]
-    shorter = rest.rstrip(" ._-")
-    return None if shorter in ("", rest) or shorter.endswith("/") else shorter
-
-
-def _stem(path: str) -> str:
-    return _folded(os.path.splitext(path)[0])  # noqa: PTH122  (a Path costs more than it)
 
 
 def with_masks(paths: list[str]) -> list[Photo]:

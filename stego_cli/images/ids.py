@@ -118,14 +118,16 @@ def packed_colours(image: Image.Image) -> Packed:
     """Return the colours of a picture, uint32 (H, W), 0xRRGGBB; fully transparent pixels are black.
 
     Raises:
-        PhotoError: it is broken, or pixels are partly transparent, so that their colours are blended.
+        PhotoError: it is broken, or its pixels are transparent by several steps, so that their colours are blended.
     """
     _decoded(image)
     rgba = np.asarray(image.convert("RGBA"))
     packed: Packed = rgba[..., 0].astype(np.uint32) << 16 | rgba[..., 1].astype(np.uint32) << 8 | rgba[..., 2]
     alpha = rgba[..., 3]
     if alpha.min(initial=255) < 255:
-        if ((alpha > 0) & (alpha < 255)).any():
+        # A palette has its colours whatever their transparency, and so has a layer of one transparency everywhere.
+        steps = 1 if image.mode in ("P", "PA") else np.count_nonzero(np.bincount(alpha.ravel(), minlength=256)[1:255])
+        if steps > 1:
             raise PhotoError("partly transparent pixels, whose colours are blended; save labels without smooth edges")
         packed[alpha == 0] = 0
     return packed

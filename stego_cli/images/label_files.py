@@ -24,7 +24,7 @@ from stego_cli.regular_file import read_regular
 
 _LARGEST = 1 << 30  # bytes
 # Formats that Pillow may try. Without a list it also starts other programs, such as Ghostscript for EPS.
-_FORMATS = ("PNG", "TIFF", "GIF", "BMP", "PPM", "WEBP", "JPEG", "MPO", "JPEG2000")
+_FORMATS = ("PNG", "TIFF", "GIF", "BMP", "PPM", "WEBP", "JPEG", "JPEG2000")
 
 
 @dataclass(frozen=True)

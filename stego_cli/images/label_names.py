@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 # What the name of a label may end or begin with, apart from the name of its photograph.
@@ -19,6 +20,7 @@ _OTHER_WORDS = (
 )  # fmt: skip
 _PHOTO_WORDS = ("im", "image", "img", "leftimg8bit", "photo", "rgb", "sat")
 _BETWEEN = " ._-"
+_NUMBER = re.compile(r"(?<=[A-Za-z])[ ._-]?[0-9]{1,3}$")
 
 
 def folded(name: str) -> str:
@@ -27,8 +29,11 @@ def folded(name: str) -> str:
 
 
 def without_label_word(stem: str) -> str | None:
-    """Return the stem of a label without the word that marks it ("a" of "a_mask" or "mask-a"); None without one."""
-    return _without(stem, _LABEL_WORDS)
+    """Return the stem of a label without the word that marks it; None without one.
+
+    "a_mask", "mask-a" and "a_mask_0" have the stem "a".
+    """
+    return _without(stem, _LABEL_WORDS) or _without(_NUMBER.sub("", stem), _LABEL_WORDS, before=False)
 
 
 def without_photo_word(stem: str) -> str | None:
@@ -41,11 +46,16 @@ def without_other_word(stem: str) -> str | None:
     return _without(stem, _OTHER_WORDS)
 
 
-def _without(stem: str, words: tuple[str, ...]) -> str | None:
+def has_number(stem: str) -> bool:
+    """Return whether a number follows the word that marks a label ("a_mask_0"), as for one of several objects."""
+    return _without(stem, _LABEL_WORDS) is None and without_label_word(stem) is not None
+
+
+def _without(stem: str, words: tuple[str, ...], before: bool = True) -> str | None:
     lower = folded(stem)
     for word in sorted(words, key=len, reverse=True):
         if lower.endswith(word) and lower[: -len(word)].endswith(tuple(_BETWEEN)):
             return lower[: -len(word)].rstrip(_BETWEEN) or None
-        if lower.startswith(word) and len(word) > 1 and lower[len(word) :].startswith(tuple(_BETWEEN)):
+        if before and lower.startswith(word) and len(word) > 1 and lower[len(word) :].startswith(tuple(_BETWEEN)):
             return lower[len(word) :].lstrip(_BETWEEN) or None
     return None

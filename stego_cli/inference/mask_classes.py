@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stego_cli.class_edits import ClassEdit, ClassEdits, EditError, default_name, transition
 from stego_cli.classes_toml import FILE_NAME, parse_classes_file, read_classes, write_classes_file
-from stego_cli.errors import UsageError, setting
+from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.atomic import write_bytes
 from stego_cli.images.discover import STATE
 from stego_cli.inference.contract import ModelInfo
@@ -129,16 +129,21 @@ def _written(info: ModelInfo, probe: Probe, kept: ClassEdits, table: NDArray[np.
 
 
 def edits_of_model(info: ModelInfo, probe: Probe) -> ClassEdits:
-    """Return the edits that the classes of a model have: those it was edited with, else its names and colours."""
+    """Return the edits that the classes of a model have: those it was edited with, else its names and colours.
+
+    Raises:
+        ModelError: two have one name, or a name is empty or too long.
+    """
     if probe == "cluster" and info.classes_file:
         return parse_classes_file(info.classes_file, "The model's classes")
     usual = palette(len(info.names(probe)))
-    return ClassEdits(
-        len(usual),
-        {
-            number: ClassEdit(
-                name=None if name == default_name(number) else name, colour=None if colour == usual[number] else colour
-            )
-            for number, (name, colour) in enumerate(zip(info.names(probe), info.colours(probe), strict=True))
-        },
-    )
+    edits = {
+        number: ClassEdit(
+            name=None if name == default_name(number) else name, colour=None if colour == usual[number] else colour
+        )
+        for number, (name, colour) in enumerate(zip(info.names(probe), info.colours(probe), strict=True))
+    }
+    try:
+        return ClassEdits(len(usual), edits)
+    except EditError as error:
+        raise ModelError(f"The model's classes cannot be used: {error.message}.", "Export it with others.") from error

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.errors import PhotoError, UsageError
-from stego_cli.images.atomic import write_bytes
+from stego_cli.images.atomic import sha256, write_bytes
 from stego_cli.images.decode import Decoded, decode_whole
 from stego_cli.images.discover import Photo
 from stego_cli.images.journal import Entry
@@ -204,6 +204,15 @@ def reason_of(error: Exception) -> str:
     return "not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
 
 
+def content_of(file: Path, stat: tuple[int, int]) -> str | None:
+    """Return the sha256 of a photograph, by which a run knows it again; None if it has changed since it was read."""
+    try:
+        content, now = sha256(file), file.stat()
+    except OSError:
+        return None
+    return content if (now.st_size, now.st_mtime_ns) == stat else None
+
+
 def write_inferred(inferred: Inferred, plan: OutputPlan) -> Outcome:
     """Refine, enlarge, encode and write what the network made of one photograph.
 
@@ -256,6 +265,7 @@ def write_outputs(
         mtime=stat[1],
         mask=photo.mask,
         sha256=hashlib.sha256(contents[plan.main]).hexdigest(),
+        content=None if photo.of else content_of(plan.root / photo.file, stat),
         pixels={int(index): int(found[index]) for index in found.nonzero()[0]},
     )
     return Outcome(entry, seconds)

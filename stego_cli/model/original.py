@@ -7,7 +7,6 @@ the tensors; the configuration decides only what shapes do not show (the kind of
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor
 
+from stego_cli.checked_json import parse_file
 from stego_cli.classes import TABLES, ClassTable
 from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.atomic import require_writable, sha256, write_bytes
@@ -246,7 +246,7 @@ def _refuse_other_run(run: Path, digest: str) -> None:
         require_own_run_files(run, overwrite=None)
         return
     try:
-        if json.loads((run / CONFIG_FILE).read_text())["imported"]["sha256"] == digest:
+        if parse_file(run / CONFIG_FILE, dict)["imported"]["sha256"] == digest:
             return
     except (OSError, ValueError, KeyError, TypeError):
         pass

@@ -63,8 +63,13 @@ class Record:
         state: the attributes that the object had.
     """
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        self.state: dict[Any, Any] = {}
+    state: dict[Any, Any]
+
+    def __new__(cls, *args: object, **kwargs: object) -> Record:
+        """Make a record that has a state: some opcodes make an object without `__init__`."""
+        made = super().__new__(cls)
+        made.state = {}
+        return made
 
     def __setstate__(self, state: object) -> None:
         if isinstance(state, tuple) and len(state) == 2:  # attributes, and those in slots

@@ -7,16 +7,24 @@ import random
 import pytest
 import torch
 
+from stego_cli.class_edits import ClassEdits
 from stego_cli.classes import ClassTable
+from stego_cli.classes_toml import write_classes_file
 from stego_cli.datasets.about import About, Split, read_about
 from stego_cli.errors import ModelError, UsageError
-from stego_cli.inference.contract import ExportRecord, ModelInfo, metadata_text, parse_metadata
+from stego_cli.gallery.remap import finish_change
+from stego_cli.gallery.run_classes import classes_of_run
+from stego_cli.inference.contract import METADATA_KEY, ExportRecord, ModelInfo, metadata_text, parse_metadata
+from stego_cli.inference.mask_classes import pending_change
 from stego_cli.inference.output_folder import OutputFolder
 from stego_cli.inference.own_places import read_owned
 from stego_cli.model.backbones import backbone
 from stego_cli.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from stego_cli.model.head import Head
+from stego_cli.progress import Quiet
 from stego_cli.settings import TrainSettings
+from stego_cli.stop import Stop
+from tests.support.models import tiny_graph
 
 ODD = (
     None,
@@ -200,3 +208,52 @@ def test_the_record_of_a_run_and_its_places(tmp_path, segment, photos_folder):
     for mutant in mutants(places_text, 300, 4):
         listed.write_bytes(mutant.encode("utf-8", "surrogatepass") + b"\n")
         assert "cat.png" in read_owned(out)  # the journal has it, too
+
+
+def test_the_classes_of_a_run(run):
+    file = run / "config.json"
+    text = file.read_text()
+    assert classes_of_run(run) == (ClassEdits(3), (0.5, 0.3, 0.2))
+    for mutant in mutants(text, 200, 5):
+        file.write_bytes(mutant.encode("utf-8", "surrogatepass"))
+        try:
+            edits, shares = classes_of_run(run)
+        except ModelError as error:
+            in_a_line(error)
+        else:
+            assert edits.count == len(shares) > 0
+            assert all(0 <= share <= 1 for share in shares)
+
+
+def test_a_change_of_classes_and_a_gallery_that_were_written_down(tmp_path, segment, stego, photos_folder):
+    out, gallery = tmp_path / "masks", tmp_path / "gallery"
+    assert segment(photos_folder / "cat.jpg", out).returncode == 0
+    pending = pending_change(out)
+    change = {"table": list(range(256)), "classes": write_classes_file(ClassEdits(4)), "journal": 10, "parts": []}
+    for mutant in mutants(json.dumps(change), 100, 6):
+        pending.write_bytes(mutant.encode("utf-8", "surrogatepass"))
+        try:
+            finish_change(out, Quiet(), Stop())
+        except (ModelError, UsageError) as error:
+            in_a_line(error)
+    pending.unlink(missing_ok=True)
+    (out / ".stego/classes.toml").unlink(missing_ok=True)
+    assert stego("gallery", out, "--out", gallery).returncode == 0
+    state = gallery / ".stego/gallery.json"
+    for raw in (*RAW, b'{"fingerprint": 1}', state.read_bytes().replace(b'"photographs": 1', b'"photographs": "x"')):
+        state.write_bytes(raw)
+        assert stego("gallery", out, "--out", gallery).returncode == 0
+        assert json.loads(state.read_bytes())["photographs"] == 1
+
+
+def test_a_name_of_a_class_that_cannot_be_used_refuses_the_model(tmp_path, stego, photos_folder):
+    model = tiny_graph()
+    entry = next(each for each in model.metadata_props if each.key == METADATA_KEY)
+    text = entry.value
+    for index, name in enumerate(("x" * 2_000_000, "green")):
+        entry.value = json.dumps({**json.loads(text), "class_names": [name, "green", "blue", "dark"]})
+        (tmp_path / "odd.onnx").write_bytes(model.SerializeToString())
+        refused = stego("segment", photos_folder / "cat.jpg", "--out", f"masks{index}", "--model", "odd.onnx")
+        assert refused.returncode == 5
+        assert "The model's classes cannot be used" in refused.stderr
+        assert len(refused.stderr) < 1000

@@ -202,3 +202,15 @@ def test_a_read_only_folder_is_refused_before_the_model_is_loaded(tmp_path, as_o
         assert result.returncode == 6
         assert "cannot be written: Permission denied" in result.stderr
     assert not list((tmp_path / "masks").iterdir())
+
+
+def test_a_folder_of_masks_that_is_closed_costs_only_its_own_photographs(tmp_path, as_ordinary_user, photos_folder):
+    for name in ("a/cat.jpg", "b/lake.jpg", "wren.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photos_folder / name.rpartition("/")[2], tmp_path / "photos" / name)
+    (tmp_path / "masks/a").mkdir(parents=True)
+    (tmp_path / "masks/a").chmod(0o555)
+    result = as_ordinary_user(tmp_path / "photos", tmp_path / "masks")
+    assert result.returncode == 3
+    assert "a/cat.png cannot be written: Permission denied" in result.stderr
+    assert sorted(file.name for file in (tmp_path / "masks").rglob("*.png")) == ["lake.png", "wren.png"]

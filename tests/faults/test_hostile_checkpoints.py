@@ -157,3 +157,10 @@ def test_a_file_that_takes_all_time_or_memory_is_refused(kind, sentence, refusal
     assert code == 5
     assert sentence in said
     assert memory < 300
+
+
+def test_an_object_that_was_made_without_its_initialiser_is_no_checkpoint(tmp_path, stego):
+    with_pickle(tmp_path / "bare.ckpt", program(b"cbuiltins\nobject\n", pickle.EMPTY_TUPLE, pickle.NEWOBJ))
+    refused = stego("import-checkpoint", "bare.ckpt", "--out", "run")
+    assert refused.returncode == 5
+    assert "is not a checkpoint of the original STEGO" in refused.stderr

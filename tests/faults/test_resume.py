@@ -1,6 +1,8 @@
 """The same command again: only what is missing or has changed is done, and masks of different settings never mix."""
 
+import hashlib
 import json
+import os
 import shutil
 
 import numpy as np
@@ -65,6 +67,19 @@ def test_a_photograph_that_was_replaced_is_redone(photos, out, segment):
     shutil.copy(photos / "lake.jpg", photos / "cat.jpg")
     assert segment(photos, out).returncode == 0
     assert contents(out) == {**before, "cat.png": before["lake.png"]}
+
+
+def test_times_that_changed_alone_change_nothing(photos, out, segment, journal):
+    before = times(out)
+    for path in photos.iterdir():
+        os.utime(path, (1, 1))
+    result = segment(photos, out)
+    assert "3 of 3 photographs have their masks already" in result.stderr
+    assert times(out) == before
+    for name in NAMES:
+        assert (
+            journal(out)[f"{name}.jpg"]["content"] == hashlib.sha256((photos / f"{name}.jpg").read_bytes()).hexdigest()
+        )
 
 
 def test_a_photograph_that_failed_is_tried_again(photos, segment, tmp_path):

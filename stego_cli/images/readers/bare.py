@@ -12,8 +12,10 @@ from PIL import Image
 
 _ORIENTATION = 0x0112
 _PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_SHORTEST_TRNS = {0: 14, 2: 18}  # bytes of a PNG's transparency with its frame, by colour type: grey, RGB
 _WEBP_KEPT = frozenset({b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"})
-_COLOURS = {(0xE0, b"JFIF\0"), (0xEE, b"Adobe")}  # application markers that say what the components are
+# Application markers that say what the components are, with the least that they have to hold, in bytes.
+_COLOURS = {(0xE0, b"JFIF\0"): 14, (0xEE, b"Adobe"): 12}
 _EXIF = b"Exif\0\0"
 _MOST_EXIF = 1 << 20  # bytes; what is larger is not searched for the orientation
 
@@ -37,7 +39,7 @@ def bare_png(content: bytes) -> tuple[bytes, int]:
     """Return a PNG without metadata, and its EXIF orientation."""
     kept, orientation = [content[:8]], 1
     for kind, start, end in _png_chunks(content):
-        if kind in _PNG_KEPT:
+        if kind in _PNG_KEPT and not (kind == b"tRNS" and end - start < _SHORTEST_TRNS.get(content[25], 13)):
             kept.append(content[start:end])
         elif kind == b"eXIf":
             orientation = _orientation_in(content[start + 8 : end - 4])
@@ -51,11 +53,9 @@ def bare_jpeg(content: bytes) -> tuple[bytes, int]:
         body = content[start + 4 : end]
         if marker == 0xE1 and body.startswith(_EXIF):
             orientation = _orientation_in(body[len(_EXIF) :])
-        # JFIF and Adobe say what the colours are; all other application markers and comments are metadata.
-        if not (0xE0 <= marker <= 0xEF or marker == 0xFE) or (marker, body[:5]) in (
-            (0xE0, b"JFIF\0"),
-            (0xEE, b"Adobe"),
-        ):
+        # All application markers and comments but those two are metadata, and so is one of them that is cut short.
+        is_metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE
+        if not is_metadata or ((marker, body[:5]) in _COLOURS and len(body) >= _COLOURS[marker, body[:5]]):
             kept.append(content[start:end])
         at = end
     return b"".join([*kept, content[at:]]), orientation

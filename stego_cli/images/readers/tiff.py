@@ -20,6 +20,7 @@ from stego_cli.images.readers.tiff_tags import Directory, pages
 _RAW_PHOTOMETRICS = frozenset({32803, 34892})  # a sensor's mosaic, and linear raw
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType: a page that belongs to another
 _MOST_IN_TILE = 1 << 26  # pixels, 8192 x 8192: libtiff takes the memory of a whole tile
+_UNCONFIGURED = frozenset({50001})  # WebP: compressions that Pillow knows, and its build of libtiff does not
 _DEEP_KINDS = {"I": "int32", "F": "float"}  # of Pillow's modes; beside those that begin with "I;16"
 
 
@@ -66,7 +67,7 @@ def _ways(
         PhotoError: there is none.
     """
     image = None
-    if not bare:
+    if not bare and page.number(stream, tags.COMPRESSION, 1) not in _UNCONFIGURED:
         with contextlib.suppress(PhotoError):  # the reason is found below
             image = open_image(source, "TIFF")
     if image is not None and nodata_of(stream, page) is None and _has_8_bits(stream, page):

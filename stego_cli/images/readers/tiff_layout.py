@@ -15,7 +15,17 @@ from stego_cli.images.readers.tiff_tags import Directory
 
 STORED, DEFLATE, PACKBITS = 1, (8, 32946), 32773
 BY_LIBTIFF = (5, PACKBITS, 34925, 50000)  # beside it LZW, LZMA and Zstandard
-_COMPRESSIONS = {2: "CCITT", 3: "CCITT", 4: "CCITT", 6: "JPEG", 7: "JPEG", 34712: "JPEG 2000", 34887: "LERC"}
+_COMPRESSIONS = {
+    2: "CCITT",
+    3: "CCITT",
+    4: "CCITT",
+    6: "JPEG",
+    7: "JPEG",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    50001: "WebP",
+    50002: "JPEG XL",
+}
 _TYPES = {1: "u", 2: "i", 3: "f", 4: "u"}  # of SampleFormat
 _MOST_BYTES = 1 << 32  # of the whole picture, all bands
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # extra bands that are alpha channels
