@@ -59,7 +59,7 @@ _traced: dict[tuple[object, ...], bytes] = {}
 
 
 def trace_once(model: Segmenter) -> onnx.ModelProto:
-    """Trace a model unless an equal one was traced: that takes 20 seconds, and what follows it is what tests look at."""
+    """Trace a model unless an equal one was traced: it takes 20 seconds, and tests look at what follows it."""
     vit = model.backbone.vit
     key = (model.flip, len(vit.blocks), next(vit.parameters()).dtype, *model.centroids.flatten().tolist())
     if key not in _traced:
