@@ -25,7 +25,7 @@ def classes_of_run(run: Path) -> tuple[ClassEdits, tuple[float, ...]]:
     """
     try:
         config = parse_file(run / "config.json", _Config)
-        if len(config.shares) != config.classes:
+        if len(config.shares) not in (0, config.classes):  # an imported checkpoint has none
             raise ValueError(f"{len(config.shares)} shares of {config.classes} classes")
     except (OSError, ValueError) as error:
         raise ModelError(f"The checkpoint in {shown(run)} is damaged: config.json: {error}.") from error

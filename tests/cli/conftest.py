@@ -23,7 +23,7 @@ class Imported:
     stderr: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
     """The default checkpoint of tests/support/original_checkpoint.py, imported and exported with flip averaging."""
     folder = tmp_path_factory.mktemp("imported")

@@ -1,12 +1,14 @@
-"""The command as a user starts it: import, export, segment; and a file that would rather run something."""
+"""A published-style checkpoint from its import to masks and scores, against masks that the original code made."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 import torch
 from PIL import Image
 
@@ -83,3 +85,33 @@ def test_its_help_shows_examples_and_loads_no_torch() -> None:
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert "Examples:" in ended.stdout
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """One photograph, already of the size that the protocol cuts, so that any mask of the original can be its label."""
+    (tmp_path / "data" / "imgs" / "val").mkdir(parents=True)
+    (tmp_path / "data" / "labels" / "val").mkdir(parents=True)
+    with Image.open(GOLDEN / "coffee.png") as photo:
+        resized = photo.convert("RGB").resize((480, 320), Image.Resampling.NEAREST)
+        resized.crop((80, 0, 400, 320)).save(tmp_path / "data" / "imgs" / "val" / "coffee.png")
+    return tmp_path / "data"
+
+
+@pytest.mark.slow
+def test_every_variant_of_an_imported_checkpoint_gives_the_masks_of_the_original(
+    data: Path, tmp_path: Path, stego, imported
+) -> None:
+    model = imported.model
+    for variant in ("cluster", "linear", "cluster_crf", "linear_crf"):
+        shutil.copy(GOLDEN / f"coffee_{variant}.png", data / "labels" / "val" / "coffee.png")
+        ended = stego("evaluate", data, "--model", model, "--classes", "cocostuff27", "--json", "out.json")
+        assert ended.returncode == 0, ended.stderr
+        figures = json.loads((tmp_path / "out.json").read_text())
+        assert figures[variant]["accuracy"] >= 99.99, variant
+    segmented = stego("segment", data / "imgs" / "val", "--out", "m", "--model", model, "--probe", "linear")
+    assert segmented.returncode == 0, segmented.stderr
+    with Image.open(tmp_path / "m" / "coffee.png") as mask, Image.open(GOLDEN / "coffee_linear_crf.png") as wanted:
+        assert (np.asarray(mask) == np.asarray(wanted)).mean() >= 0.995
+    unknown = stego("segment", data / "imgs" / "val", "--out", "n", "--model", model, "--probe", "other")
+    assert unknown.returncode == 2

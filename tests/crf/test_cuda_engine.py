@@ -49,7 +49,7 @@ def noise(classes, height, width):
 @pytest.fixture(scope="module")
 def cases(scene):
     """Return images and log-probabilities of each case."""
-    photos = [scene(photo, 16, 24, sharpness) for photo in PHOTOS for sharpness in (2, 20)]
+    photos = [scene(photo, 12, 16, sharpness) for photo in PHOTOS for sharpness in (2, 20)]
     pair = [scene(photo, 8, 12, 5, classes=5) for photo in ("heron", "osprey")]
     flat = np.full((16, 20, 3), 200, np.uint8)  # dozens of pixels on one vertex
     sets = {

@@ -88,7 +88,9 @@ def test_the_report_of_a_score_shows_them(tmp_path, stego):
 
 def test_training_keeps_the_stretch_in_the_run_and_in_the_model(tmp_path, stego, real_weights):
     photos = write(tmp_path / "photos", np.kron(RGB8, np.ones((3, 3, 1))).astype(np.uint16) * 12)
-    assert stego("train", photos, "--out", "run", "--steps", 1, "--classes", 2, "--res", 56).returncode == 0
+    assert (
+        stego("train", photos, "--out", "run", "--steps", 1, "--classes", 2, "--res", 56, "--block", 0).returncode == 0
+    )
     config = json.loads((tmp_path / "run/config.json").read_text())
     ((kind, low, high),) = config["stretch"]
     assert (kind, low) == ("uint16", 0)
