@@ -68,9 +68,9 @@ def joined_kmeans(points: Tensor, classes: int, finer: int, restarts: int, gener
     unit = F.normalize(points, dim=1)
     nearest = (unit @ clusters.T).argmax(1)
     sizes = torch.bincount(nearest, minlength=len(clusters)).tolist()
-    joined = torch.tensor(joined_at(hierarchy_of(clusters.numpy(), sizes), classes))
-    sums = (1e-6 * clusters).index_add_(0, joined[nearest], unit)  # a cluster without points stays where it is
-    centroids = F.normalize(sums[joined.unique()], dim=1)
+    joined = joined_at(hierarchy_of(clusters.numpy(), sizes), classes)
+    sums = (1e-6 * clusters).index_add_(0, torch.tensor(joined)[nearest], unit)  # one without points stays where it is
+    centroids = F.normalize(sums[sorted(set(joined))], dim=1)
     return centroids[cluster_shares(unit, centroids).argsort(descending=True, stable=True)].contiguous()
 
 

@@ -39,4 +39,5 @@ def position_directions(backbone: FrozenViT, grid: Sequence[int], count: int, de
         maps = [backbone.to(device)(colour.expand(1, height, width, 3)).float().flatten(0, 2) for colour in colours]
     means = torch.stack(maps).mean(0)  # (h * w, C)
     _, strengths, directions = torch.linalg.svd((means - means.mean(0)).cpu(), full_matrices=False)
-    return directions[:count][strengths[:count] > _WEAKEST * means.norm()].contiguous()
+    strongest: Tensor = directions[:count][strengths[:count] > _WEAKEST * means.norm()]
+    return strongest.contiguous()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGTERM
@@ -152,8 +153,8 @@ def fit_on(features: Features, settings: TrainSettings, vit: FrozenViT, context:
     """
     space = removed = None
     if settings.positions:
-        grids, counts = features.grids.unique(dim=0, return_counts=True)
-        removed = position_directions(vit, grids[counts.argmax()].tolist(), settings.positions, context.device)
+        ((grid, _),) = Counter(map(tuple, features.grids.tolist())).most_common(1)
+        removed = position_directions(vit, grid, settings.positions, context.device)
     if settings.whiten:
         generator = torch.Generator().manual_seed(settings.seed)
         sample = features.random_tokens(_WHITENING_SAMPLE, generator)
