@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stego_cli.commands.options import INPUT, MEASURING, ClassesOption, DeviceOption, EventsOption, PaletteOption
+from stego_cli.commands.options import (
+    INPUT,
+    ClassesOption,
+    DeviceOption,
+    EventsOption,
+    IgnoreOption,
+    PaletteOption,
+    RemapOption,
+)
 
 if TYPE_CHECKING:
     from stego_cli.tasks.name_classes import NamingReport
@@ -55,23 +63,8 @@ def command(
         ),
     ] = None,
     classes: ClassesOption = None,
-    ignore: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VALUE",
-            help="Label value of no class, or none.",
-            show_default="the data set's, else 255",
-            rich_help_panel=MEASURING,
-        ),
-    ] = None,
-    remap: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help='File of "label-value class" lines; values that are not in it are of no class.',
-            rich_help_panel=MEASURING,
-        ),
-    ] = None,
+    ignore: IgnoreOption = None,
+    remap: RemapOption = None,
     palette: PaletteOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be decided; change nothing.")] = False,
     device: DeviceOption = "auto",

@@ -83,6 +83,23 @@ ClassesOption = Annotated[
         rich_help_panel=MEASURING,
     ),
 ]
+IgnoreOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VALUE",
+        help="Label value of no class, or none.",
+        show_default="the data set's, else 255",
+        rich_help_panel=MEASURING,
+    ),
+]
+RemapOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help='File of "label-value class" lines; values that are not in it are of no class.',
+        rich_help_panel=MEASURING,
+    ),
+]
 PaletteOption = Annotated[
     Path | None,
     typer.Option(

@@ -14,8 +14,10 @@ from stego_cli.commands.options import (
     OUTPUT,
     BandsOption,
     ClassesOption,
+    IgnoreOption,
     JsonFileOption,
     PaletteOption,
+    RemapOption,
     ReplaceOption,
     StretchOption,
     TruncatedOption,
@@ -58,23 +60,8 @@ def command(
         Path, typer.Option("--gt", metavar="LABELS", help="Folder of labels, or a data set.", rich_help_panel=INPUT)
     ],
     classes: ClassesOption = None,
-    ignore: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VALUE",
-            help="Label value of no class, or none.",
-            show_default="the data set's, else 255",
-            rich_help_panel=MEASURING,
-        ),
-    ] = None,
-    remap: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help='File of "label-value class" lines; values that are not in it are of no class.',
-            rich_help_panel=MEASURING,
-        ),
-    ] = None,
+    ignore: IgnoreOption = None,
+    remap: RemapOption = None,
     palette: PaletteOption = None,
     match: Annotated[
         Match, typer.Option(help="How clusters are matched to classes.", rich_help_panel=MEASURING)

@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.class_edits import ClassEdits
-from stego_cli.class_files import read_palette
 from stego_cli.classes import VOID, ClassTable
-from stego_cli.datasets.layout import labels_of_data
 from stego_cli.errors import ModelError, NoInputError, PhotoError, UsageError, setting
 from stego_cli.gallery.mask_tree import open_masks
 from stego_cli.gallery.model_edit import as_found, classes_of_model
@@ -34,6 +32,7 @@ from stego_cli.scoring.tally import read_side, same_aspect
 from stego_cli.settings import ExportSettings
 from stego_cli.stop import NEVER, Stop
 from stego_cli.tasks.classes import ClassesReport, edit_classes, kind_of
+from stego_cli.tasks.label_reading import label_reading
 from stego_cli.text import shown
 
 _SHOWS = 0.01  # share of a photograph from which it shows a class
@@ -137,23 +136,15 @@ def name_classes(task: NamingTask, progress: Progress, stop: Stop = NEVER) -> Na
 
 def _how_read(task: NamingTask) -> tuple[Path, _Labels]:
     """Return the folder of photographs, and how labels are read."""
-    about, beside = labels_of_data(task.labels)
-    photos = task.photos or beside
+    read = label_reading(task.labels, task.classes, task.ignore, task.remap, task.palette)
+    table, photos = read.table, task.photos or read.photos
     if photos is None:
         raise UsageError(
             f"Where the photographs of {shown(task.labels)} are is not known.", f"Give {setting('photos')}."
         )
-    table = task.classes or (about.table if about and task.remap is None else None)
-    colours = None
-    if task.palette is not None:
-        of_colour, own = read_palette(task.palette)
-        colours, table = ColourClasses(of_colour), task.classes or own
-    ignore = task.ignore
-    if ignore == "auto":
-        ignore = table.void if table else VOID
     if table is not None and len(table.names) > VOID:
         raise UsageError(f"{len(table.names)} classes are too many: a mask holds {VOID} beside void.", field="classes")
-    return photos, _Labels(table, make_grid(len(table.names) if table else VOID, ignore, task.remap), colours)
+    return photos, _Labels(table, make_grid(len(table.names) if table else VOID, read.ignore, task.remap), read.colours)
 
 
 def _labelled(photos: Path, labels: Path) -> list[MaskPair]:

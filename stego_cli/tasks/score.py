@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from stego_cli import page
-from stego_cli.class_files import read_palette
 from stego_cli.classes import VOID
-from stego_cli.datasets.layout import labels_of_data, scored_folders
+from stego_cli.datasets.layout import scored_folders
 from stego_cli.errors import UsageError, setting
 from stego_cli.images.atomic import require_writable_files, write_bytes
-from stego_cli.images.label_files import ColourClasses
 from stego_cli.images.ownership import require_ours_or_absent
 from stego_cli.progress import Progress
 from stego_cli.scoring.comparison import Comparison
@@ -21,6 +19,7 @@ from stego_cli.scoring.score_folders import score_folders
 from stego_cli.scoring.score_report import report_page
 from stego_cli.settings import ScoreSettings
 from stego_cli.stop import Stop
+from stego_cli.tasks.label_reading import label_reading
 
 _EXTREMES = 4  # best and worst photographs in a report, each
 
@@ -58,28 +57,20 @@ def resolve(settings: ScoreSettings) -> tuple[Comparison, Path | None]:
     With a remapping label values change, so the data set's classes do not apply.
     """
     pred, gt = scored_folders(settings.pred, settings.gt)
-    about, beside = labels_of_data(gt)
-    table = settings.classes or (about.table if about and settings.remap is None else None)
-    colours = None
-    if settings.palette is not None:
-        of_colour, own = read_palette(settings.palette)
-        colours, table = ColourClasses(of_colour), settings.classes or own
-    ignore = settings.ignore
-    if ignore == "auto":
-        ignore = table.void if table else VOID
+    read = label_reading(gt, settings.classes, settings.ignore, settings.remap, settings.palette)
     comparison = Comparison(
         pred=pred,
         gt=gt,
-        table=table,
-        grid=make_grid(len(table.names) if table else UNKNOWN_CLASSES, ignore, settings.remap),
+        table=read.table,
+        grid=make_grid(len(read.table.names) if read.table else UNKNOWN_CLASSES, read.ignore, settings.remap),
         match=settings.match,
         mode=settings.mode,
-        colours=colours,
+        colours=read.colours,
         strict=settings.strict,
         boundary=settings.boundary,
         extremes=0 if settings.report is None else _EXTREMES,
     )
-    return comparison, settings.photos or beside
+    return comparison, settings.photos or read.photos
 
 
 def _refuse_255_as_void_of_binary_labels(result: Score) -> None:
