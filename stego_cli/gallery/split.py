@@ -101,6 +101,12 @@ def require_parts(number: int, parts: Floats, into: int) -> None:
         )
 
 
+def split_shares(shares: Sequence[float], number: int, parts: Floats) -> list[float]:
+    """Return the share of each class after a split; parts, (n,), is what each takes of the class that was split."""
+    first, *others = (shares[number] * float(part) for part in parts)
+    return [*shares[:number], first, *shares[number + 1 :], *others]
+
+
 def split_model(content: bytes, number: int, pieces: Floats, parts: Floats, name: str) -> bytes:
     """Return the model file with one class replaced by several; other edits stay as they are.
 
@@ -128,9 +134,7 @@ def split_model(content: bytes, number: int, pieces: Floats, parts: Floats, name
     about["mask_values"] = list(range(after.count))
     about["classes_file"] = write_classes_file(ClassEdits(edits.found, splits=after.splits))
     if about.get("shares"):
-        whole = about["shares"][number]
-        about["shares"] += [whole * float(part) for part in parts[1:]]
-        about["shares"][number] = whole * float(parts[0])
+        about["shares"] = split_shares(about["shares"], number, parts)
     if about.get("hierarchy"):
         about["hierarchy"] = ()
         set_about(model, about)

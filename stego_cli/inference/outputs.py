@@ -204,7 +204,7 @@ def reason_of(error: Exception) -> str:
     return "not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
 
 
-def content_of(file: Path, stat: tuple[int, int]) -> str | None:
+def content_hash(file: Path, stat: tuple[int, int]) -> str | None:
     """Return the sha256 of a photograph, by which a run knows it again; None if it has changed since it was read."""
     try:
         content, now = sha256(file), file.stat()
@@ -265,7 +265,7 @@ def write_outputs(
         mtime=stat[1],
         mask=photo.mask,
         sha256=hashlib.sha256(contents[plan.main]).hexdigest(),
-        content=None if photo.of else content_of(plan.root / photo.file, stat),
+        content=None if photo.of else content_hash(plan.root / photo.file, stat),
         pixels={int(index): int(found[index]) for index in found.nonzero()[0]},
     )
     return Outcome(entry, seconds)

@@ -15,7 +15,7 @@ from stego_cli.images.journal import Entry, Journal, is_done
 from stego_cli.images.masks import decode_part
 from stego_cli.inference.loaded import LoadedModel
 from stego_cli.inference.output_folder import PARTS, OutputFolder
-from stego_cli.inference.outputs import PART, Outcome, OutputPlan, content_of
+from stego_cli.inference.outputs import PART, Outcome, OutputPlan, content_hash
 from stego_cli.inference.own_places import Places
 from stego_cli.inference.pipeline import Pipeline
 from stego_cli.inference.summary import Summary
@@ -88,7 +88,7 @@ def segment_in_parts(photo: Photo, run: PartsRun) -> None:
         run.progress.warn(f"{shown(photo.path)}: {error.message}")
         return
     run.summary.pixels.update(pixels)
-    mask, content = digest(run.folder.root / photo.mask), content_of(file, stat)
+    mask, content = digest(run.folder.root / photo.mask), content_hash(file, stat)
     made = Entry(photo.path, "done", *stat, photo.mask, mask, pixels=dict(pixels), content=content)
     run.summary.failed += [(shown(photo.path), trouble) for trouble in source.troubles] + parts.failed
     if troubles:

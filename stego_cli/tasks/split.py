@@ -95,7 +95,7 @@ def split_in_run(run: Path, pair: tuple[int, int], source: SplitSource, progress
     import torch
     import torch.nn.functional as F
 
-    from stego_cli.gallery.split import sample_codes
+    from stego_cli.gallery.split import sample_codes, split_shares
     from stego_cli.model.checkpoint import load_checkpoint, save_checkpoint, segmenter
 
     photographs, (number, into) = _photographs(source), pair
@@ -114,12 +114,8 @@ def split_in_run(run: Path, pair: tuple[int, int], source: SplitSource, progress
     pieces, parts = _parts(codes, number, into, source.seed)
     rows = torch.from_numpy(pieces)
     centroids = torch.cat([unit[:number], rows[:1], unit[number + 1 :], rows[1:]])
-    shares = list(checkpoint.shares)
-    if shares:
-        whole = shares[number]
-        shares = [*shares, *(whole * float(part) for part in parts[1:])]
-        shares[number] = whole * float(parts[0])
-    save_checkpoint(replace(checkpoint, centroids=centroids, shares=tuple(shares)), run)
+    shares = tuple(split_shares(checkpoint.shares, number, parts)) if checkpoint.shares else ()
+    save_checkpoint(replace(checkpoint, centroids=centroids, shares=shares), run)
 
 
 @dataclass(frozen=True)

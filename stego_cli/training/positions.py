@@ -33,10 +33,11 @@ def position_directions(backbone: FrozenViT, grid: Sequence[int], count: int, de
         (k, C) float32, orthonormal, the strongest first.
     """
     height, width = (side * backbone.row.patch for side in grid)
+    backbone.to(device)
     colours = torch.tensor(_COLOURS, dtype=torch.uint8, device=device)
     with torch.inference_mode():
         # One at a time: the memory of a picture suffices.
-        maps = [backbone.to(device)(colour.expand(1, height, width, 3)).float().flatten(0, 2) for colour in colours]
+        maps = [backbone(colour.expand(1, height, width, 3)).float().flatten(0, 2) for colour in colours]
     means = torch.stack(maps).mean(0)  # (h * w, C)
     _, strengths, directions = torch.linalg.svd((means - means.mean(0)).cpu(), full_matrices=False)
     strongest: Tensor = directions[:count][strengths[:count] > _WEAKEST * means.norm()]
