@@ -184,9 +184,7 @@ def test_killed_in_the_middle_and_resumed_it_gives_the_same_bytes(tmp_path, tiny
         "    return encode(*arguments)\n"
         "masks.encode_part = killing\n"
     )
-    killed = run_stego(
-        *words, "--out", "masks", PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
-    )
+    killed = run_stego(*words, "--out", "masks", PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     assert killed.returncode == -signal.SIGKILL
     (tmp_path / "sitecustomize.py").unlink()
     resumed = run_stego(*words, "--out", "masks")
