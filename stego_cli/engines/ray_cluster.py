@@ -44,16 +44,16 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         UsageError: Ray is not installed, or there is no cluster at the address.
     """
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise UsageError("it needs Ray.", "`pip install 'stego-cli[ray]'`.", field="engine") from error
     if address and address.startswith("ray://"):
         raise UsageError(
             "a client's address (ray://) does not do.", "Run the command on the cluster: `ray job submit`.",
             field="ray_address",
         )  # fmt: skip
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UsageError("it needs Ray.", "`pip install 'stego-cli[ray]'`.", field="engine") from error
     if ray.is_initialized():
         yield
         return
