@@ -25,6 +25,15 @@ def calm_threads() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+_most = 0  # cores that this process uses at most; 0: all
+
+
+def use_cores(count: int) -> None:
+    """Let `cores` return at most `count` from now on, where several processes share a machine."""
+    global _most
+    _most = count
+
+
 def cores(quotas: Sequence[Sequence[Path]] = _CGROUP_CPU) -> int:
     """Return the number of cores this process may use, by its affinity and a container's quota.
 
@@ -37,7 +46,7 @@ def cores(quotas: Sequence[Sequence[Path]] = _CGROUP_CPU) -> int:
             quota, period = (int(value) for file in files for value in file.read_text().split())
             if quota > 0:  # -1 in v1: no limit
                 available = min(available, math.ceil(quota / period))
-    return max(1, available)
+    return max(1, min(available, _most or available))
 
 
 def memory(limits: Sequence[Path] = _CGROUP_MEMORY) -> int | None:

@@ -274,6 +274,8 @@ class SegmentSettings:
     walk: Walk = Walk()  # which files below `photos` are photographs
     verbose: bool = False  # list every file that is passed over
     parts: PartSettings = PartSettings()  # how rasters, stacks and videos are segmented
+    engine: str = "local"  # a row of stego_cli.engines.table: where the photographs are worked on
+    ray_address: str | None = None  # of the Ray cluster; None: RAY_ADDRESS, else one that is started on this machine
 
     def __post_init__(self) -> None:
         check_classes(self.classes)
@@ -285,6 +287,13 @@ class SegmentSettings:
         check_choice("decoder", self.decoder, Decoder)
         check_at_least("workers", self.workers, 1)
         check_at_least("min_free", self.min_free, 0)
+        if self.ray_address is not None and self.engine != "ray":
+            raise UsageError(f"{setting('ray_address')} is of a Ray cluster.", f"Give {setting('engine', 'ray')} too.")
+        if self.decoder == "gpu" and self.engine != "local":
+            raise UsageError(
+                f"{setting('decoder', 'gpu')} is for one machine.",
+                "Leave it out: on a cluster CPUs decode, so that all machines make the same masks.",
+            )
 
     @property
     def outputs(self) -> tuple[str, ...]:

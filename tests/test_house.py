@@ -24,6 +24,7 @@ ROOMS = [
     {"stego_cli.gallery"},
     {"stego_cli.scoring"},
     {"stego_cli.datasets"},
+    {"stego_cli.engines"},
     {"stego_cli.inference"},
     {"stego_cli.crf"},
     {"stego_cli.model"},

@@ -50,6 +50,8 @@ def segment(
     decoder: Decoder = "auto",
     workers: int | None = None,
     shard: str | None = None,
+    engine: str = "local",
+    ray_address: str | None = None,
     progress: Reporting = None,
 ) -> task.SegmentResult:
     """Write a mask for every photograph in a folder, as `stego segment` does.
@@ -98,6 +100,8 @@ def segment(
         decoder: where JPEGs are decoded and resized for a GPU: "cpu", "gpu", or "auto" for the GPU where it can.
         workers: photographs worked on at the same time; None: one a core.
         shard: "I/N": part I of N; all parts may run at the same time into one `out`.
+        engine: where photographs are worked on: "local", this machine, or "ray", the machines of a Ray cluster.
+        ray_address: of the Ray cluster, "HOST:PORT"; None: that of RAY_ADDRESS, else one that is started here.
         progress: what the call reports to; None: the console or notebook; False: nothing.
 
     Returns:
@@ -145,5 +149,7 @@ def segment(
             mask_video,
             colour_map,
         ),
+        engine=engine,
+        ray_address=ray_address,
     )
     return task.segment(settings, reporter(progress))

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from stego_cli.crf import CHOICES
+from stego_cli.engines.table import ENGINES
 from stego_cli.settings import AUTO_CLUSTERS
 
 # Panels, in the order in which a command's help has those that it uses. Options of no panel, such as --json, come last.
@@ -70,6 +71,25 @@ WorkersOption = Annotated[
         metavar="N",
         help="Photographs worked on at the same time.",
         show_default="one a core",
+        rich_help_panel=MACHINE,
+    ),
+]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        autocompletion=completed_from(ENGINES),
+        help="local: this machine; ray: the machines of a Ray cluster.",
+        rich_help_panel=MACHINE,
+    ),
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Of the Ray cluster.",
+        show_default="RAY_ADDRESS, else one that is started here",
         rich_help_panel=MACHINE,
     ),
 ]

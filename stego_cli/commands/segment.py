@@ -17,6 +17,7 @@ from stego_cli.commands.options import (
     ColourMapOption,
     CrfEngineOption,
     CrfOption,
+    EngineOption,
     EventsOption,
     EveryOption,
     ExcludeOption,
@@ -24,6 +25,7 @@ from stego_cli.commands.options import (
     FpsOption,
     IncludeOption,
     MaskPolygonOption,
+    RayAddressOption,
     ResGroundOption,
     StretchOption,
     TruncatedOption,
@@ -42,6 +44,7 @@ Examples:
   stego segment ./photos --out ./masks --model street.onnx --no-crf
   stego segment ./photos --out ./masks --dry-run
   stego segment ./photos --out ./masks --model stego.onnx --shard 2/8
+  stego segment /net/photos --out /net/masks --model stego.onnx --engine ray --ray-address head:6379
   stego segment ./photos --out ./masks --since 7d --min-free 5
   stego segment ./photos --out ./masks --json > log.ndjson
   stego segment clip.mp4 --out ./masks --steady --overlay
@@ -229,6 +232,8 @@ def command(
             rich_help_panel=MACHINE,
         ),
     ] = None,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
     as_json: EventsOption = False,
 ) -> None:
     """Segment a folder of photographs."""
@@ -265,6 +270,8 @@ def command(
         workers=workers,
         shard=shard,
         parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video, colour_map),
+        engine=engine,
+        ray_address=ray_address,
     )
     ui = Ui(as_json)
     if dry_run:

@@ -15,7 +15,7 @@ from stego_cli.checked_json import parse_file
 from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.atomic import remove_leftovers, require_writable, write_bytes
 from stego_cli.images.discover import STATE
-from stego_cli.images.journal import Journal
+from stego_cli.images.journal import Journal, read_entries
 from stego_cli.images.lock import hold
 from stego_cli.inference.predict import Recipe
 from stego_cli.part_settings import PartSettings
@@ -23,6 +23,7 @@ from stego_cli.settings import Decoder, Reading
 from stego_cli.version import __version__
 
 PARTS = "parts"  # in the folder of a run's state: labels of the parts of files that are being segmented
+WORKERS = "workers"  # likewise: journals of workers in other processes, one in a folder each
 
 
 class _About(Struct):
@@ -78,7 +79,8 @@ class OutputFolder:
             ModelError: run.json is damaged.
         """
         journal, run = self.scratch / "journal.jsonl", self.state / "run.json"
-        others = [file for file in journals(self.root) if file != journal]
+        workers = self.scratch / WORKERS
+        others = [file for file in journals(self.root) if file != journal and not file.is_relative_to(workers)]
         now = made_by.identity()
         if overwrite:
             # Another shard's journal is left alone, and its entries are not used.
@@ -96,7 +98,17 @@ class OutputFolder:
                 )
         about = {"stego_version": __version__, "photos": str(made_by.photos.absolute()), "identity": now}
         write_bytes(run, (json.dumps(about, indent=2) + "\n").encode(), self.scratch)
-        return Journal(journal, others)
+        opened = Journal(journal, others)
+        if not overwrite:  # what workers of a run that was killed have done
+            for entry in read_entries(_by_time(workers)).values():
+                opened.append(entry)
+                opened.entries[entry.path] = entry
+        self.forget_workers()
+        return opened
+
+    def forget_workers(self) -> None:
+        """Delete the journals of workers, after what is in them was taken over."""
+        shutil.rmtree(self.scratch / WORKERS, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -125,7 +137,11 @@ class MadeBy:
 
 def journals(masks: Path) -> list[Path]:
     """Return the journals of an output folder, one of each shard, the one written last at the end."""
-    return sorted((masks / STATE).glob("**/journal.jsonl"), key=lambda file: file.stat().st_mtime)
+    return _by_time(masks / STATE)
+
+
+def _by_time(folder: Path) -> list[Path]:
+    return sorted(folder.glob("**/journal.jsonl"), key=lambda file: file.stat().st_mtime)
 
 
 def reading_of_run(masks: Path, asked: Reading) -> Reading | None:

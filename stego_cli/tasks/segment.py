@@ -9,6 +9,8 @@ from pathlib import Path
 
 from stego_cli.crf import resolve_engine
 from stego_cli.datasets.layout import photographs_of
+from stego_cli.engines.table import engine
+from stego_cli.engines.worker import FolderTask, FolderWorker, Work
 from stego_cli.errors import OutputError, Stopped, UsageError, setting
 from stego_cli.images.atomic import sha256
 from stego_cli.images.discover import Found, find_photos
@@ -20,7 +22,6 @@ from stego_cli.inference.mask_classes import classes_of_run, require_settled
 from stego_cli.inference.output_folder import MadeBy, OutputFolder, decoder_of_run, reading_of_run
 from stego_cli.inference.outputs import OutputPlan, require_outputs
 from stego_cli.inference.own_places import Places, require_own_or_absent
-from stego_cli.inference.pipeline import Pipeline
 from stego_cli.inference.select import Selection, still_to_do
 from stego_cli.inference.summary import Summary
 from stego_cli.palette import Colour
@@ -92,7 +93,9 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
                 choice.discovered.unlink(missing_ok=True)
             if not settings.overwrite:
                 settings = replace(settings, decoder=decoder_of_run(settings.out, settings.decoder))
-            model = load_model(file, settings, settings.reading, progress)
+            if settings.engine != "local":  # the devices are those of other machines
+                settings = replace(settings, decoder="cpu")
+            model = load_model(file, here(settings), settings.reading, progress)
             reading = reading or reading_for(found, settings, model.sessions[0].info, progress)
             model, found = read_as(model, reading), selection.of(found)
             settings = replace(settings, parts=parts_for(found, settings, model.sessions[0].info, progress))
@@ -104,6 +107,7 @@ def find_work(settings: SegmentSettings, progress: Progress) -> tuple[Selection,
     """Refuse what can be refused before anything is done, then list the photographs."""
     selection = Selection.parse(settings.shard, settings.since)
     require_outputs(settings.outputs)
+    engine(settings.engine)
     parse_devices(settings.device)
     if settings.crf and settings.crf_engine != "auto":
         resolve_engine(settings.crf_engine)
@@ -118,6 +122,11 @@ def find_work(settings: SegmentSettings, progress: Progress) -> tuple[Selection,
     mine = selection.of(found)
     require_own_or_absent(settings.out, [*mine.photos, *mine.large], settings.outputs, settings.overwrite)
     return selection, found
+
+
+def here(settings: SegmentSettings) -> SegmentSettings:
+    """Return the settings for the model in this process, whose devices are not used where another engine works."""
+    return settings if settings.engine == "local" else replace(settings, device="cpu", decoder="cpu", workers=None)
 
 
 def _check_choice(choice: ModelChoice, settings: SegmentSettings) -> None:
@@ -205,8 +214,11 @@ def _write_masks(
         if summary.kept:
             progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
         with progress.stage("Segmenting", len(todo), unit="photographs") as stage:
-            pipeline, told = Pipeline(model, plan, progress), False
-            for outcome in pipeline.masks(places.begin(todo), lambda: stop.requested is not None):
+            work = Work(
+                FolderWorker(model, plan, progress), _task(model, plan, settings), model.file, settings, progress
+            )
+            begun, told = places.begin(todo), False
+            for outcome in engine(settings.engine).masks(work, begun, lambda: stop.requested is not None):
                 if stop.requested is not None and not told:
                     progress.note("Stopping: what has begun is finished. Ctrl-C again ends at once.")
                     told = True
@@ -216,6 +228,7 @@ def _write_masks(
                 _report(outcome.entry, progress)
                 stage.advance()
                 _require_space(folder.root, settings.min_free)
+        folder.forget_workers()
         run = PartsRun(folder, model, plan, settings, classes.names, journal, places, summary, progress, stop)
         for photo in large:
             if stop.requested is None:
@@ -232,6 +245,11 @@ def _write_masks(
             "The same command does the rest.",
         )
     return SegmentResult(settings.out, model.file, classes.names, classes.colours, summary)
+
+
+def _task(model: LoadedModel, plan: OutputPlan, settings: SegmentSettings) -> FolderTask:
+    places = {name: getattr(plan, name).absolute() for name in ("root", "out", "scratch")}
+    return FolderTask(settings, model.recipe.reading, replace(plan, **places))
 
 
 def _report(entry: Entry, progress: Progress) -> None:
