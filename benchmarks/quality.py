@@ -34,6 +34,7 @@ from stego_cli.gallery.naming import votes_of
 from stego_cli.hierarchy import hierarchy_of
 from stego_cli.images.ids import read_ids
 from stego_cli.model.backbones import backbone
+from stego_cli.model.probes import ClusterProbe
 from stego_cli.model.vit import FrozenViT, build
 from stego_cli.model.weights import pull
 from stego_cli.progress import Quiet
@@ -45,7 +46,8 @@ from stego_cli.training.cached import compute_features
 from stego_cli.training.calibration import whitening
 from stego_cli.training.context import RunContext
 from stego_cli.training.features import FeatureCache
-from stego_cli.training.kmeans import cluster_shares, cosine_kmeans, joined_kmeans
+from stego_cli.training.kmeans import cosine_kmeans
+from stego_cli.training.mixture import joined_classes
 from stego_cli.training.presets import PRESETS
 from stego_cli.training.resolve import resolve_settings
 from stego_cli.training.train import fit_on
@@ -119,10 +121,9 @@ def found(way: str, cache: FeatureCache, settings: TrainSettings, vit: FrozenViT
     return lambda features: head(features).detach(), None if fit.centroids is None else fit.centroids.detach()
 
 
-def nearest(codes: Codes, tokens: Tensor, centroids: Tensor) -> Tensor:
+def nearest(codes: Codes, tokens: Tensor, cluster: ClusterProbe) -> Tensor:
     """Return the cluster of each patch, int64 (T,)."""
-    unit = F.normalize(centroids, dim=1)
-    return torch.cat([(codes(part.float()) @ unit.T).argmax(1) for part in tokens.split(20_000)])
+    return torch.cat([cluster.nearest(codes(part.float())) for part in tokens.split(20_000)])
 
 
 def counted(clusters: Tensor, labels: Tensor, count: int) -> Counts:
@@ -139,17 +140,19 @@ def scored(counts: Counts, of_cluster: NDArray[np.int64]) -> Score:
 
 def named(panel: Panel, codes: Codes, points: Tensor, generator: torch.Generator) -> Score:
     """Return the score on val of 2 K clusters named by a few labelled photographs, the mean of some draws."""
-    count = 2 * panel.classes
-    centroids = cosine_kmeans(points, count, 4, generator)
-    hierarchy = hierarchy_of(centroids.numpy(), cluster_shares(points, centroids).tolist())
-    clusters = nearest(codes, panel.cache.tokens, centroids)
-    val = panel.rows((~panel.train).nonzero().flatten())
-    test, scores = counted(clusters[val], panel.labels[val], count), []
-    candidates = panel.train.nonzero().flatten()
+    count, tokens = 2 * panel.classes, panel.cache.tokens
+    probe = ClusterProbe(cosine_kmeans(points, count, 4, generator), TrainSettings().temperature)
+    hierarchy = hierarchy_of(probe.centroids.numpy(), probe.shares(points).tolist())
+    clusters = nearest(codes, tokens, probe)
+    val, candidates = panel.rows((~panel.train).nonzero().flatten()), panel.train.nonzero().flatten()
+    log_probs, scores = probe(codes(tokens[val].float())[:, :, None, None]).flatten(1), []  # (n, 2K)
     for _ in range(_DRAWS):
         rows = panel.rows(candidates[torch.randperm(len(candidates), generator=generator)[:_LABELLED]])
         votes = votes_of(counted(clusters[rows], panel.labels[rows], count), hierarchy)
-        scores.append(scored(test, np.array([vote.label for vote in votes])))
+        # As in a model: a join has the sum of the probabilities. Every cluster gets a class here.
+        joins = F.one_hot(torch.tensor([vote.label for vote in votes]), panel.classes).float()
+        test = counted((log_probs.exp() @ joins).argmax(1), panel.labels[val], panel.classes)
+        scores.append(scored(test, np.arange(panel.classes)))
     return tuple(np.mean(scores, 0))
 
 
@@ -164,9 +167,11 @@ def measured(way: str, panel: Panel, settings: TrainSettings, vit: FrozenViT) ->
         points = F.normalize(codes(cache.random_tokens(_SAMPLE, generator)), dim=1)
         if centroids is None:
             finer = settings.finer if way == "default" else 1
-            centroids = joined_kmeans(points, panel.classes, finer, settings.restarts, generator)
+            cluster = joined_classes(points, panel.classes, finer, settings.restarts, settings.temperature, generator)
+        else:
+            cluster = ClusterProbe(centroids)
         rows = panel.rows(target)
-        counts = counted(nearest(codes, panel.cache.tokens[rows], centroids), panel.labels[rows], panel.classes)
+        counts = counted(nearest(codes, panel.cache.tokens[rows], cluster), panel.labels[rows], panel.classes)
         scores.append(scored(counts, assign(counts, "hungarian")))
     return [*scores, named(panel, codes, points, generator)]
 

@@ -38,7 +38,7 @@ def graph_of(model: Segmenter) -> onnx.ModelProto:
     sizes = Sizes(batch, height, width, build.add("Div", height, [patch]), build.add("Div", width, [patch]))
     code = build.add("Cast", _code(build, model, sizes), to=FLOAT)
     tensors = probabilities(build, model, code, sizes)
-    counts = [(CLUSTER_OUTPUT, len(model.centroids))]
+    counts = [(CLUSTER_OUTPUT, len(model.cluster))]
     if model.has_linear:
         counts.append((LINEAR_OUTPUT, len(model.linear_weight)))
     outputs = [declared(name, FLOAT, ["batch", classes, "height", "width"]) for name, classes in counts]

@@ -63,7 +63,7 @@ def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Pro
 
 
 def _info(checkpoint: Checkpoint, settings: ExportSettings) -> ModelInfo:
-    classes = numbered(len(checkpoint.centroids))
+    classes = numbered(len(checkpoint.cluster))
     linear = numbered(0 if checkpoint.linear is None else len(checkpoint.linear[1]))
     return ModelInfo(
         classes=len(classes.names),

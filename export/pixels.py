@@ -42,11 +42,14 @@ def probabilities(build: Builder, model: Segmenter, code: str, sizes: Sizes) -> 
     """Return the log-probabilities of each probe, (B, K, H, W), of a code, float32 (B, h, w, D)."""
     patch = model.backbone.row.patch
     down, across = bilinear(build, sizes.rows, patch), bilinear(build, sizes.columns, patch)
-    centroids = build.weight(model.temperature * F.normalize(model.centroids, dim=1), transposed=True)
+    cluster = model.cluster
+    centroids = build.weight(cluster.temperature * F.normalize(cluster.centroids, dim=1), transposed=True)
     products = _enlarged(build, build.add("MatMul", code, centroids), down, across)
     length = build.add("Unsqueeze", build.add("Sqrt", squared_length(build, code, down, across)), [1])
-    cosines = build.add("Mul", products, build.add("Reciprocal", length))
-    outputs = [_log_softmax(build, cosines, len(model.centroids), sizes)]
+    scores = build.add("Mul", products, build.add("Reciprocal", length))
+    if cluster.log_prior is not None:
+        scores = build.add("Add", scores, build.weight(cluster.log_prior[:, None, None]))
+    outputs = [_log_softmax(build, scores, len(cluster), sizes)]
     if model.has_linear:
         weight = build.weight(model.linear_weight, transposed=True)
         scores = build.add("Add", build.add("MatMul", code, weight), build.weight(model.linear_bias))

@@ -46,11 +46,11 @@ def command(
         backbone=run.backbone.name,
         token=run.token,
         code=run.settings.code,
-        clusters=len(run.centroids),
+        clusters=len(run.cluster),
         linear_classes=classes,
     )
     ui.note(
         f"{shown(out)}: {run.backbone.name} ({run.token}), code of width {run.settings.code}, "
-        f"{len(run.centroids)} clusters, {linear}."
+        f"{len(run.cluster)} clusters, {linear}."
     )
     ui.note(f"Next: stego export-onnx {shown(out)} --flip")

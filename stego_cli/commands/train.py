@@ -261,7 +261,7 @@ def command(
 def _show(run: Path, result: TrainResult, ui: Ui) -> None:
     from stego_cli.text import shown
 
-    clusters, settings = len(result.checkpoint.centroids), result.checkpoint.settings
+    clusters, settings = len(result.checkpoint.cluster), result.checkpoint.settings
     ui.event("trained", run=str(run), classes=clusters, failed=len(result.failed))
     report = f"; see {shown(run / 'report.html')}" if (run / "report.html").is_file() else ""
     if settings.overcluster is None:

@@ -1,8 +1,8 @@
 """The cluster probe in a model file's graph: its centroids, the codes that they are held against, and more centroids.
 
 An exported graph multiplies the codes of cells (B, h, w, D) with the centroids (D, K), enlarges the products to
-pixels, divides by the length of each pixel's code and normalises over the K classes. The centroids are the last such
-constant on the way to the cluster probe's output.
+pixels, divides by the length of each pixel's code, adds the classes' log-prior (K, 1, 1) where they have one, and
+normalises over the K classes. The centroids are the last such constant on the way to the cluster probe's output.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class Codes:
         model = onnx.load_from_string(content)
         node = _require_product(model.graph, classes, name)
         self._centroids = _constants(model.graph)[node.input[1]].astype(np.float32)  # (D, K)
+        prior = _prior(model.graph, _behind(model.graph, node), classes)
+        self._log_prior = 0.0 if prior is None else _constants(model.graph)[prior[0].input[prior[1]]].reshape(-1)
         self._output = node.input[0]
         _keep_what_makes(model.graph, self._output)
         self._session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -60,22 +62,25 @@ class Codes:
     def of(self, image: NDArray[np.uint8], number: int) -> Floats:
         """Return the codes (n, D), float32, of the cells of `image` (1, H, W, 3) whose class is `number`.
 
-        A cell's class is that of the centroid with the largest product, as at its middle in the whole model.
+        A cell's class is the most probable one, as at its middle in the whole model.
         """
         (codes,) = self._session.run([self._output], {INPUT: image})
         flat: Floats = np.asarray(codes, np.float32).reshape(-1, len(self._centroids))
-        own: Floats = flat[(flat @ self._centroids).argmax(1) == number]
+        length = np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+        own: Floats = flat[(flat / length @ self._centroids + self._log_prior).argmax(1) == number]
         return own
 
 
-def with_pieces(model: onnx.ModelProto, classes: int, number: int, pieces: Floats, name: str) -> None:
+def with_pieces(model: onnx.ModelProto, classes: int, number: int, pieces: tuple[Floats, Floats], name: str) -> None:
     """Put several centroids in the place of one: the first into its column, the others behind the last.
+
+    Their priors, if there are any, add up to that of the one.
 
     Args:
         model: without a last stage of edited classes; it is changed.
         classes: K.
         number: of the class.
-        pieces: (n, D), unit length.
+        pieces: the centroids (n, D), unit length, and the share of the class in each (n,), above 0.
         name: of the model file, for messages.
 
     Raises:
@@ -85,11 +90,15 @@ def with_pieces(model: onnx.ModelProto, classes: int, number: int, pieces: Float
     node = _require_product(graph, classes, name)
     columns = _constants(graph)[node.input[1]]
     # The constant has the temperature in it.
-    scaled = (pieces * np.linalg.norm(columns[:, number])).T.astype(columns.dtype)
-    columns = np.concatenate([columns[:, :number], scaled[:, :1], columns[:, number + 1 :], scaled[:, 1:]], axis=1)
-    _replace_input(graph, node, 1, columns)
+    scaled = (pieces[0] * np.linalg.norm(columns[:, number])).astype(columns.dtype)
+    _replace_input(graph, node, 1, _replaced(columns.T, number, scaled).T)
     behind = _behind(graph, node)
-    _mend_sizes(graph, behind, classes, columns.shape[1])
+    if (prior := _prior(graph, behind, classes)) is not None:
+        adding, place = prior
+        values = _constants(graph)[adding.input[place]]
+        of_pieces = (values[number] + np.log(pieces[1])[:, None, None]).astype(values.dtype)
+        _replace_input(graph, adding, place, _replaced(values, number, of_pieces))
+    _mend_sizes(graph, behind, classes, classes + len(scaled) - 1)
     made = {output for each in behind for output in each.output}
     kept = [entry for entry in graph.value_info if entry.name not in made]  # these say K
     del graph.value_info[:]
@@ -98,6 +107,21 @@ def with_pieces(model: onnx.ModelProto, classes: int, number: int, pieces: Float
     for index in reversed(range(len(graph.initializer))):
         if graph.initializer[index].name not in used:
             del graph.initializer[index]
+
+
+def _replaced(rows: NDArray[np.generic], number: int, pieces: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return rows with the first of the pieces in the place of one, and the others behind the last."""
+    return np.concatenate([rows[:number], pieces[:1], rows[number + 1 :], pieces[1:]])
+
+
+def _prior(graph: onnx.GraphProto, behind: list[onnx.NodeProto], classes: int) -> tuple[onnx.NodeProto, int] | None:
+    """Return the node that adds the classes' log-prior, and which of its inputs that is; None: they have none."""
+    constants = _constants(graph)
+    for node in behind:
+        for place, name in enumerate(node.input if node.op_type == "Add" else ()):
+            if name in constants and constants[name].shape == (classes, 1, 1):
+                return node, place
+    return None
 
 
 def _mend_sizes(graph: onnx.GraphProto, behind: list[onnx.NodeProto], before: int, after: int) -> None:

@@ -22,7 +22,7 @@ from stego_cli.classes import ClassTable
 from stego_cli.hierarchy import Hierarchy
 
 BELIEF = 0.003  # of all labelled pixels; both as measured: docs/log/naming.md
-LIFT = 0.5
+LIFT = 0.6
 SURE = 0.5  # certainty from which a name needs no mark
 Shares = NDArray[np.float64]
 

@@ -125,7 +125,7 @@ def split_model(content: bytes, number: int, pieces: Floats, parts: Floats, name
     after = split(edits, number, len(pieces))
     before = as_found(content, name)
     model = as_found(content, name)
-    with_pieces(model, edits.count, number, pieces, name)
+    with_pieces(model, edits.count, number, (pieces, parts), name)
     set_classes(model, after.count)
     about = about_of(before, name)
     about["classes"] = after.count

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 from msgspec import Meta, Struct
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -27,6 +26,7 @@ from stego_cli.images.atomic import sha256, write_bytes
 from stego_cli.images.ownership import require_ours_or_absent
 from stego_cli.model.backbones import Backbone, backbone
 from stego_cli.model.head import Head
+from stego_cli.model.probes import ClusterProbe
 from stego_cli.model.provenance import Provenance
 from stego_cli.model.segmenter import Segmenter
 from stego_cli.model.vit import build
@@ -59,7 +59,8 @@ class Checkpoint:
 
     Attributes:
         head: features to codes.
-        centroids: (K, D) float32, unit length, the most frequent class first (in an import: in the original's order).
+        cluster: the cluster probe; its centroids are float32 of unit length, the most frequent class first (in an
+            import: in the original's order).
         shares: (K,) share of training patches in each class, adding up to 1; empty if they were not counted.
         backbone: the backbone's row, filled in.
         block: its 0-based block.
@@ -75,7 +76,7 @@ class Checkpoint:
     """
 
     head: Head
-    centroids: Tensor
+    cluster: ClusterProbe
     shares: tuple[float, ...]
     backbone: Backbone
     block: int
@@ -93,7 +94,7 @@ class Checkpoint:
     def hierarchy(self) -> Hierarchy:
         """Which clusters a coarser choice of classes joins."""
         sizes = [round(share, 6) for share in self.shares]  # as in config.json
-        return hierarchy_of(self.centroids.detach().cpu().numpy(), sizes)
+        return hierarchy_of(self.cluster.centroids.numpy(), sizes)
 
 
 _Byte = Annotated[int, Meta(ge=0, le=255)]
@@ -156,7 +157,7 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
         OutputError: the folder cannot be written.
     """
     tensors = {f"head.{name}": value for name, value in checkpoint.head.state_dict().items()}
-    tensors["cluster.centroids"] = checkpoint.centroids
+    tensors |= {f"cluster.{name}": value for name, value in checkpoint.cluster.state_dict().items()}
     if checkpoint.linear is not None:
         tensors["linear.weight"], tensors["linear.bias"] = checkpoint.linear
     contiguous = {name: value.detach().cpu().float().contiguous() for name, value in tensors.items()}
@@ -164,7 +165,7 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
     config = {
         "format": FORMAT,
         "model_sha256": hashlib.sha256(content).hexdigest(),
-        "classes": len(checkpoint.centroids),
+        "classes": len(checkpoint.cluster),
         "shares": [round(share, 6) for share in checkpoint.shares],
         "hierarchy": checkpoint.hierarchy,
         "backbone": asdict(checkpoint.backbone),
@@ -203,11 +204,12 @@ def load_checkpoint(run: Path) -> Checkpoint:
         head = Head(stored.backbone.width, settings.code, nonlinear="head.cluster2.0.weight" in tensors)
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
         linear = (tensors["linear.weight"], tensors["linear.bias"]) if "linear.weight" in tensors else None
-        _check_probes(stored, settings.code, tensors["cluster.centroids"], linear)
+        cluster = ClusterProbe(tensors["cluster.centroids"], settings.temperature, tensors.get("cluster.log_prior"))
+        _check_probes(stored, settings.code, cluster, linear)
         config = parse_file(run / CONFIG_FILE, dict[str, Any])
         return Checkpoint(
             head=head,
-            centroids=tensors["cluster.centroids"],
+            cluster=cluster,
             shares=stored.shares,
             backbone=Backbone(**vars(stored.backbone)),
             block=stored.block,
@@ -228,10 +230,13 @@ def load_checkpoint(run: Path) -> Checkpoint:
         raise ModelError(f"The checkpoint in {run} is damaged: {reason}.", "Train again, or restore it.") from error
 
 
-def _check_probes(stored: _Config, code: int, centroids: Tensor, linear: tuple[Tensor, Tensor] | None) -> None:
+def _check_probes(stored: _Config, code: int, cluster: ClusterProbe, linear: tuple[Tensor, Tensor] | None) -> None:
     classes = 0 if linear is None else len(linear[1])
-    if centroids.shape != (stored.classes, code):
-        raise ValueError(f"the centroids have the shape {tuple(centroids.shape)}, not {stored.classes, code}")
+    shape, prior = cluster.centroids.shape, cluster.log_prior
+    if shape != (stored.classes, code):
+        raise ValueError(f"the centroids have the shape {tuple(shape)}, not {stored.classes, code}")
+    if prior is not None and (prior.shape != (stored.classes,) or not prior.isfinite().all()):
+        raise ValueError(f"the prior is not {stored.classes} finite numbers")
     if linear is not None and (linear[0].shape != (classes, code) or linear[1].shape != (classes,)):
         raise ValueError(f"the linear probe has the shape {tuple(linear[0].shape)}")
     for name in ("linear_names", "linear_palette"):
@@ -270,9 +275,7 @@ def segmenter(checkpoint: Checkpoint, flip: bool, progress: Progress) -> Segment
             else f"Delete it and run `stego models pull {row.name}`, or train again.",
         )
     vit = build(row, weights, checkpoint.block, checkpoint.token)
-    with torch.no_grad():
-        centroids, temperature = checkpoint.centroids.clone(), checkpoint.settings.temperature
-        return Segmenter(vit, checkpoint.head, centroids, checkpoint.linear, flip, temperature)
+    return Segmenter(vit, checkpoint.head, checkpoint.cluster, checkpoint.linear, flip)
 
 
 def _own_backbone(checkpoint: Checkpoint) -> Path:

@@ -25,6 +25,7 @@ from stego_cli.images.atomic import require_writable, sha256, write_bytes
 from stego_cli.model.backbones import BACKBONES, Backbone
 from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, Checkpoint, require_own_run_files, save_checkpoint
 from stego_cli.model.head import Head
+from stego_cli.model.probes import ClusterProbe
 from stego_cli.model.provenance import Provenance
 from stego_cli.model.torch_archive import Record, StoredTensor, TorchArchive
 from stego_cli.settings import DEFAULT_RES, PAPER_TEMPERATURE, Token, TrainSettings
@@ -61,7 +62,7 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
         row = source.backbone()
         weights = source.backbone_weights(row)
         head = source.head(row.width)
-        centroids, linear = source.probes(head.cluster1.out_features)
+        cluster, linear = source.probes(head.cluster1.out_features)
     names = source.names(linear)
     digest = sha256(file)
     _refuse_other_run(run, digest)
@@ -72,13 +73,13 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
         backbone=row.name,
         block=block,
         token=token,
-        classes=len(centroids),
+        classes=len(cluster),
         code=head.cluster1.out_features,
         temperature=PAPER_TEMPERATURE,
     )
     checkpoint = Checkpoint(
         head=head,
-        centroids=centroids,
+        cluster=cluster,
         shares=(),
         backbone=row,
         block=block,
@@ -164,17 +165,17 @@ class _Source:
         head.load_state_dict(state)
         return head.requires_grad_(False)
 
-    def probes(self, code: int) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """Return centroids (K, D) of unit length, with the extra clusters, and the linear probe if there is one."""
+    def probes(self, code: int) -> tuple[ClusterProbe, tuple[Tensor, Tensor] | None]:
+        """Return the cluster probe, with the extra clusters, and the linear probe if there is one."""
         clusters = self._rows("cluster_probe.clusters", _MOST_CLASSES)
         if clusters < 2:
             raise ModelError(f"{self._name} has {clusters} cluster; a mask needs 2 or more.")
-        centroids = F.normalize(self._take("cluster_probe.clusters", (clusters, code)), dim=1)
+        cluster = ClusterProbe(F.normalize(self._take("cluster_probe.clusters", (clusters, code)), dim=1))
         if "linear_probe.weight" not in self._tensors:
-            return centroids, None
+            return cluster, None
         classes = self._rows("linear_probe.weight", _MOST_CLASSES)
         weight = self._take("linear_probe.weight", (classes, code, 1, 1)).flatten(1)
-        return centroids, (weight, self._take("linear_probe.bias", (classes,)))
+        return cluster, (weight, self._take("linear_probe.bias", (classes,)))
 
     def names(self, linear: tuple[Tensor, Tensor] | None) -> ClassTable | None:
         """Return the classes of the data set that its linear probe was trained on, if they are known."""

@@ -7,9 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stego_cli.model.head import Head
-from stego_cli.model.probes import cluster_log_probs, linear_log_probs
+from stego_cli.model.probes import ClusterProbe, linear_log_probs
 from stego_cli.model.vit import FrozenViT
-from stego_cli.settings import PAPER_TEMPERATURE
 
 
 class Segmenter(nn.Module):
@@ -18,27 +17,23 @@ class Segmenter(nn.Module):
     Args:
         backbone: the frozen backbone.
         head: the trained head.
-        centroids: (K, D) of the cluster probe.
+        cluster: the cluster probe.
         linear: weight (C, D) and bias (C,) of a linear probe, if labels trained one.
         flip: average the code with the mirrored code of the mirrored photograph.
-        temperature: of the cluster probe; see `cluster_log_probs`.
     """
 
     def __init__(
         self,
         backbone: FrozenViT,
         head: Head,
-        centroids: Tensor,
+        cluster: ClusterProbe,
         linear: tuple[Tensor, Tensor] | None = None,
         flip: bool = False,
-        temperature: float = PAPER_TEMPERATURE,
     ) -> None:
         super().__init__()
-        self.backbone, self.head, self.flip, self.temperature = backbone, head, flip, temperature
-        self.centroids: Tensor
+        self.backbone, self.head, self.cluster, self.flip = backbone, head, cluster, flip
         self.linear_weight: Tensor
         self.linear_bias: Tensor
-        self.register_buffer("centroids", centroids)
         self.has_linear = linear is not None
         if linear is not None:
             self.register_buffer("linear_weight", linear[0])
@@ -55,7 +50,7 @@ class Segmenter(nn.Module):
         return code.permute(0, 3, 1, 2)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Return `cluster_log_probs` (B, K, H, W) and, with a linear probe, `linear_log_probs` (B, C, H, W), float32.
+        """Return log-probabilities, float32: of the cluster probe (B, K, H, W), then of a linear one (B, C, H, W).
 
         The code is upsampled bilinearly to the pixels of `image` before the probes, as in the paper's evaluation.
         """
@@ -63,7 +58,7 @@ class Segmenter(nn.Module):
         patch = self.backbone.row.patch
         size = (code.shape[2] * patch, code.shape[3] * patch)
         code = F.interpolate(code, size=size, mode="bilinear", align_corners=False)
-        outputs: tuple[Tensor, ...] = (cluster_log_probs(code, self.centroids, self.temperature),)
+        outputs: tuple[Tensor, ...] = (self.cluster(code),)
         if self.has_linear:
             outputs += (linear_log_probs(code, self.linear_weight, self.linear_bias),)
         return outputs

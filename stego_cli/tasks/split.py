@@ -93,7 +93,6 @@ def split_in_run(run: Path, pair: tuple[int, int], source: SplitSource, progress
         Stopped: a signal came.
     """
     import torch
-    import torch.nn.functional as F
 
     from stego_cli.gallery.split import sample_codes, split_shares
     from stego_cli.model.checkpoint import load_checkpoint, save_checkpoint, segmenter
@@ -101,21 +100,19 @@ def split_in_run(run: Path, pair: tuple[int, int], source: SplitSource, progress
     photographs, (number, into) = _photographs(source), pair
     checkpoint = load_checkpoint(run)
     model = segmenter(checkpoint, _FLIP, progress)
-    unit = F.normalize(checkpoint.centroids, dim=1)
 
     @torch.no_grad()
     def codes_of(image: NDArray[np.uint8]) -> Floats:
-        code = model.code(torch.from_numpy(image)).float().permute(0, 2, 3, 1).reshape(-1, unit.shape[1])
-        result: Floats = code[(code @ unit.T).argmax(1) == number].numpy()
+        code = model.code(torch.from_numpy(image)).float().permute(0, 2, 3, 1).flatten(0, 2)
+        result: Floats = code[checkpoint.cluster.nearest(code) == number].numpy()
         return result
 
     work = (checkpoint.res, checkpoint.backbone.patch, Reading())
     codes = sample_codes(codes_of, photographs, work, progress, stop)
     pieces, parts = _parts(codes, number, into, source.seed)
-    rows = torch.from_numpy(pieces)
-    centroids = torch.cat([unit[:number], rows[:1], unit[number + 1 :], rows[1:]])
+    cluster = checkpoint.cluster.split(number, torch.from_numpy(pieces), torch.from_numpy(parts))
     shares = tuple(split_shares(checkpoint.shares, number, parts)) if checkpoint.shares else ()
-    save_checkpoint(replace(checkpoint, centroids=centroids, shares=shares), run)
+    save_checkpoint(replace(checkpoint, cluster=cluster, shares=shares), run)
 
 
 @dataclass(frozen=True)

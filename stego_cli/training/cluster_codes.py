@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from stego_cli.model.checkpoint import Checkpoint
+from stego_cli.model.probes import ClusterProbe
 from stego_cli.model.provenance import ClassCandidate, MetricsLine, Provenance
 from stego_cli.progress import Progress
 from stego_cli.settings import TrainSettings, clusters_for
 from stego_cli.training.features import Features
 from stego_cli.training.fit import Fit
-from stego_cli.training.kmeans import cluster_shares, joined_kmeans
+from stego_cli.training.mixture import joined_classes
 from stego_cli.training.resolve import ResolvedBackbone
 from stego_cli.training.suggest import suggest_classes
 from stego_cli.version import __version__
@@ -49,14 +50,14 @@ def cluster_codes(
         settings = replace(settings, overcluster=clusters)
     if fit.centroids is None or settings.overcluster is not None:
         finer = 1 if settings.overcluster is not None else settings.finer
-        centroids = joined_kmeans(codes, clusters, finer, settings.restarts, generator)
+        probe = joined_classes(codes, clusters, finer, settings.restarts, settings.temperature, generator)
     else:  # trained together with the head; only ordered here
-        centroids = torch.nn.functional.normalize(fit.centroids.detach().cpu(), dim=1)
-        centroids = centroids[cluster_shares(codes, centroids).argsort(descending=True, stable=True)].contiguous()
+        probe = ClusterProbe(torch.nn.functional.normalize(fit.centroids.detach().cpu(), dim=1), settings.temperature)
+        probe = probe.ordered(probe.shares(codes).argsort(descending=True, stable=True))
     return Checkpoint(
         head=head,
-        centroids=centroids,
-        shares=tuple(cluster_shares(codes, centroids).tolist()),
+        cluster=probe,
+        shares=tuple(probe.shares(codes).tolist()),
         backbone=backbone.vit.row,
         block=backbone.vit.block,
         token=backbone.vit.token,

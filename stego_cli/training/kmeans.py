@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stego_cli.hierarchy import hierarchy_of, joined_at
-
 _TOLERANCE = 1e-5
 
 
@@ -44,52 +42,6 @@ def cosine_kmeans(
         if score > best_score:
             best_score, best = score, centroids
     return best[cluster_shares(unit, best).argsort(descending=True, stable=True)].contiguous()
-
-
-def joined_kmeans(points: Tensor, classes: int, finer: int, restarts: int, generator: torch.Generator) -> Tensor:
-    """Return centroids of classes that need not be of one size: those of finer clusters, joined by their likeness.
-
-    K-means gives clusters of about one size. It cuts what covers much of the photographs into pieces, and joins small
-    things with others. Among more clusters than classes the pieces of a large thing are alike, and are joined first.
-
-    A small change of the clusters may change what is joined. So each start is joined by itself, and the result that
-    agrees most with the others is returned.
-
-    Args:
-        points: (n, D) float32, n at least 1; they need not have unit length.
-        classes: K.
-        finer: clusters for each class; 1: plain k-means.
-        restarts: independent starts.
-        generator: source of all randomness.
-
-    Returns:
-        (K, D) float32, unit length, ordered by the number of points nearest to each, the largest first.
-    """
-    if finer == 1:
-        return cosine_kmeans(points, classes, restarts, generator)
-    unit = F.normalize(points, dim=1)
-    results = [_joined(unit, classes, finer * classes, generator) for _ in range(max(1, restarts))]
-    labels = [(unit @ centroids.T).argmax(1) for centroids in results]
-    agreement = [sum(_adjusted_rand(one, other, classes) for other in labels) for one in labels]
-    centroids = results[agreement.index(max(agreement))]
-    return centroids[cluster_shares(unit, centroids).argsort(descending=True, stable=True)].contiguous()
-
-
-def _joined(unit: Tensor, classes: int, clusters: int, generator: torch.Generator) -> Tensor:
-    """Return the mean directions (K, D) of the classes that one start of k-means is joined to."""
-    found = cosine_kmeans(unit, clusters, 1, generator)
-    nearest = (unit @ found.T).argmax(1)
-    joined = joined_at(hierarchy_of(found.numpy(), torch.bincount(nearest, minlength=clusters).tolist()), classes)
-    sums = (1e-6 * found).index_add_(0, torch.tensor(joined)[nearest], unit)  # one without points stays where it is
-    return F.normalize(sums[sorted(set(joined))], dim=1)
-
-
-def _adjusted_rand(one: Tensor, other: Tensor, classes: int) -> float:
-    """Return the adjusted Rand index of two labellings, int64 (n,): 1 if they are the same, about 0 by chance."""
-    counts = torch.bincount(one * classes + other, minlength=classes**2).reshape(classes, classes).double()
-    together, first, second = (float(part.square().sum()) for part in (counts, counts.sum(1), counts.sum(0)))
-    chance, most = first * second / len(one) ** 2, (first + second) / 2
-    return (together - chance) / (most - chance) if most > chance else 1.0
 
 
 def cluster_shares(points: Tensor, centroids: Tensor) -> Tensor:

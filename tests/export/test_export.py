@@ -26,6 +26,7 @@ from stego_cli.inference.session import Session
 from stego_cli.model.backbones import backbone
 from stego_cli.model.checkpoint import Checkpoint, load_checkpoint, newest_run, save_checkpoint, segmenter
 from stego_cli.model.head import Head
+from stego_cli.model.probes import ClusterProbe
 from stego_cli.model.segmenter import Segmenter
 from stego_cli.model.vit import FrozenViT, build
 from stego_cli.progress import Quiet
@@ -43,7 +44,7 @@ def make_run(folder: Path, weights: Path, block: int | None = None) -> Path:
     settings = TrainSettings(classes=6, block=vit.block, code=24)
     checkpoint = Checkpoint(
         Head(384, 24),
-        torch.randn(6, 24),
+        ClusterProbe(torch.randn(6, 24), settings.temperature, torch.tensor([0.5] + 5 * [0.1]).log()),
         (0.5, 0.1, 0.1, 0.1, 0.1, 0.1),
         vit.row,
         vit.block,
@@ -159,7 +160,8 @@ def test_every_kind_of_backbone_exports_with_every_size_open(name: str, token: s
     torch.manual_seed(0)
     vit = build(backbone(name), None, block=1, token=token)
     head = Head(vit.row.width, 8)
-    model = Segmenter(vit, head, torch.randn(3, 8), (torch.randn(5, 8), torch.randn(5)), flip=True, temperature=7.0)
+    cluster = ClusterProbe(torch.randn(3, 8), 7.0, torch.tensor([0.6, 0.3, 0.1]).log())
+    model = Segmenter(vit, head, cluster, (torch.randn(5, 8), torch.randn(5)), flip=True)
     graph = graph_of(model)
     onnx.helper.set_model_props(graph, {"stego": _metadata(vit.row.patch)})
     onnx.checker.check_model(graph, full_check=True)
@@ -182,7 +184,7 @@ def test_a_backbone_with_layers_of_other_kinds_is_left_to_torchs_exporter(archit
     frozen = FrozenViT(vit, replace(backbone("timm:vit_tiny_patch16_224"), patch=16, width=192, blocks=1), 0, "feat")
     assert is_plain(frozen) == plain
     if plain:
-        model = Segmenter(frozen, Head(192, 8), torch.randn(3, 8))
+        model = Segmenter(frozen, Head(192, 8), ClusterProbe(torch.randn(3, 8)))
         graph = graph_of(model)
         onnx.helper.set_model_props(graph, {"stego": _metadata(16)})
         parity.check_parity(model, Session.from_bytes(graph.SerializeToString(), "cpu"), "fp32")
@@ -191,7 +193,7 @@ def test_a_backbone_with_layers_of_other_kinds_is_left_to_torchs_exporter(archit
 def test_an_approximation_that_changes_too_many_classes_is_refused_though_values_hardly_differ() -> None:
     torch.manual_seed(0)
     vit = build(backbone("timm:vit_tiny_patch16_224"), None, block=0)
-    model = Segmenter(vit, Head(vit.row.width, 8), torch.ones(8) + 0.01 * torch.randn(3, 8))
+    model = Segmenter(vit, Head(vit.row.width, 8), ClusterProbe(torch.ones(8) + 0.01 * torch.randn(3, 8)))
 
     class Confused:
         def run(self, image: np.ndarray) -> list[np.ndarray]:
@@ -251,8 +253,7 @@ def test_a_split_class_of_an_exported_model_has_the_probabilities_that_torch_giv
     parts = np.array([0.5, 0.3, 0.2], np.float32)
     content = split_model(exported.read_bytes(), 2, pieces.numpy(), parts, "m")
     checkpoint = load_checkpoint(run)
-    rows = checkpoint.centroids
-    more = replace(checkpoint, centroids=torch.cat([rows[:2], pieces[:1], rows[3:], pieces[1:]]))
+    more = replace(checkpoint, cluster=checkpoint.cluster.split(2, pieces, torch.from_numpy(parts)))
     image = picture(photos_folder, "cat.jpg", 84, 56)
     with torch.no_grad():
         wanted = segmenter(more, ExportSettings().flip, Quiet())(torch.from_numpy(image))[0].numpy()
@@ -270,9 +271,9 @@ def test_a_class_of_a_run_is_split_and_its_export_would_have_the_parts(real_weig
     report = edit_classes(run, splitting("0", 2), Quiet(), Stop(), SplitSource(tmp_path / "photos"))
     after = load_checkpoint(run)
     assert report.edits == ClassEdits(6, splits=((0, 2),))
-    assert after.centroids.shape == (7, 24)
-    unit = torch.nn.functional.normalize(before.centroids, dim=1)
-    assert torch.allclose(after.centroids[1:6], unit[1:])
+    assert after.cluster.centroids.shape == (7, 24)
+    unit = torch.nn.functional.normalize(before.cluster.centroids, dim=1)
+    assert torch.allclose(after.cluster.centroids[1:6], unit[1:])
     assert after.shares[1:6] == before.shares[1:]
     assert after.shares[0] + after.shares[6] == pytest.approx(0.5, abs=1e-5)
     assert after.shares[0] >= after.shares[6] > 0

@@ -21,6 +21,7 @@ from stego_cli.inference.own_places import read_owned
 from stego_cli.model.backbones import backbone
 from stego_cli.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from stego_cli.model.head import Head
+from stego_cli.model.probes import ClusterProbe
 from stego_cli.progress import Quiet
 from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
@@ -106,9 +107,9 @@ def run(tmp_path):
     settings = TrainSettings(classes=3, block=row.block, code=8)
     folder = tmp_path / "run"
     torch.manual_seed(0)
+    probe = ClusterProbe(torch.randn(3, 8), settings.temperature)
     save_checkpoint(
-        Checkpoint(Head(384, 8), torch.randn(3, 8), (0.5, 0.3, 0.2), row, row.block, "feat", "0" * 64, 224, settings),
-        folder,
+        Checkpoint(Head(384, 8), probe, (0.5, 0.3, 0.2), row, row.block, "feat", "0" * 64, 224, settings), folder
     )
     return folder
 

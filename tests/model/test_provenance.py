@@ -9,6 +9,7 @@ import torch
 from stego_cli.model.backbones import backbone
 from stego_cli.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from stego_cli.model.head import Head
+from stego_cli.model.probes import ClusterProbe
 from stego_cli.model.provenance import Provenance
 from stego_cli.settings import DEFAULT_BACKBONE, TrainSettings
 
@@ -26,9 +27,8 @@ def config_after(provenance: Provenance, run: Path) -> tuple[bytes, Checkpoint]:
     """Save a small checkpoint of that provenance; return config.json and what is read from it."""
     run.mkdir(exist_ok=True)
     settings = TrainSettings(code=4, classes=2)
-    checkpoint = Checkpoint(
-        Head(384, 4), torch.eye(2, 4), (0.5, 0.5), backbone(DEFAULT_BACKBONE), 7, "feat", "0", 56, settings, provenance
-    )
+    head, probe, row = Head(384, 4), ClusterProbe(torch.eye(2, 4)), backbone(DEFAULT_BACKBONE)
+    checkpoint = Checkpoint(head, probe, (0.5, 0.5), row, 7, "feat", "0", 56, settings, provenance)
     save_checkpoint(checkpoint, run)
     return (run / "config.json").read_bytes(), load_checkpoint(run)
 

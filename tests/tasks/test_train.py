@@ -34,7 +34,7 @@ def test_a_data_set_gives_the_number_of_classes_unless_it_was_given(
 ) -> None:
     task = TrainTask(data, tmp_path / "run", TrainSettings(**SHORT, classes=classes), prefer_data_classes=prefer_data)
     result = train(task, Quiet(), Stop())
-    assert len(result.checkpoint.centroids) == result.checkpoint.settings.classes == expected
+    assert len(result.checkpoint.cluster) == result.checkpoint.settings.classes == expected
     assert result.out == tmp_path / "run"
     assert (result.out / "model.safetensors").is_file()
     assert result.is_first_process

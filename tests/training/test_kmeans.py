@@ -1,7 +1,7 @@
 import torch
 import torch.nn.functional as F
 
-from stego_cli.training.kmeans import cluster_shares, cosine_kmeans, joined_kmeans
+from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
 
 
 def blobs(sizes: list[int]) -> torch.Tensor:
@@ -43,28 +43,3 @@ def test_the_same_generator_state_gives_the_same_bytes() -> None:
     points = torch.randn(2000, 6, generator=torch.Generator().manual_seed(1))
     first, second = (cosine_kmeans(points, 7, 3, torch.Generator().manual_seed(5)) for _ in range(2))
     assert torch.equal(first, second)
-
-
-def test_a_large_class_is_not_cut_where_finer_clusters_are_joined() -> None:
-    """3,000 points along an arc, and twice 150 close to each other: k-means halves the arc and joins the small ones."""
-    generator = torch.Generator().manual_seed(0)
-    places, spreads, sizes = (0.0, 2.0, 3.3), (0.4, 0.05, 0.05), (3000, 150, 150)
-    groups = zip(places, spreads, sizes, strict=True)
-    angles = torch.cat([place + spread * torch.randn(size, generator=generator) for place, spread, size in groups])
-    points = torch.stack([angles.cos(), angles.sin()], 1)
-    truth = torch.repeat_interleave(torch.arange(3), torch.tensor(sizes))
-
-    def sizes_of_the_small(finer: int) -> list[list[int]]:
-        centroids = joined_kmeans(points, 3, finer, 5, torch.Generator().manual_seed(0))
-        assert torch.allclose(centroids.norm(dim=1), torch.ones(3), atol=1e-5)
-        found = (points @ centroids.T).argmax(1)
-        return [torch.bincount(found[truth == small], minlength=3).tolist() for small in (1, 2)]
-
-    assert sizes_of_the_small(1) == [[0, 0, 150], [0, 0, 150]]
-    assert sizes_of_the_small(4) == [[0, 150, 0], [0, 0, 150]]
-
-
-def test_joined_clusters_of_few_distinct_points_stay_finite() -> None:
-    centroids = joined_kmeans(torch.ones(10, 3), 4, 3, 2, torch.Generator().manual_seed(0))
-    assert centroids.shape == (4, 3)
-    assert torch.isfinite(centroids).all()

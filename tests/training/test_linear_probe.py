@@ -111,7 +111,7 @@ def test_training_with_labels_changes_nothing_but_the_linear_probe(
     train(paths, tmp_path / "without", settings, Quiet(), Stop())
     train(paths, tmp_path / "with", settings, Quiet(), Stop(), Folders(photos_folder, tmp_path / "labels"))
     plain, probed = load_checkpoint(tmp_path / "without"), load_checkpoint(tmp_path / "with")
-    assert torch.equal(plain.centroids, probed.centroids)
+    assert torch.equal(plain.cluster.centroids, probed.cluster.centroids)
     assert plain.linear is None
     if void:
         assert probed.linear is None

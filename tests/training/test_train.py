@@ -45,7 +45,7 @@ def test_few_photographs_train_and_say_what_was_adapted(
     recorder = Recorder()
     quick(paths[:count], tmp_path / "run", recorder)
     checkpoint = load_checkpoint(tmp_path / "run")
-    assert 4 <= len(checkpoint.centroids) <= most_classes(count)
+    assert 4 <= len(checkpoint.cluster) <= most_classes(count)
     curve = checkpoint.provenance.class_curve
     assert [each["classes"] for each in curve] == list(range(4, most_classes(count) + 1))
     assert all(0 <= each["stability"] <= 1 for each in curve)
@@ -54,7 +54,7 @@ def test_few_photographs_train_and_say_what_was_adapted(
     assert any("nearest neighbour" in text for text in recorder.texts)
     assert len(metrics(tmp_path / "run")) == QUICK["steps"]
     assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
-    assert np.isfinite(checkpoint.centroids.numpy()).all()
+    assert np.isfinite(checkpoint.cluster.centroids.numpy()).all()
 
 
 def test_grey_identical_and_flat_photographs_train_without_nan(tmp_path: Path, real_weights: Path) -> None:
@@ -64,7 +64,7 @@ def test_grey_identical_and_flat_photographs_train_without_nan(tmp_path: Path, r
         flat.save(file)
     quick(files, tmp_path / "run", classes=3)
     assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
-    assert np.isfinite(load_checkpoint(tmp_path / "run").centroids.numpy()).all()
+    assert np.isfinite(load_checkpoint(tmp_path / "run").cluster.centroids.numpy()).all()
 
 
 def test_thirty_one_photographs_partly_grey_and_alike_train_with_labels_partly_missing(
@@ -81,7 +81,7 @@ def test_thirty_one_photographs_partly_grey_and_alike_train_with_labels_partly_m
     settings = TrainSettings(res=56, steps=4, restarts=1)
     checkpoint = train(files, tmp_path / "run", settings, Quiet(), Stop(), folders).checkpoint
     assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
-    assert np.isfinite(checkpoint.centroids.numpy()).all()
+    assert np.isfinite(checkpoint.cluster.centroids.numpy()).all()
     assert checkpoint.linear is not None
 
 
@@ -106,7 +106,7 @@ def test_the_papers_recipe_trains_on_crops_and_keeps_its_own_centroids(
     checkpoint = train(paths[:2], tmp_path / "run", settings, Quiet(), Stop()).checkpoint
     assert checkpoint.provenance.photographs == 2
     assert checkpoint.settings.batch == 10  # five crops of each
-    assert checkpoint.centroids.shape == (5, 70)
+    assert checkpoint.cluster.centroids.shape == (5, 70)
     assert list(checkpoint.shares) == sorted(checkpoint.shares, reverse=True)
     lines = metrics(tmp_path / "run")
     assert [line["b"]["negative"] for line in lines] == pytest.approx([0.66] * 4)
@@ -223,7 +223,7 @@ def test_more_clusters_than_classes_are_found_on_the_same_codes_with_a_hierarchy
     plain, fine = load_checkpoint(tmp_path / "plain"), load_checkpoint(tmp_path / "fine")
     assert torch.equal(plain.head.cluster1.weight, fine.head.cluster1.weight)
     assert (fine.settings.classes, fine.settings.overcluster) == (4, 16)
-    assert fine.centroids.shape == (16, 70)
+    assert fine.cluster.centroids.shape == (16, 70)
     stored = json.loads((tmp_path / "fine" / "config.json").read_text())["hierarchy"]
     assert tuple(map(tuple, stored)) == fine.hierarchy
     assert len(set(joined_at(fine.hierarchy, 4))) == 4

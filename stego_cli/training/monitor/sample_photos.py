@@ -19,7 +19,7 @@ from torch import Tensor
 from stego_cli.errors import PhotoError
 from stego_cli.images.decode import Rgb, decode
 from stego_cli.model.head import Head
-from stego_cli.model.probes import cluster_log_probs
+from stego_cli.model.probes import ClusterProbe
 from stego_cli.palette import palette
 from stego_cli.training.features import Features
 
@@ -77,18 +77,19 @@ def codes_of(head: Head, features: Tensor) -> Tensor:
         return F.normalize(head(features.to(next(head.parameters()).device)), dim=-1).cpu()
 
 
-def predict(sample: SamplePhoto, head: Head, centroids: Tensor) -> NDArray[np.uint8]:
+def predict(sample: SamplePhoto, head: Head, cluster: ClusterProbe) -> NDArray[np.uint8]:
     """Return the cluster of every pixel, uint8 (H, W): the code upsampled bilinearly, then the cluster probe.
 
     Args:
         sample: the photograph and its features.
         head: features to codes.
-        centroids: (K, D), on the CPU.
+        cluster: on the CPU.
     """
     with torch.no_grad():
         code = head(sample.features.to(next(head.parameters()).device)).cpu().permute(2, 0, 1)[None]  # (1, D, h, w)
         code = F.interpolate(code, size=sample.pixels.shape[:2], mode="bilinear", align_corners=False)
-        return cluster_log_probs(code, centroids)[0].argmax(0).to(torch.uint8).numpy()
+        classes: NDArray[np.uint8] = cluster(code)[0].argmax(0).to(torch.uint8).numpy()
+        return classes
 
 
 def coloured(labels: NDArray[np.uint8], classes: int) -> Rgb:

@@ -13,6 +13,7 @@ from torch import Tensor
 from stego_cli.errors import UsageError
 from stego_cli.model.checkpoint import Checkpoint
 from stego_cli.model.head import Head
+from stego_cli.model.probes import ClusterProbe
 from stego_cli.scoring.matching import assign
 from stego_cli.settings import TrainSettings
 from stego_cli.text import shown
@@ -92,7 +93,7 @@ class TensorBoard:
         if self._writer is None:
             self._open(steps)
         codes = codes_of(checkpoint.head, self._tokens)
-        self._show(steps, checkpoint.head, checkpoint.centroids, codes)
+        self._show(steps, checkpoint.head, checkpoint.cluster, codes)
         self._writer.close()
 
     def _open(self, step: int) -> None:
@@ -112,12 +113,13 @@ class TensorBoard:
         assert self._settings.classes is not None  # resolved
         generator = torch.Generator().manual_seed(self._settings.seed)
         codes = codes_of(head, self._tokens)
-        self._show(step, head, cosine_kmeans(codes, self._settings.classes, 1, generator, iterations=20), codes)
+        centroids = cosine_kmeans(codes, self._settings.classes, 1, generator, iterations=20)
+        self._show(step, head, ClusterProbe(centroids, self._settings.temperature), codes)
 
-    def _show(self, step: int, head: Head, centroids: Tensor, codes: Tensor) -> None:
+    def _show(self, step: int, head: Head, cluster: ClusterProbe, codes: Tensor) -> None:
         """Write the masks. Each cluster has the colour of the earlier cluster with which it shares most patches."""
-        count = len(centroids)
-        classes = (codes @ centroids.T).argmax(1)
+        count = len(cluster)
+        classes = cluster.nearest(codes)
         order = torch.arange(count)
         if self._classes is not None:
             shared = torch.bincount(self._classes * count + classes, minlength=count**2).reshape(count, count)
@@ -125,7 +127,7 @@ class TensorBoard:
         self._classes = order[classes]
         colours = order.to(torch.uint8).numpy()
         for index, photo in enumerate(self._photos):
-            mask = coloured(colours[predict(photo, head, centroids)], count)
+            mask = coloured(colours[predict(photo, head, cluster)], count)
             self._writer.add_image(_tag(index, photo, "mask"), mask, step, dataformats="HWC")
 
 

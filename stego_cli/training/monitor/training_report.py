@@ -70,7 +70,7 @@ def report_page(checkpoint: Checkpoint, steps: list[MetricsLine], counts: Histog
         photos: shown beside their masks.
     """
     return page(
-        f"Training: {len(checkpoint.centroids)} classes",
+        f"Training: {len(checkpoint.cluster)} classes",
         charts.STYLE + _STYLE,
         [
             "<h1>Training run</h1>",
@@ -98,7 +98,7 @@ def _about(checkpoint: Checkpoint) -> str:
 def _cards(checkpoint: Checkpoint, steps: list[MetricsLine]) -> str:
     wanted = checkpoint.settings.steps
     values = [
-        ("classes", f"{len(checkpoint.centroids)}"),
+        ("classes", f"{len(checkpoint.cluster)}"),
         ("steps", f"{len(steps):,}" + (f" of {wanted:,}" if len(steps) < wanted else "")),
     ]
     if steps:
@@ -172,10 +172,10 @@ def _distributions(counts: Histograms) -> str:
 def _photographs(checkpoint: Checkpoint, photos: list[SamplePhoto]) -> str:
     if not photos:
         return ""
-    colours = palette(len(checkpoint.centroids))
+    colours = palette(len(checkpoint.cluster))
     rows = []
     for photo in photos:
-        mask = encode_mask(predict(photo, checkpoint.head, checkpoint.centroids), colours)
+        mask = encode_mask(predict(photo, checkpoint.head, checkpoint.cluster), colours)
         pictures = (Picture("photograph", "image/jpeg", photo.jpeg()), Picture("mask, without CRF", "image/png", mask))
         rows.append(picture_row(shown(photo.path.name), "", pictures))
     return (

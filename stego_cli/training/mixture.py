@@ -1,0 +1,103 @@
+"""Classes that need not be of one size: finer clusters joined by their likeness, then settled as a mixture.
+
+K-means gives clusters of about one size. It cuts what covers much of the photographs into pieces, and joins small
+things with others. Among more clusters than classes the pieces of a large thing are alike, and are joined first.
+
+The joined classes then settle as a mixture of von Mises-Fisher distributions of one concentration, whose weights are
+their shares (hard assignments): what lies between two classes goes to the more frequent one. The lower the
+concentration, the stronger that is. It is the lowest of some at which no class nearly vanishes.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stego_cli.hierarchy import hierarchy_of, joined_at
+from stego_cli.model.probes import ClusterProbe
+from stego_cli.training.kmeans import cosine_kmeans
+
+_LOWEST, _HIGHEST, _FACTOR = 4.0, 40.0, 1.25  # concentrations that are tried
+_LEAST = 0.1  # of an equal share of the points, that a class keeps
+_ROUNDS = 20
+
+
+def joined_classes(
+    points: Tensor, classes: int, finer: int, restarts: int, temperature: float, generator: torch.Generator
+) -> ClusterProbe:
+    """Return the cluster probe of classes of their own sizes.
+
+    A small change of the clusters may change what is joined. So each start is joined and settled by itself, and the
+    result that agrees most with the others is returned.
+
+    Args:
+        points: (n, D) float32, n at least 1; they need not have unit length.
+        classes: K.
+        finer: clusters for each class; 1: plain k-means, all classes alike.
+        restarts: independent starts.
+        temperature: of the probe.
+        generator: source of all randomness.
+
+    Returns:
+        Classes ordered by the number of points, the largest first.
+    """
+    unit = F.normalize(points, dim=1)
+    if finer == 1:
+        return ClusterProbe(cosine_kmeans(unit, classes, restarts, generator), temperature)
+    found = []
+    for _ in range(max(1, restarts)):
+        centroids, prior = _settled(unit, *_joined(unit, classes, finer * classes, generator))
+        found.append(ClusterProbe(centroids, temperature, prior.log()))
+    labels = [probe.nearest(unit) for probe in found]
+    agreement = [sum(_adjusted_rand(one, other, classes) for other in labels) for one in labels]
+    chosen = agreement.index(max(agreement))
+    order = torch.bincount(labels[chosen], minlength=classes).argsort(descending=True, stable=True)
+    return found[chosen].ordered(order)
+
+
+def _joined(unit: Tensor, classes: int, clusters: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the mean directions (K, D) and shares (K,) of the classes that one start of k-means is joined to."""
+    found = cosine_kmeans(unit, clusters, 1, generator)
+    nearest = (unit @ found.T).argmax(1)
+    joined = joined_at(hierarchy_of(found.numpy(), _sizes(nearest, clusters).tolist()), classes)
+    names = sorted(set(joined))  # each that of a cluster in it
+    of_cluster = torch.tensor([names.index(name) for name in joined])
+    return _means(of_cluster[nearest], unit, found[names])
+
+
+def _settled(unit: Tensor, centroids: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+    """Return centroids (K, D) and shares (K,) that a mixture settles at, from those that it begins with."""
+    concentration = _LOWEST
+    while True:
+        settled, prior = centroids, shares
+        labels: Tensor | None = None
+        for _ in range(_ROUNDS):
+            before, labels = labels, (concentration * unit @ settled.T + prior.log()).argmax(1)
+            if before is not None and torch.equal(before, labels):
+                break
+            settled, prior = _means(labels, unit, settled)
+        if prior.min() * len(prior) > _LEAST or concentration >= _HIGHEST:
+            return settled, prior
+        concentration *= _FACTOR
+
+
+def _means(labels: Tensor, unit: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean direction (K, D) of each class's points, and its share (K,), above 0.
+
+    One without points stays where it was `before`.
+    """
+    sizes = _sizes(labels, len(before)).to(unit.dtype)
+    return F.normalize((1e-6 * before).index_add_(0, labels, unit), dim=1), (sizes + 1) / (sizes + 1).sum()
+
+
+def _sizes(labels: Tensor, classes: int) -> Tensor:
+    return torch.bincount(labels, minlength=classes)
+
+
+def _adjusted_rand(one: Tensor, other: Tensor, classes: int) -> float:
+    """Return the adjusted Rand index of two labellings, int64 (n,): 1 if they are the same, about 0 by chance."""
+    counts = torch.bincount(one * classes + other, minlength=classes**2).reshape(classes, classes).double()
+    together, first, second = (float(part.square().sum()) for part in (counts, counts.sum(1), counts.sum(0)))
+    chance, most = first * second / len(one) ** 2, (first + second) / 2
+    return (together - chance) / (most - chance) if most > chance else 1.0
