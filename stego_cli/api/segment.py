@@ -8,8 +8,10 @@ from typing import Literal
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
 from stego_cli.part_settings import PartSettings, parse_bbox
-from stego_cli.settings import Decoder, Probe, Reading, SegmentSettings, Walk
+from stego_cli.settings import Decoder, Probe, Reading, SegmentSettings, TreeSettings, Walk
 from stego_cli.tasks import segment as task
+from stego_cli.tasks.segment_tree import segment_tree
+from stego_cli.trees.address import is_address
 
 
 def segment(
@@ -60,8 +62,8 @@ def segment(
     The same call again does only what is missing or has changed.
 
     Args:
-        photos: a folder of photographs, a data set, or one photograph.
-        out: folder for the masks.
+        photos: a folder of photographs, a data set, or one photograph; or an address such as s3://bucket/folder.
+        out: folder for the masks, or an address.
         model: file that `export_onnx` wrote; None: one that was discovered for `out` before, else ./stego.onnx, else
             classes are discovered in these photographs and the model is kept in out/.stego.
         classes: number of classes to discover, 2 to 256; None: as many as recur.
@@ -151,4 +153,6 @@ def segment(
         engine=engine,
         ray_address=ray_address,
     )
+    if is_address(str(photos)) or is_address(str(out)):
+        return segment_tree(TreeSettings(str(photos), str(out), settings), reporter(progress))
     return task.segment(settings, reporter(progress))

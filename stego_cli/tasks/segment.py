@@ -44,14 +44,14 @@ class SegmentResult:
     """What a run did.
 
     Attributes:
-        out: the folder of masks.
+        out: the folder of masks, or its address.
         model: the model file that made them.
         names: of the classes, in the order of their values in the masks.
         colours: of the classes, RGB.
         summary: counts, failures and times.
     """
 
-    out: Path
+    out: Path | str
     model: Path
     names: tuple[str, ...]
     colours: list[Colour]
@@ -213,7 +213,7 @@ def _write_masks(
                 journal.append(outcome.entry)
                 places.end(outcome.entry)
                 summary.add(outcome)
-                _report(outcome.entry, progress)
+                report(outcome.entry, progress)
                 stage.advance()
                 _require_space(folder.root, settings.min_free)
         folder.forget_workers()
@@ -240,7 +240,8 @@ def _task(model: LoadedModel, plan: OutputPlan, settings: SegmentSettings) -> Fo
     return FolderTask(settings, model.recipe.reading, replace(plan, **places))
 
 
-def _report(entry: Entry, progress: Progress) -> None:
+def report(entry: Entry, progress: Progress) -> None:
+    """Report what became of a photograph."""
     path = shown(entry.path)
     if entry.status == "done":
         progress.event("photograph", path=path, status="done", mask=shown(entry.mask or ""))
