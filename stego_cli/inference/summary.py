@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from stego_cli.inference.outputs import Outcome
 from stego_cli.text import shown
 
-STAGES = ("decode", "infer", "refine", "encode", "write", "put")
+STAGES = ("decode", "infer", "refine", "encode", "write")
 
 
 @dataclass

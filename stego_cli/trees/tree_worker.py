@@ -183,7 +183,7 @@ class _Passage:
             if entry.status == "done":
                 started = time.perf_counter()
                 entry = self._put(entry, local)
-                outcome.seconds["put"] = time.perf_counter() - started
+                outcome.seconds["write"] += time.perf_counter() - started
         except StegoError:
             raise
         except Exception as error:
