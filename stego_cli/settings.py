@@ -248,6 +248,7 @@ class SegmentSettings:
     batch_size: int | Literal["auto"] = "auto"  # photographs of one shape that a device gets at once
     decoder: Decoder = "auto"  # where JPEGs are decoded for a GPU
     workers: int | None = None  # photographs refined at once; None: one a core
+    processes: int = 1  # of this machine that share the work
     overwrite: bool = False  # make all masks again, and a discovered model
     shard: str | None = None  # "I/N": part I of N, where several runs share one output folder
     since: str | None = None  # only photographs changed since a date, or a time back such as "12h"
@@ -269,7 +270,10 @@ class SegmentSettings:
             raise UsageError(f"must be 'auto' or a number from 1, got {self.batch_size!r}", field="batch_size")
         check_choice("decoder", self.decoder, Decoder)
         check_at_least("workers", self.workers, 1)
+        check_at_least("processes", self.processes, 1)
         check_at_least("min_free", self.min_free, 0)
+        if self.processes > 1 and self.engine != "local":
+            raise UsageError(f"{setting('processes')} is for one machine.", f"Leave out {setting('engine')} or it.")
         if self.ray_address is not None and self.engine != "ray":
             raise UsageError(f"{setting('ray_address')} is of a Ray cluster.", f"Give {setting('engine', 'ray')} too.")
         if self.decoder == "gpu" and self.engine != "local":

@@ -49,6 +49,7 @@ def segment(
     batch_size: int | Literal["auto"] = "auto",
     decoder: Decoder = "auto",
     workers: int | None = None,
+    processes: int = 1,
     shard: str | None = None,
     engine: str = "local",
     ray_address: str | None = None,
@@ -98,6 +99,7 @@ def segment(
         batch_size: photographs of one shape that a GPU gets at once.
         decoder: where JPEGs are decoded and resized for a GPU: "cpu", "gpu", or "auto" for the GPU where it can.
         workers: photographs worked on at the same time; None: one a core.
+        processes: of this machine that share the work; several feed a GPU faster than one.
         shard: "I/N": part I of N; all parts may run at the same time into one `out`.
         engine: where photographs are worked on: "local", this machine, or "ray", the machines of a Ray cluster.
         ray_address: of the Ray cluster, "HOST:PORT"; None: that of RAY_ADDRESS, else one that is started here.
@@ -137,6 +139,7 @@ def segment(
         batch_size=batch_size,
         decoder=decoder,
         workers=workers,
+        processes=processes,
         shard=shard,
         parts=PartSettings(
             parse_bbox(bbox),

@@ -202,9 +202,9 @@ def _write_masks(
         if summary.kept:
             progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
         with progress.stage("Segmenting", len(todo), unit="photographs") as stage:
-            work = Work(
-                FolderWorker(model, plan, progress), _task(model, plan, settings), model.file, settings, progress
-            )
+            devices = tuple(session.device for session in model.sessions)
+            here, elsewhere = FolderWorker(model, plan, progress), _task(model, plan, settings)
+            work = Work(here, elsewhere, model.file, devices, settings, progress)
             begun, told = places.begin(todo), False
             for outcome in engine(settings.engine).masks(work, begun, lambda: stop.requested is not None):
                 if stop.requested is not None and not told:
@@ -237,6 +237,8 @@ def _write_masks(
 
 def _task(model: LoadedModel, plan: OutputPlan, settings: SegmentSettings) -> FolderTask:
     places = {name: getattr(plan, name).absolute() for name in ("root", "out", "scratch")}
+    if settings.processes > 1:  # each of them has a part of the cores
+        settings = replace(settings, workers=None)
     return FolderTask(settings, model.recipe.reading, replace(plan, **places))
 
 
