@@ -79,6 +79,7 @@ def _info(checkpoint: Checkpoint, settings: ExportSettings) -> ModelInfo:
         hierarchy=checkpoint.hierarchy,
         bands=checkpoint.provenance.bands,
         stretch=checkpoint.provenance.stretch,
+        res_ground=checkpoint.provenance.res_ground,
     )
 
 
