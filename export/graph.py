@@ -1,23 +1,23 @@
-"""Torch to ONNX: one graph with dynamic batch, height and width, from bytes to log-probabilities."""
+"""Torch to ONNX: one graph with dynamic batch, height and width, from bytes to log-probabilities.
+
+The graph is written node by node, which takes a fraction of a second; torch's exporter is asked for backbones of other
+kinds alone. The parity check of every export compares the result with torch.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
-import logging
-import warnings
-from collections.abc import Iterable, Iterator
-from typing import Any
 
 import onnx
-import torch
+from torch import nn
 
-from export.pixels import PixelGraph
+from export.builder import FLOAT, UINT8, Builder, declared
+from export.pixels import Sizes, probabilities
+from export.traced import traced
+from export.transformer import features, is_plain, linear
 from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT, LINEAR_OUTPUT
+from stego_cli.model.head import Head
 from stego_cli.model.segmenter import Segmenter
-
-_OPSET = 20  # the first with GELU as one operator
 
 
 def halved(model: Segmenter) -> Segmenter:
@@ -28,63 +28,53 @@ def halved(model: Segmenter) -> Segmenter:
     return model
 
 
-def trace(model: Segmenter) -> onnx.ModelProto:
+def graph_of(model: Segmenter) -> onnx.ModelProto:
     """Return the graph of `model`, its weights inside.
 
     Input `image` is uint8 (B, H, W, 3); H and W are multiples of the patch, which the graph does not check.
     """
-    model = copy.deepcopy(model)
-    for module in model.backbone.vit.modules():
-        if hasattr(module, "fused_attn"):
-            # timm's own two products: torch's fused attention is exported with a transpose that ONNX Runtime keeps.
-            module.fused_attn = False
-    patch = model.backbone.row.patch
-    # Unequal sizes, none of them 1 or that of the position table, so that the tracer takes none for a constant.
-    example = torch.zeros(2, 5 * patch, 7 * patch, 3, dtype=torch.uint8)
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    rows = torch.export.Dim("rows", min=1, max=8192)
-    columns = torch.export.Dim("columns", min=1, max=8192)
-    outputs = [CLUSTER_OUTPUT, LINEAR_OUTPUT] if model.has_linear else [CLUSTER_OUTPUT]
-    with warnings.catch_warnings(), _quiet_exporter():
-        warnings.simplefilter("ignore")  # the exporter's own calls raise deprecation warnings that cannot be fixed here
-        program = torch.onnx.export(
-            PixelGraph(model),
-            (example,),
-            dynamo=True,
-            dynamic_shapes={INPUT: {0: batch, 1: patch * rows, 2: patch * columns}},
-            input_names=[INPUT],
-            output_names=outputs,
-            opset_version=_OPSET,
-            verbose=False,
-        )
-    assert program is not None  # the dynamo exporter always returns one
-    graph = program.model_proto
-    _strip_notes(graph)
-    return graph
+    build, patch = Builder(), model.backbone.row.patch
+    batch, height, width = (build.size(INPUT, axis) for axis in range(3))
+    sizes = Sizes(batch, height, width, build.add("Div", height, [patch]), build.add("Div", width, [patch]))
+    code = build.add("Cast", _code(build, model, sizes), to=FLOAT)
+    tensors = probabilities(build, model, code, sizes)
+    counts = [(CLUSTER_OUTPUT, len(model.centroids))]
+    if model.has_linear:
+        counts.append((LINEAR_OUTPUT, len(model.linear_weight)))
+    outputs = [declared(name, FLOAT, ["batch", classes, "height", "width"]) for name, classes in counts]
+    image = declared(INPUT, UINT8, ["batch", "height", "width", 3])
+    return build.model("stego", [image], list(zip(tensors, outputs, strict=True)))
 
 
-def _strip_notes(model: onnx.ModelProto) -> None:
-    """Delete what the exporter notes for debugging: stack traces, with the paths of this machine, and names of modules.
+def _code(build: Builder, model: Segmenter, sizes: Sizes) -> str:
+    """Return the code (B, h, w, D), in the precision of the head; see `Segmenter.code`."""
+    backbone, head = model.backbone, model.head.folded()
+    other = None if is_plain(backbone) else traced(backbone)
 
-    Exports from two installations are thereby equal.
-    """
-    pending: list[Any] = [model]
-    while pending:
-        message = pending.pop()
-        for field, value in message.ListFields():
-            if field.name in ("metadata_props", "doc_string"):
-                message.ClearField(field.name)
-            elif field.message_type is not None:
-                pending.extend(value if isinstance(value, Iterable) else [value])
+    def code(image: str, copy: int) -> str:
+        if other is None:
+            return _head(build, features(build, backbone, image, sizes), head)
+        return _head(build, build.insert(other, [image], copy)[0], head)
+
+    if not model.flip:
+        return code(INPUT, 0)
+    mirrored = _mirrored(build, code(_mirrored(build, INPUT), 1))
+    both = build.add("Add", code(INPUT, 0), mirrored)
+    return build.add("Mul", both, build.weight(next(head.parameters()).new_tensor(0.5)))
 
 
-@contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Keep what the exporter prints from standard output, which is for machines."""
-    level = logging.getLogger("torch.onnx").level
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.getLogger("torch.onnx").setLevel(level)
+def _head(build: Builder, values: str, head: Head) -> str:
+    """Return the code of features (B, h, w, C)."""
+    code = linear(build, values, head.cluster1)
+    if head.cluster2 is None:
+        return code
+    first, _, second = head.cluster2
+    assert isinstance(first, nn.Linear)
+    assert isinstance(second, nn.Linear)
+    wide = build.add("Relu", linear(build, values, first))
+    return build.add("Add", code, linear(build, wide, second))
+
+
+def _mirrored(build: Builder, tensor: str) -> str:
+    """Return (B, H, W, ...) with the order of its columns turned round."""
+    return build.part(tensor, 2, -1, -(2**63 - 1), -1)

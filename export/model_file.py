@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from export.graph import halved, trace
+from export.graph import graph_of, halved
 from export.parity import check_parity
 from export.quantized import quantized
 from stego_cli.class_edits import ClassEdits
@@ -41,7 +41,7 @@ def export_onnx(run: Path, target: Path, settings: ExportSettings, progress: Pro
         )
     with progress.stage("Exporting", 3, unit="steps") as stage:
         reference = segmenter(checkpoint, settings.flip, progress)
-        graph = trace(halved(reference) if settings.precision == "fp16" else reference)
+        graph = graph_of(halved(reference) if settings.precision == "fp16" else reference)
         if settings.precision == "int8":
             graph = quantized(graph)
         info, made = _info(checkpoint, settings), _record(checkpoint, sha256(run / MODEL_FILE))
@@ -79,6 +79,7 @@ def _info(checkpoint: Checkpoint, settings: ExportSettings) -> ModelInfo:
         hierarchy=checkpoint.hierarchy,
         bands=checkpoint.provenance.bands,
         stretch=checkpoint.provenance.stretch,
+        res_ground=checkpoint.provenance.res_ground,
     )
 
 

@@ -13,10 +13,13 @@ dynamic, and runs faster than Resize. log_softmax is written out, since ONNX Run
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from dataclasses import dataclass
 
+import numpy as np
+import torch.nn.functional as F
+
+from export.builder import Builder
+from export.positions import places
 from stego_cli.model.segmenter import Segmenter
 
 # A squared length below this share of the cells' own is rounding, not length: opposite codes cancelled in between.
@@ -24,73 +27,101 @@ _CANCELLED = 1e-6
 _SMALLEST = 1e-24  # the square of the length at which torch's normalize stops dividing
 
 
-class PixelGraph(nn.Module):
-    """A segmenter in the form that is exported: same inputs, same outputs to rounding."""
+@dataclass(frozen=True)
+class Sizes:
+    """Lengths of axes, each int64 (1,)."""
 
-    def __init__(self, model: Segmenter) -> None:
-        super().__init__()
-        self.model = model
-        self.eval()
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Return what `Segmenter.forward` returns for `image`, uint8 (B, H, W, 3)."""
-        model, patch = self.model, self.model.backbone.row.patch
-        code = model.code(image).float().permute(0, 2, 3, 1)  # (B, h, w, D)
-        down, across = bilinear(code.shape[1], patch), bilinear(code.shape[2], patch)
-        products = F.linear(code, model.temperature * F.normalize(model.centroids, dim=1))  # (B, h, w, K)
-        length = squared_length(code, down, across).sqrt()[:, None]  # (B, 1, H, W)
-        outputs: tuple[Tensor, ...] = (_log_softmax(_enlarge(products, down, across) * length.reciprocal()),)
-        if model.has_linear:
-            scores = _enlarge(F.linear(code, model.linear_weight, model.linear_bias), down, across)
-            # Unlike cosines these have no bound, and exp() has.
-            outputs += (_log_softmax(scores - scores.amax(1, keepdim=True)),)
-        return outputs
+    batch: str
+    height: str  # in pixels
+    width: str
+    rows: str  # in cells
+    columns: str
 
 
-def bilinear(cells: int, patch: int) -> Tensor:
+def probabilities(build: Builder, model: Segmenter, code: str, sizes: Sizes) -> list[str]:
+    """Return the log-probabilities of each probe, (B, K, H, W), of a code, float32 (B, h, w, D)."""
+    patch = model.backbone.row.patch
+    down, across = bilinear(build, sizes.rows, patch), bilinear(build, sizes.columns, patch)
+    centroids = build.weight(model.temperature * F.normalize(model.centroids, dim=1), transposed=True)
+    products = _enlarged(build, build.add("MatMul", code, centroids), down, across)
+    length = build.add("Unsqueeze", build.add("Sqrt", squared_length(build, code, down, across)), [1])
+    cosines = build.add("Mul", products, build.add("Reciprocal", length))
+    outputs = [_log_softmax(build, cosines, len(model.centroids), sizes)]
+    if model.has_linear:
+        weight = build.weight(model.linear_weight, transposed=True)
+        scores = build.add("Add", build.add("MatMul", code, weight), build.weight(model.linear_bias))
+        scores = _enlarged(build, scores, down, across)
+        # Unlike cosines these have no bound, and exp() has.
+        scores = build.add("Sub", scores, build.add("ReduceMax", scores, [1], keepdims=1))
+        outputs.append(_log_softmax(build, scores, len(model.linear_weight), sizes))
+    return outputs
+
+
+def bilinear(build: Builder, cells: str, patch: int) -> str:
     """Return the weights (cells * patch, cells) of bilinear interpolation, float32, align_corners=False.
 
     Args:
-        cells: may be symbolic while a graph is exported.
+        build: the graph.
+        cells: int64 (1,).
         patch: pixels a cell.
     """
-    centres = torch.arange(cells, dtype=torch.float32) * patch + (patch - 1) / 2
-    pixels = torch.arange(cells * patch, dtype=torch.float32)
-    pixels = torch.minimum(pixels.clamp(min=(patch - 1) / 2), centres[-1])  # beyond the outer centres nothing changes
-    return (1 - (pixels[:, None] - centres[None]).abs() / patch).clamp(min=0)
+    first = (patch - 1) / 2
+    centres = build.add("Add", build.add("Mul", places(build, cells), float(patch)), first)
+    pixels = places(build, build.add("Mul", cells, [patch]))
+    # Beyond the outer centres nothing changes.
+    pixels = build.add("Min", build.add("Max", pixels, first), build.add("Gather", centres, np.array(-1)))
+    away = build.add("Abs", build.add("Sub", build.add("Unsqueeze", pixels, [1]), centres))
+    return build.add("Max", build.add("Sub", 1.0, build.add("Div", away, float(patch))), 0.0)
 
 
-def squared_length(code: Tensor, down: Tensor, across: Tensor) -> Tensor:
+def squared_length(build: Builder, code: str, down: str, across: str) -> str:
     """Return the squared length (B, H, W) of each pixel's code, from the codes of the cells.
 
     Args:
+        build: the graph.
         code: (B, h, w, D), float32.
         down: weights (H, h) of each row of cells in each row of pixels, at most two neighbours above 0.
         across: weights (W, w), likewise.
     """
-    own = (code * code).sum(3)
-    right = (code[:, :, :-1] * code[:, :, 1:]).sum(3)
-    below = (code[:, :-1] * code[:, 1:]).sum(3)
-    diagonals = (code[:, :-1, :-1] * code[:, 1:, 1:]).sum(3) + (code[:, :-1, 1:] * code[:, 1:, :-1]).sum(3)
+    left, right = build.part(code, 2, 0, -1), build.part(code, 2, 1)
+    own, beside = _inner(build, code, code), _inner(build, left, right)
+    below = _inner(build, build.part(code, 1, 0, -1), build.part(code, 1, 1))
+    falling = _inner(build, build.part(left, 1, 0, -1), build.part(right, 1, 1))
+    rising = _inner(build, build.part(right, 1, 0, -1), build.part(left, 1, 1))
+    diagonals = build.add("Mul", build.add("Add", falling, rising), 0.5)
     # Rows: each cell, then each pair of cells one above the other; columns: each cell, then each pair side by side.
-    gram = torch.cat([torch.cat([own, right], 2), torch.cat([below, diagonals / 2], 2)], 1)  # (B, 2h - 1, 2w - 1)
-    length = _with_pairs(down) @ (gram @ _with_pairs(across).T)
-    return torch.maximum(length, (down @ (own @ across.T)) * _CANCELLED + _SMALLEST)
+    upper, lower = build.add("Concat", own, beside, axis=2), build.add("Concat", below, diagonals, axis=2)
+    gram = build.add("Concat", upper, lower, axis=1)  # (B, 2h - 1, 2w - 1)
+    across_pairs = build.add("Transpose", _with_pairs(build, across), perm=[1, 0])
+    length = build.add("MatMul", _with_pairs(build, down), build.add("MatMul", gram, across_pairs))
+    turned = build.add("Transpose", across, perm=[1, 0])
+    cells = build.add("MatMul", down, build.add("MatMul", own, turned))
+    least = build.add("Add", build.add("Mul", cells, _CANCELLED), _SMALLEST)
+    return build.add("Max", length, least)
 
 
-def _with_pairs(weights: Tensor) -> Tensor:
+def _inner(build: Builder, first: str, second: str) -> str:
+    """Return the products of codes, summed over their channels: (B, h, w) of (B, h, w, D)."""
+    return build.add("ReduceSum", build.add("Mul", first, second), [3], keepdims=0)
+
+
+def _with_pairs(build: Builder, weights: str) -> str:
     """Return (n, 2c - 1): the square of each weight (n, c), and twice the product of each two neighbours."""
-    return torch.cat([weights * weights, 2 * weights[:, :-1] * weights[:, 1:]], 1)
+    twice = build.add("Mul", build.part(weights, 1, 0, -1), 2.0)
+    pairs = build.add("Mul", twice, build.part(weights, 1, 1))
+    return build.add("Concat", build.add("Mul", weights, weights), pairs, axis=1)
 
 
-def _enlarge(cells: Tensor, down: Tensor, across: Tensor) -> Tensor:
+def _enlarged(build: Builder, cells: str, down: str, across: str) -> str:
     """Return (B, K, H, W), bilinear, of values (B, h, w, K)."""
-    return down @ (cells.permute(0, 3, 1, 2) @ across.T)
+    planes = build.add("Transpose", cells, perm=[0, 3, 1, 2])
+    return build.add("MatMul", down, build.add("MatMul", planes, build.add("Transpose", across, perm=[1, 0])))
 
 
-def _log_softmax(scores: Tensor) -> Tensor:
+def _log_softmax(build: Builder, scores: str, classes: int, sizes: Sizes) -> str:
     """Return the log_softmax over the classes of (B, K, H, W), whose exponentials neither overflow nor all vanish."""
-    batch, classes, height, width = scores.shape
+    flat = build.add("Reshape", build.add("Exp", scores), [0, classes, -1])
     # A product with ones is the quickest sum over an axis that is not the last.
-    total = torch.ones(1, classes) @ scores.exp().reshape(batch, classes, height * width)
-    return scores - total.log().reshape(batch, 1, height, width)
+    total = build.add("Log", build.add("MatMul", np.ones((1, classes), np.float32), flat))
+    shape = build.add("Concat", sizes.batch, [1], sizes.height, sizes.width, axis=0)
+    return build.add("Sub", scores, build.add("Reshape", total, shape))

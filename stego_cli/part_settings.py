@@ -19,13 +19,14 @@ class PartSettings:
 
     bbox: Box | None = None  # of rasters: only this box, in the units of their coordinates
     mask_polygon: Path | None = None  # of rasters: only what lies in the polygons of this file
-    res_ground: float | None = None  # of rasters: the model works at this size of a pixel, in their units; None: theirs
+    res_ground: float | None = None  # of rasters: the model works at this size of a pixel, metres; None: the model's
 
     every: int | None = None  # of videos: every so many frames; None: all, or as `fps` says
     fps: float | None = None  # of videos: so many frames a second
     steady: bool = False  # of videos: labels are steadied over time
     mask_video: bool = False  # of videos: the masks are one lossless video
     colour_map: str = ""  # of stacks: matplotlib's name of the colours for slices of one band; "": grey
+    model_ground: float | None = None  # of rasters: the size of a pixel that the model was trained at; None: their own
 
     def __post_init__(self) -> None:
         if self.bbox is not None and not (
@@ -45,6 +46,11 @@ class PartSettings:
         if self.every is not None and self.fps is not None:
             raise UsageError(f"{setting('every')} and {setting('fps')} both choose frames.", "Give one of them.")
 
+    @property
+    def ground(self) -> float | None:
+        """The size of a pixel of rasters at which the model works, metres; None: their own."""
+        return self.model_ground if self.res_ground is None else self.res_ground
+
     def identity(self) -> dict[str, Any]:
         """Return what decides the masks, as JSON has it; only what is not as usual.
 
@@ -56,8 +62,8 @@ class PartSettings:
             said["bbox"] = list(self.bbox)
         if self.mask_polygon is not None:
             said["mask_polygon"] = hashlib.sha256(polygon_bytes(self.mask_polygon)).hexdigest()
-        if self.res_ground is not None:
-            said["res_ground"] = self.res_ground
+        if self.ground is not None:
+            said["res_ground"] = self.ground
         for name in ("every", "fps", "steady", "mask_video", "colour_map"):
             if getattr(self, name):
                 said[name] = getattr(self, name)

@@ -7,6 +7,7 @@ with their results, so each of their fields is plain JSON (`dataclasses.asdict`)
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -60,18 +61,37 @@ def check_ranges(ranges: Ranges) -> None:
             raise ValueError(f"the stretch of {kind!r} is {low} to {high}")
 
 
+BandChoice = tuple[int | str, ...]  # numbers of bands from 1, or their names
+LONGEST_NAME = 256  # characters of a band's name in a model file
+_NUMBER = re.compile(r"[+-]?[0-9]+")
+
+
+def check_bands(bands: BandChoice) -> None:
+    """Refuse bands that cannot be shown.
+
+    Raises:
+        ValueError: they are not one or three, or one is neither a number from 1 nor a name.
+    """
+    whole = all(bool(band) if isinstance(band, str) else band >= 1 for band in bands)
+    if len(bands) not in (1, 3) or not whole:
+        raise ValueError(f"must be one or three numbers from 1, or names, got {', '.join(map(str, bands))}")
+
+
 @dataclass(frozen=True)
 class Reading:
     """How pictures become RGB of 8 bits; grey and RGB of 8 bits are that already, and taken as they are."""
 
-    bands: tuple[int, ...] = ()  # one (grey) or three (red, green, blue), from 1; (): the first three, or the only one
+    bands: BandChoice = ()  # one (grey) or three (red, green, blue), by number or name; (): the first three or only one
     stretch: str = "auto"  # of more than 8 bits: "auto", "none", "LOW,HIGH", or "PERCENT" cut off at each end
     accept_truncated: bool = False  # take what is there of a file that is cut short
     ranges: Ranges = ()  # as decided for a run: kind of numbers, black, white
 
     def __post_init__(self) -> None:
-        if self.bands and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
-            raise UsageError(f"must be one or three numbers from 1, got {self.bands}", field="bands")
+        if self.bands:
+            try:
+                check_bands(self.bands)
+            except ValueError as error:
+                raise UsageError(str(error), field="bands") from error
         if self.stretch not in ("auto", "none") and self.limits is None and self.percent is None:
             raise UsageError(
                 f"must be auto, none, two numbers LOW,HIGH with LOW below HIGH, or a percentage from 0 to below 50, "
@@ -81,16 +101,13 @@ class Reading:
 
     @classmethod
     def parse(cls, bands: str, stretch: str, accept_truncated: bool) -> Reading:
-        """Return the settings of which `bands` are given as text, such as "4,3,2"; empty: the first ones.
+        """Return the settings of which `bands` are given as text, such as "4,3,2" or "nir,red,green"; empty: the first.
 
         Raises:
             UsageError: a setting makes no sense.
         """
-        try:
-            chosen = tuple(int(band) for band in bands.split(",")) if bands else ()
-        except ValueError as error:
-            raise UsageError(f"must be one or three numbers, such as 4,3,2, got {bands!r}", field="bands") from error
-        return cls(chosen, stretch, accept_truncated)
+        parts = [band.strip() for band in bands.split(",")] if bands else []
+        return cls(tuple(int(band) if _NUMBER.fullmatch(band) else band for band in parts), stretch, accept_truncated)
 
     @property
     def limits(self) -> tuple[float, float] | None:
@@ -110,7 +127,7 @@ class Reading:
             return None
         return percent if 0 <= percent < 50 else None
 
-    def with_model(self, bands: tuple[int, ...], ranges: Ranges) -> Reading:
+    def with_model(self, bands: BandChoice, ranges: Ranges) -> Reading:
         """Return the settings with those of the photographs that a model was trained on, where none were asked for."""
         known = ranges if self.stretch == "auto" else ()
         return replace(self, bands=self.bands or bands, ranges=self.ranges or known)
@@ -138,7 +155,7 @@ class Reading:
         """
         try:
             return cls(
-                tuple(int(band) for band in fields["bands"]),
+                tuple(band if isinstance(band, str) else int(band) for band in fields["bands"]),
                 str(fields["stretch"]),
                 bool(fields["accept_truncated"]),
                 tuple((str(kind), float(low), float(high)) for kind, low, high in fields["ranges"]),
@@ -248,6 +265,7 @@ class SegmentSettings:
     batch_size: int | Literal["auto"] = "auto"  # photographs of one shape that a device gets at once
     decoder: Decoder = "auto"  # where JPEGs are decoded for a GPU
     workers: int | None = None  # photographs refined at once; None: one a core
+    processes: int = 1  # of this machine that share the work
     overwrite: bool = False  # make all masks again, and a discovered model
     shard: str | None = None  # "I/N": part I of N, where several runs share one output folder
     since: str | None = None  # only photographs changed since a date, or a time back such as "12h"
@@ -269,7 +287,10 @@ class SegmentSettings:
             raise UsageError(f"must be 'auto' or a number from 1, got {self.batch_size!r}", field="batch_size")
         check_choice("decoder", self.decoder, Decoder)
         check_at_least("workers", self.workers, 1)
+        check_at_least("processes", self.processes, 1)
         check_at_least("min_free", self.min_free, 0)
+        if self.processes > 1 and self.engine != "local":
+            raise UsageError(f"{setting('processes')} is for one machine.", f"Leave out {setting('engine')} or it.")
         if self.ray_address is not None and self.engine != "ray":
             raise UsageError(f"{setting('ray_address')} is of a Ray cluster.", f"Give {setting('engine', 'ray')} too.")
         if self.decoder == "gpu" and self.engine != "local":

@@ -51,6 +51,7 @@ def segment(
     batch_size: int | Literal["auto"] = "auto",
     decoder: Decoder = "auto",
     workers: int | None = None,
+    processes: int = 1,
     shard: str | None = None,
     engine: str = "local",
     ray_address: str | None = None,
@@ -78,13 +79,14 @@ def segment(
         keep_probabilities: also write x.probs.npz beside each mask: log-probabilities in 8 bits.
         also: names of further outputs to write beside each mask.
         min_free: gigabytes of disk space; the run ends when less is free.
-        bands: bands to use, from 1: one ("4") as grey, or three ("4,3,2") as red, green and blue; "": the first three.
+        bands: bands to use, by number from 1 or name: one ("4") as grey, or three ("nir,red,green") as red, green and
+            blue; "": the first three.
         stretch: range of more than 8 bits that becomes black to white: "auto", "none", "LOW,HIGH" or a percentage.
         accept_truncated: use what is there of files that are cut short.
         bbox: of rasters only this box, "LEFT,BOTTOM,RIGHT,TOP" in the units of their coordinates; "": all.
         mask_polygon: of rasters only what lies in the polygons of this GeoJSON or GeoPackage.
-        res_ground: size of a pixel at which the model works on rasters, in the units of their coordinates; None: the
-            raster's own.
+        res_ground: size of a pixel on the ground at which the model works on rasters, metres; None: the model's, else
+            the raster's own.
         every: of videos every so many frames; None: all.
         fps: of videos so many frames a second; None: all.
         colour_map: of stacks of one band, a colour map of matplotlib to show them in; "": grey.
@@ -100,6 +102,7 @@ def segment(
         batch_size: photographs of one shape that a GPU gets at once.
         decoder: where JPEGs are decoded and resized for a GPU: "cpu", "gpu", or "auto" for the GPU where it can.
         workers: photographs worked on at the same time; None: one a core.
+        processes: of this machine that share the work; several feed a GPU faster than one.
         shard: "I/N": part I of N; all parts may run at the same time into one `out`.
         engine: where photographs are worked on: "local", this machine, or "ray", the machines of a Ray cluster.
         ray_address: of the Ray cluster, "HOST:PORT"; None: that of RAY_ADDRESS, else one that is started here.
@@ -139,6 +142,7 @@ def segment(
         batch_size=batch_size,
         decoder=decoder,
         workers=workers,
+        processes=processes,
         shard=shard,
         parts=PartSettings(
             parse_bbox(bbox),

@@ -68,13 +68,14 @@ def train(
         crops: "none", or "five": each photograph as five crops; None: the preset's.
         steps: updates of the head; None: the preset's.
         seed: the same seed on the same machine gives the same bytes.
-        bands: bands to use, from 1: one ("4") as grey, or three ("4,3,2") as red, green and blue; "": the first three.
+        bands: bands to use, by number from 1 or name: one ("4") as grey, or three ("nir,red,green") as red, green and
+            blue; "": the first three.
         stretch: range of more than 8 bits that becomes black to white: "auto", "none", "LOW,HIGH" or a percentage.
         accept_truncated: use what is there of files that are cut short.
         bbox: of rasters only this box, "LEFT,BOTTOM,RIGHT,TOP" in the units of their coordinates; "": all.
         mask_polygon: of rasters only what lies in the polygons of this GeoJSON or GeoPackage.
-        res_ground: size of a pixel at which the model works on rasters, in the units of their coordinates; None: the
-            raster's own.
+        res_ground: size of a pixel on the ground at which the model works on rasters, metres; None: the
+            raster's own. The model keeps it.
         every: of videos every so many frames; None: all.
         fps: of videos so many frames a second; None: all.
         colour_map: of stacks of one band, a colour map of matplotlib to show them in; "": grey.

@@ -74,6 +74,15 @@ WorkersOption = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+ProcessesOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Processes of this machine that share the work; several feed a GPU faster.",
+        rich_help_panel=MACHINE,
+    ),
+]
 EngineOption = Annotated[
     str,
     typer.Option(
@@ -132,8 +141,8 @@ PaletteOption = Annotated[
 BandsOption = Annotated[
     str,
     typer.Option(
-        metavar="N[,N,N]",
-        help="Bands to use, from 1: one as grey, or three as red, green and blue.",
+        metavar="BAND[,BAND,BAND]",
+        help="Bands to use, by number from 1 or by name: one as grey, or three as red, green and blue.",
         show_default="the model's, else the first three",
         rich_help_panel=INPUT,
     ),
@@ -173,8 +182,8 @@ ResGroundOption = Annotated[
     float | None,
     typer.Option(
         metavar="SIZE",
-        help="Size of a pixel at which the model works on rasters, in the units of their coordinates.",
-        show_default="the raster's own",
+        help="Size of a pixel on the ground at which the model works on rasters, in metres.",
+        show_default="the model's, else the raster's own",
         rich_help_panel=MODEL,
     ),
 ]

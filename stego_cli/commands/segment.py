@@ -25,6 +25,7 @@ from stego_cli.commands.options import (
     FpsOption,
     IncludeOption,
     MaskPolygonOption,
+    ProcessesOption,
     RayAddressOption,
     ResGroundOption,
     StretchOption,
@@ -48,6 +49,7 @@ Examples:
   stego segment ./photos --out ./masks --model street.onnx --no-crf
   stego segment ./photos --out ./masks --dry-run
   stego segment ./photos --out ./masks --model stego.onnx --shard 2/8
+  stego segment ./photos --out ./masks --model stego.onnx --device cuda:0,1 --processes 8
   stego segment /net/photos --out /net/masks --model stego.onnx --engine ray --ray-address head:6379
   stego segment s3://bucket/photos --out s3://bucket/masks --model stego.onnx
   stego segment ./photos --out ./masks --since 7d --min-free 5
@@ -236,6 +238,7 @@ def command(
         ),
     ] = "auto",
     workers: WorkersOption = None,
+    processes: ProcessesOption = 1,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -282,6 +285,7 @@ def command(
         batch_size=_number_or_auto(batch_size),
         decoder=decoder,
         workers=workers,
+        processes=processes,
         shard=shard,
         parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video, colour_map),
         engine=engine,

@@ -20,12 +20,12 @@ from PIL import Image, ImageFile
 
 from stego_cli.errors import PhotoError
 from stego_cli.images.passes import resized
-from stego_cli.images.readers.bands import ImageBands
+from stego_cli.images.readers.bands import RGB_NAMES, ImageBands, indices_of
 from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.readers.picture_file import MAX_PIXELS, FileOrBytes, quiet, reason_of
 from stego_cli.images.readers.table import open_any, open_picture
-from stego_cli.images.stretch import NoData, is_whole, range_for, require_bands, to_8_bits
-from stego_cli.settings import Reading
+from stego_cli.images.stretch import NoData, is_whole, range_for, to_8_bits
+from stego_cli.settings import BandChoice, Reading
 
 __all__ = [
     "MAX_PIXELS",
@@ -252,13 +252,13 @@ def _pixels(picture: OpenPicture, reading: Reading, work: tuple[int, int] | None
     return _of_bands(image, reading.bands) if reading.bands else to_rgb(image), None
 
 
-def _of_bands(image: Image.Image, bands: tuple[int, ...]) -> Image.Image:
+def _of_bands(image: Image.Image, bands: BandChoice) -> Image.Image:
     """Return the chosen channels of a picture of 8 bits as RGB."""
     if image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     channels = image.split()
-    require_bands(bands, len(channels))
-    chosen = [channels[band - 1] for band in bands]
+    names = RGB_NAMES if image.mode.startswith("RGB") else ()
+    chosen = [channels[index] for index in indices_of(bands, len(channels), names)]
     return Image.merge("RGB", chosen if len(chosen) == 3 else 3 * chosen)
 
 

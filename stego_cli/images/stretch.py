@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stego_cli.errors import PhotoError
-from stego_cli.images.readers.bands import Bands, BandsInfo, Numbers
+from stego_cli.images.readers.bands import Bands, BandsInfo, Numbers, indices_of
 from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.readers.table import READERS, open_any
 from stego_cli.settings import Reading
@@ -173,16 +173,6 @@ def _around(value: float, kind: str) -> tuple[float, float]:
     return (0.0, 2 * value) if value > 0 else (2 * value, 0.0)
 
 
-def require_bands(wanted: Sequence[int], count: int) -> None:
-    """Refuse bands, counted from 1, that a picture of `count` bands does not have.
-
-    Raises:
-        PhotoError: it does not have them.
-    """
-    if max(wanted) > count:
-        raise PhotoError(f"it has {count} band{'s' * (count > 1)}, and band {max(wanted)} is wanted")
-
-
 def chosen_bands(info: BandsInfo, reading: Reading) -> list[int]:
     """Return the indices of the one or three bands that are shown.
 
@@ -190,8 +180,7 @@ def chosen_bands(info: BandsInfo, reading: Reading) -> list[int]:
         PhotoError: the picture does not have them.
     """
     if reading.bands:
-        require_bands(reading.bands, info.count)
-        return [band - 1 for band in reading.bands]
+        return indices_of(reading.bands, info.count, info.names)
     colours = [index for index in range(info.count) if index != info.alpha]
     return colours[:3] if len(colours) >= 3 else colours[:1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from typing import Annotated
@@ -13,7 +14,7 @@ from stego_cli.checked_json import parse
 from stego_cli.errors import ModelError
 from stego_cli.hierarchy import Hierarchy, check_hierarchy
 from stego_cli.palette import Colour
-from stego_cli.settings import Precision, Probe, Ranges, Token, check_ranges
+from stego_cli.settings import LONGEST_NAME, Precision, Probe, Ranges, Token, check_bands, check_ranges
 
 FORMAT = 1
 FORMAT_WITH_VALUES = 2  # of files whose classes are not 0, 1, 2 ... in masks, which a version that reads 1 cannot use
@@ -48,6 +49,7 @@ _KEYS = (
     "linear_palette",
     "bands",
     "stretch",
+    "res_ground",
     "parity",
 )
 
@@ -73,8 +75,9 @@ class ModelInfo:
         mask_values: value of each class's pixels in a mask, 255 for void; empty: the classes' own numbers.
         classes_file: text of the classes file that the model was edited with; empty: the classes are as found.
         hierarchy: which of the clusters that were found a coarser choice joins (stego_cli.hierarchy); empty: unknown.
-        bands: that it was trained on, from 1; empty: the first ones.
+        bands: that it was trained on, numbers from 1 or names; empty: the first ones.
         stretch: the range of each kind of numbers of more than 8 bits that it was trained on.
+        res_ground: size of a pixel on the ground in the rasters that it was trained on; None: their own.
     """
 
     classes: Annotated[int, Meta(le=256)]
@@ -90,8 +93,9 @@ class ModelInfo:
     mask_values: tuple[int, ...] = ()
     classes_file: str = ""
     hierarchy: Hierarchy = ()
-    bands: tuple[Annotated[int, Meta(ge=1)], ...] = ()
+    bands: tuple[Annotated[int, Meta(ge=1)] | Annotated[str, Meta(max_length=LONGEST_NAME)], ...] = ()
     stretch: Ranges = ()
+    res_ground: Annotated[float, Meta(gt=0)] | None = None
 
     def names(self, probe: Probe) -> tuple[str, ...]:
         """Return the names of a probe's classes, in the order of their ids."""
@@ -165,7 +169,7 @@ def metadata_text(info: ModelInfo, record: ExportRecord | None = None) -> str:
     """Return the metadata of a model file; the same values give the same text. What is empty or None is left out."""
     made = {} if record is None else asdict(record)
     fields = {"format": FORMAT, **asdict(info), **made}
-    optional = ("linear_class_names", "linear_palette", "parity", "hierarchy", "bands", "stretch")
+    optional = ("linear_class_names", "linear_palette", "parity", "hierarchy", "bands", "stretch", "res_ground")
     return json.dumps({key: fields[key] for key in _KEYS if key in fields and (fields[key] or key not in optional)})
 
 
@@ -184,8 +188,10 @@ def parse_metadata(text: str | None, name: str) -> ModelInfo:
         info = parse(text, ModelInfo)
         check_hierarchy(info.hierarchy, found.classes if found else info.classes)
         check_ranges(info.stretch)
-        if len(info.bands) not in (0, 1, 3):
-            raise ValueError(f"it has {len(info.bands)} bands")
+        if info.bands:
+            check_bands(info.bands)
+        if info.res_ground == math.inf:
+            raise ValueError("its ground resolution is infinite")
     except ValueError as error:
         raise ModelError(f"{name} has damaged metadata: {error}.", "Export it again.") from error
     consistent = len(info.class_names) == len(info.palette) == info.classes

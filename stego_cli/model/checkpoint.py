@@ -33,7 +33,7 @@ from stego_cli.model.vit import build
 from stego_cli.model.weights import pull
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
-from stego_cli.settings import PAPER_TEMPERATURE, Ranges, Token, TrainSettings, check_ranges
+from stego_cli.settings import LONGEST_NAME, PAPER_TEMPERATURE, Ranges, Token, TrainSettings, check_bands, check_ranges
 
 FORMAT = 1
 MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.json", "metrics.jsonl"
@@ -143,8 +143,9 @@ class _Config(Struct):
     blocks: list[dict[str, float]] = []
     linear_classes: _Count | None = None
     linear_accuracy: float | None = None
-    bands: tuple[Annotated[int, Meta(ge=1)], ...] = ()
+    bands: tuple[Annotated[int, Meta(ge=1)] | Annotated[str, Meta(max_length=LONGEST_NAME)], ...] = ()
     stretch: Ranges = ()
+    res_ground: Annotated[float, Meta(gt=0)] | None = None
     imported: dict[str, Any] | None = None
 
 
@@ -240,8 +241,8 @@ def _check_probes(stored: _Config, code: int, centroids: Tensor, linear: tuple[T
         raise ValueError(f"shares is not a list of {stored.classes}")
     check_hierarchy(stored.hierarchy, stored.classes)
     check_ranges(stored.stretch)
-    if len(stored.bands) not in (0, 1, 3):
-        raise ValueError(f"bands are {len(stored.bands)}, not one or three")
+    if stored.bands:
+        check_bands(stored.bands)
     if not 0 <= stored.block < stored.backbone.blocks:
         raise ValueError(f"block is {stored.block}, and the backbone has {stored.backbone.blocks}")
 

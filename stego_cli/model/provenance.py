@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
-from stego_cli.settings import Ranges
+from stego_cli.settings import BandChoice, Ranges
 
 
 class MetricsLine(TypedDict):
@@ -58,8 +58,9 @@ class Provenance:
         blocks: the blocks considered, if the block was not given.
         linear_classes: number of classes of the linear probe.
         linear_accuracy: percent of the labelled training points that the linear probe classifies correctly.
-        bands: of the photographs, from 1; empty: the first ones.
+        bands: of the photographs, numbers from 1 or names; empty: the first ones.
         stretch: the range of each kind of numbers of more than 8 bits in the photographs.
+        res_ground: size of a pixel on the ground in rasters, in their units; None: their own, or there were none.
         imported: where an imported checkpoint comes from.
         others: keys that this version does not use, kept as they are.
     """
@@ -73,8 +74,9 @@ class Provenance:
     blocks: tuple[BlockCandidate, ...] = ()
     linear_classes: int | None = None
     linear_accuracy: float | None = None
-    bands: tuple[int, ...] = ()
+    bands: BandChoice = ()
     stretch: Ranges = ()
+    res_ground: float | None = None
     imported: ImportedFrom | None = None
     others: dict[str, Any] = field(default_factory=dict)
 

@@ -73,6 +73,21 @@ class FrozenViT(nn.Module):
         height, width = image.shape[1] // self.row.patch, image.shape[2] // self.row.patch
         return tokens[:, self._prefix() :].reshape(tokens.shape[0], height, width, self.row.width)
 
+    def position_table(self) -> Tensor:
+        """Return the table of absolute position embeddings, (n, n, C), of a row whose positions are not "none"."""
+        table: Tensor = self.vit.pos_embed  # (1, n * n or prefix + n * n, C)
+        side = int((table.shape[1] - (0 if self.vit.no_embed_class else self._prefix())) ** 0.5)
+        return table[0, -side * side :].reshape(side, side, -1)
+
+    def prefix(self) -> Tensor | None:
+        """Return the class and register tokens with their position embeddings, (1, prefix, C); None: there are none."""
+        named = (getattr(self.vit, name, None) for name in ("cls_token", "dist_token", "reg_token"))
+        tokens = [token for token in named if isinstance(token, Tensor)]
+        if not tokens:
+            return None
+        first = torch.cat(tokens, dim=1)
+        return first if self.vit.no_embed_class else first + self.vit.pos_embed[:, : first.shape[1]]
+
     def _prefix(self) -> int:
         return int(self.vit.num_prefix_tokens)
 
@@ -91,22 +106,11 @@ class FrozenViT(nn.Module):
 
     def _embed(self, pixels: Tensor, height: int, width: int) -> Tensor:
         """Return the patch embedding plus resampled positions, after the class and register tokens."""
-        vit = self.vit
-        tokens: Tensor = vit.patch_embed.proj(pixels).flatten(2).transpose(1, 2)
-        table: Tensor = vit.pos_embed  # (1, n or prefix + n, C)
-        side = int((table.shape[1] - (0 if vit.no_embed_class else self._prefix())) ** 0.5)
-        grid = table[0, -side * side :].reshape(side, side, -1)
+        tokens: Tensor = self.vit.patch_embed.proj(pixels).flatten(2).transpose(1, 2)
         # Resampled in float32: in half precision tokens would differ by more than the parity check allows.
-        tokens = tokens + resample(grid.float(), height, width, self.row.positions).flatten(0, 1).to(tokens)
-        named = (getattr(vit, name, None) for name in ("cls_token", "dist_token", "reg_token"))
-        prefix = [token for token in named if isinstance(token, Tensor)]
-        if not prefix:
-            return tokens
-        first = torch.cat(prefix, dim=1)
-        if not vit.no_embed_class:
-            first = first + table[:, : first.shape[1]]
-        embedded: Tensor = torch.cat([first.expand(tokens.shape[0], -1, -1), tokens], dim=1)
-        return embedded
+        grid, prefix = self.position_table().float(), self.prefix()
+        tokens = tokens + resample(grid, height, width, self.row.positions).flatten(0, 1).to(tokens)
+        return tokens if prefix is None else torch.cat([prefix.expand(tokens.shape[0], -1, -1), tokens], dim=1)
 
 
 def build(row: Backbone, weights: Path | None, block: int | None = None, token: str = "feat") -> FrozenViT:

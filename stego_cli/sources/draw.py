@@ -17,6 +17,7 @@ from stego_cli.sources.source import Asked
 from stego_cli.sources.table import kind_of
 from stego_cli.text import shown
 
+DRAWN = ".stego-parts"  # name of the folder of drawn parts, which no photograph of a user is in
 ENOUGH = 500  # parts, and photographs, to find classes in: what recurs in a tree shows in an even sample of it
 _PATCH = 14  # pixels; of most backbones. A drawn part is resized to whole patches when it is read again.
 
@@ -38,8 +39,13 @@ class Drawing:
     parts: PartSettings
 
 
+def reading_of(path: Path, reading: Reading) -> Reading:
+    """Return how a photograph is read in training: a drawn part is RGB of 8 bits already, of the bands asked for."""
+    return Reading() if path.parent.name == DRAWN else reading
+
+
 def draw_parts(drawing: Drawing, folder: Path, count: int, progress: Progress) -> list[Path]:
-    """Write about `count` parts, spread evenly over the larger files, as PNG into a folder, and return their paths.
+    """Write about `count` parts, spread evenly over the larger files, into a folder named DRAWN, and return the PNGs.
 
     The same files give the same pictures, and the same times, so that a training on them can be resumed with others
     drawn anew. Files that cannot be opened are left out, and reported.

@@ -28,7 +28,14 @@ from stego_cli.sources.steady import steadied
 from stego_cli.text import shown
 
 AREAS, MASKS, OVERLAY = "areas.csv", "masks.mkv", "overlay.mp4"
-_TICK = Fraction(1, 90_000)  # seconds, the unit of time stamps in what is written
+_TICK = Fraction(1, 60_000)  # seconds, the unit of time stamps in what is written; MPEG-4 allows 65,535 in a second
+_SAME_BYTES = {"threads": "1", "flags": "+bitexact"}  # the same frames give the same bytes
+_CODECS = {  # and what each one needs for it
+    "ffv1": _SAME_BYTES,
+    # The macroblock tree of x264 decides on memory that it has not written: each run would give other bytes.
+    "libx264": {**_SAME_BYTES, "mbtree": "0"},
+    "mpeg4": _SAME_BYTES,
+}
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ class _Film:
 
         kind = "matroska" if self._file.suffix == ".mkv" else "mp4"
         self._container = av.open(str(self._temporary), "w", format=kind, options={"fflags": "+bitexact"})
-        self._stream = self._container.add_stream(self._codec, rate=30, options={"threads": "1", "flags": "+bitexact"})
+        self._stream = self._container.add_stream(self._codec, rate=30, options=_CODECS[self._codec])
         step = 1 if self._codec == "ffv1" else 2
         self._stream.height, self._stream.width = (side // step * step for side in pixels.shape[:2])
         self._stream.pix_fmt, self._stream.time_base = self._layout, _TICK

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.errors import PhotoError
-from stego_cli.images.readers.bands import BandsInfo, Block, Numbers, kind_of
+from stego_cli.images.readers.bands import RGB_NAMES, BandsInfo, Block, Numbers, kind_of
 from stego_cli.sources.windows import Box
 
 if TYPE_CHECKING:
@@ -86,12 +86,16 @@ def _info(dataset: DatasetReader, shape: tuple[int, int], has_palette: bool) -> 
 
     height, width = shape
     if has_palette:
-        return BandsInfo(width, height, "uint8", 3)
+        return BandsInfo(width, height, "uint8", 3, names=RGB_NAMES)
     kinds = {kind_of(np.dtype(name)) for name in dataset.dtypes}
     if len(kinds) > 1 or any(name.startswith("complex") for name in dataset.dtypes):
         raise PhotoError(f"a raster of bands that are not read ({', '.join(sorted(set(dataset.dtypes)))})")
     alpha = next((i for i, meaning in enumerate(dataset.colorinterp) if meaning is ColorInterp.alpha and i), None)
-    return BandsInfo(width, height, kinds.pop(), dataset.count, alpha, nodata=dataset.nodata)
+    names = tuple(
+        tuple(filter(None, (description, "" if meaning is ColorInterp.undefined else meaning.name)))
+        for description, meaning in zip(dataset.descriptions, dataset.colorinterp, strict=True)
+    )
+    return BandsInfo(width, height, kinds.pop(), dataset.count, alpha, nodata=dataset.nodata, names=names)
 
 
 def _palette(dataset: DatasetReader) -> Numbers | None:

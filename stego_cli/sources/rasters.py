@@ -23,7 +23,7 @@ from stego_cli.images.stretch import NoData, range_for, to_8_bits
 from stego_cli.sources.gdal import gdal, opened, reason_of
 from stego_cli.sources.raster_bands import RasterBands, sample_bands
 from stego_cli.sources.raster_mask import write_mask
-from stego_cli.sources.region import Region, region_of
+from stego_cli.sources.region import Region, pixel_size, region_of
 from stego_cli.sources.source import EMPTY, Asked, ReadPart, Target
 from stego_cli.sources.windows import Box, joined, windows
 
@@ -165,15 +165,14 @@ class RasterSource:
 
 
 def _grid(dataset: DatasetReader, within: Box, asked: Asked) -> Grid:
-    scale = 1.0
-    if asked.parts.res_ground is not None:
-        if dataset.crs is None:
-            raise UsageError(
-                f"{setting('res_ground')} needs coordinates, and {asked.name} has none.",
-                f"Leave out {setting('res_ground')}.",
-            )
-        scale = abs(float(np.linalg.det(np.reshape(dataset.transform[:6], (2, 3))[:, :2]))) ** 0.5
-        scale /= asked.parts.res_ground
+    scale, ground = 1.0, pixel_size(dataset)
+    if asked.parts.res_ground is not None and ground is None:
+        raise UsageError(
+            f"{setting('res_ground')} needs coordinates, and {asked.name} has none.",
+            f"Leave out {setting('res_ground')}.",
+        )
+    if asked.parts.ground is not None and ground is not None:
+        scale = ground / asked.parts.ground
     patches = max(LEAST_SIDE, round(asked.res / asked.patch))
     patches = max(2 * OVERLAP, min(patches, int(_MOST_SIDE * scale) // asked.patch))
     work = patches * asked.patch
@@ -185,10 +184,14 @@ def _grid(dataset: DatasetReader, within: Box, asked: Asked) -> Grid:
 def _notes(dataset: DatasetReader, asked: Asked, grid: Grid, count: int) -> list[str]:
     box = grid.boxes[0]
     where = "in coordinates" if dataset.crs is not None else "without coordinates, so in pixels"
-    return [
+    notes = [
         f"{asked.name}: a raster of {dataset.width} x {dataset.height} pixels {where}, {count} windows of "
         f"{box.width} x {box.height}."
     ]
+    known = asked.parts.model_ground
+    if dataset.crs is None and known is not None:
+        notes.append(f"{asked.name} is worked at its own pixels; those that the model was trained at have {known:g} m.")
+    return notes
 
 
 def sampled(file: Path) -> OpenPicture:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Shape = Any  # of shapely, which ships no types
 
 
+_METRES_A_DEGREE = 111_195  # of a great circle of the earth
+
+
 @dataclass(frozen=True)
 class Region:
     """What is wanted of a raster.
@@ -83,6 +86,17 @@ def region_of(dataset: DatasetReader, parts: PartSettings) -> Region:
     first = max(0, math.floor(top + 1e-6)), max(0, math.floor(left + 1e-6))
     last = min(dataset.height, math.ceil(bottom - 1e-6)), min(dataset.width, math.ceil(right - 1e-6))
     return Region(Box(*first, last[0] - first[0], last[1] - first[1]), outline)
+
+
+def pixel_size(dataset: DatasetReader) -> float | None:
+    """Return the side of a pixel on the ground, metres; of degrees, in the middle of a raster. None: no coordinates."""
+    if dataset.crs is None:
+        return None
+    side = math.sqrt(abs(dataset.transform.determinant))
+    if not dataset.crs.is_geographic:
+        return side * float(dataset.crs.linear_units_factor[1])
+    _, latitude = dataset.transform @ (dataset.width / 2, dataset.height / 2)
+    return side * _METRES_A_DEGREE * math.sqrt(math.cos(math.radians(latitude)))
 
 
 def _in_pixels(dataset: DatasetReader, shape: Shape) -> Shape:

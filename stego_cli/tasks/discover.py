@@ -11,7 +11,7 @@ from stego_cli.errors import NoInputError, OutputError, Stopped
 from stego_cli.images.atomic import DISCOVERY
 from stego_cli.progress import Progress
 from stego_cli.settings import ExportSettings, Reading, TrainSettings
-from stego_cli.sources.draw import ENOUGH, Drawing, draw_parts
+from stego_cli.sources.draw import DRAWN, ENOUGH, Drawing, draw_parts
 from stego_cli.stop import Stop, temporary_folder
 from stego_cli.tasks.train import TrainTask, train
 from stego_cli.text import shown
@@ -36,10 +36,17 @@ def discover_model(drawing: Drawing, target: Path, settings: TrainSettings, prog
         f"{f' (every {every}th, {len(sample)} in all)' if every > 1 else ''}."
     )
     with _scratch_run(target.parent, "discovering classes") as run:
-        sample += draw_parts(drawing, run.with_name("parts"), ENOUGH, progress)
+        sample += draw_parts(drawing, run.with_name(DRAWN), ENOUGH, progress)
         if not sample:
             raise NoInputError("There is no photograph, and no part of a larger file, to discover classes in.")
-        train_on(sample, run, settings, progress, stop, options=RunOptions(reading=drawing.reading))
+        train_on(
+            sample,
+            run,
+            settings,
+            progress,
+            stop,
+            options=RunOptions(reading=drawing.reading, res_ground=drawing.parts.res_ground),
+        )
         stop.check()
         export_onnx(run, target, ExportSettings(), progress)
 

@@ -22,7 +22,7 @@ from stego_cli.progress import Progress
 from stego_cli.settings import SegmentSettings
 from stego_cli.tasks.model_choice import model_for_masks
 from stego_cli.tasks.photographs import note_passed_over
-from stego_cli.tasks.segment import find_work, reading_for
+from stego_cli.tasks.segment import find_work, parts_for, reading_for
 from stego_cli.tasks.segment_parts import open_parts
 from stego_cli.text import shown
 
@@ -75,6 +75,7 @@ def forecast(settings: SegmentSettings, progress: Progress) -> Forecast:
     if file is not None:
         model = load_model(file, settings, settings.reading, progress)
         model = read_as(model, reading_for(everything, settings, model.sessions[0].info, progress))
+        settings = replace(settings, parts=parts_for(found, settings, model.sessions[0].info, progress))
         fastest, failed = _fastest(found.root, todo[:: max(1, len(todo) // _SAMPLE)][:_SAMPLE], model)
         in_all = None if fastest is None else fastest * len(todo)
         for photo in large:

@@ -25,6 +25,7 @@ from stego_cli.inference.own_places import Places, require_own_or_absent
 from stego_cli.inference.select import Selection, still_to_do
 from stego_cli.inference.summary import Summary
 from stego_cli.palette import Colour
+from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Progress
 from stego_cli.settings import DEFAULT_RES, Reading, SegmentSettings, TrainSettings
 from stego_cli.sources.draw import Drawing
@@ -97,6 +98,7 @@ def segment(settings: SegmentSettings, progress: Progress, stop: Stop = NEVER) -
             model = load_model(file, here(settings), settings.reading, progress)
             reading = reading or reading_for(found, settings, model.sessions[0].info, progress)
             model, found = read_as(model, reading), selection.of(found)
+            settings = replace(settings, parts=parts_for(found, settings, model.sessions[0].info, progress))
             note_passed_over(found, progress, settings.verbose)
         return _write_masks(found, folder, model, settings, progress, stop)
 
@@ -161,6 +163,16 @@ def reading_for(found: Found, settings: SegmentSettings, info: ModelInfo | None,
     return kept or decide_reading(paths, asked, progress)
 
 
+def parts_for(found: Found, settings: SegmentSettings, info: ModelInfo, progress: Progress) -> PartSettings:
+    """Return how rasters are worked on: at the ground resolution asked for, else at that which the model knows."""
+    asked, known = settings.parts, info.res_ground
+    if found.large and known is not None and asked.res_ground is None:
+        progress.note(f"Rasters are worked at {known:g} m a pixel, as where the model was trained.")
+    elif found.large and known is not None and asked.res_ground != known:
+        progress.note(f"The model was trained at {known:g} m a pixel; {asked.res_ground:g} m were asked for.")
+    return replace(asked, model_ground=known)
+
+
 def _discovered(
     choice: ModelChoice, found: Found, settings: SegmentSettings, reading: Reading, progress: Progress, stop: Stop
 ) -> Path:
@@ -202,9 +214,9 @@ def _write_masks(
         if summary.kept:
             progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
         with progress.stage("Segmenting", len(todo), unit="photographs") as stage:
-            work = Work(
-                FolderWorker(model, plan, progress), _task(model, plan, settings), model.file, settings, progress
-            )
+            devices = tuple(session.device for session in model.sessions)
+            here, elsewhere = FolderWorker(model, plan, progress), _task(model, plan, settings)
+            work = Work(here, elsewhere, model.file, devices, settings, progress)
             begun, told = places.begin(todo), False
             for outcome in engine(settings.engine).masks(work, begun, lambda: stop.requested is not None):
                 if stop.requested is not None and not told:
@@ -237,6 +249,8 @@ def _write_masks(
 
 def _task(model: LoadedModel, plan: OutputPlan, settings: SegmentSettings) -> FolderTask:
     places = {name: getattr(plan, name).absolute() for name in ("root", "out", "scratch")}
+    if settings.processes > 1:  # each of them has a part of the cores
+        settings = replace(settings, workers=None)
     return FolderTask(settings, model.recipe.reading, replace(plan, **places))
 
 

@@ -12,13 +12,11 @@ from stego_cli.images.discover import find_photos
 from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Progress
 from stego_cli.settings import Reading, TrainSettings, Walk
-from stego_cli.sources.draw import ENOUGH, Drawing, draw_parts
+from stego_cli.sources.draw import DRAWN, ENOUGH, Drawing, draw_parts
 from stego_cli.sources.table import SUFFIXES, apart
 from stego_cli.stop import NEVER, Stop, on_leave
 from stego_cli.tasks.photographs import decide_reading, note_passed_over
 from stego_cli.text import shown
-
-_DRAWN = ".stego-parts"  # in the run folder, during the run: parts of larger files
 
 if TYPE_CHECKING:
     from stego_cli.model.checkpoint import Checkpoint
@@ -97,7 +95,7 @@ def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResul
     if known > 1 and (settings.classes is None or task.prefer_data_classes):
         settings = replace(settings, classes=known)
     given = task.photos if task.photos.is_file() else folders.photos
-    drawn = task.out / _DRAWN
+    drawn = task.out / DRAWN
     with stop.at_once():
         found, notes = apart(find_photos(given, task.out, task.walk, SUFFIXES), task.photos.is_file())
         for note in notes:
@@ -112,7 +110,7 @@ def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResul
 
         paths = [found.root / photo.path for photo in found.photos]
         reading = decide_reading([*paths, *(found.root / photo.path for photo in found.large)], task.reading, progress)
-        options = RunOptions(task.resume, task.overwrite, task.tensorboard, reading)
+        options = RunOptions(task.resume, task.overwrite, task.tensorboard, reading, task.parts.res_ground)
     drawing = Drawing(found, reading, settings.res, task.parts)
     try:
         if found.large:

@@ -28,12 +28,14 @@ class RunOptions:
         overwrite: replace the run that is there.
         tensorboard: also write tensorboard/ during the run.
         reading: how pictures that are not RGB of 8 bits become that.
+        res_ground: size of a pixel on the ground in the rasters that photographs were drawn from; None: their own.
     """
 
     resume: bool = False
     overwrite: bool = False
     tensorboard: bool = False
     reading: Reading = Reading()
+    res_ground: float | None = None
 
 
 def check_run_folder(folder: Path, options: RunOptions) -> None:

@@ -124,7 +124,8 @@ def _train(
     sample = features.random_tokens(SAMPLE, torch.Generator().manual_seed(settings.seed))
     last = train_head(fit, sample, state, watch, context)
     checkpoint = cluster_codes(fit, features, backbone, last, progress)
-    read_as = replace(checkpoint.provenance, bands=options.reading.bands, stretch=options.reading.ranges)
+    reading, ground = options.reading, options.res_ground
+    read_as = replace(checkpoint.provenance, bands=reading.bands, stretch=reading.ranges, res_ground=ground)
     checkpoint = replace(checkpoint, provenance=read_as)
     save_checkpoint(checkpoint, folder)  # before labels are read: broken ones must not cost the checkpoint
     if labels is not None:

@@ -14,6 +14,7 @@ from stego_cli.errors import PhotoError
 from stego_cli.images.decode import Rgb, decode, decode_whole, nearest_square, photo_size, work_size
 from stego_cli.machine import cores
 from stego_cli.settings import Reading, TrainSettings
+from stego_cli.sources.draw import reading_of
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ class Cut:
             PhotoError: it cannot be decoded, or is no longer of `size`.
         """
         if self.crops == "none" and not self.square:
-            decoded = decode(path, self.res, self.patch, self.reading)  # at work size at once
+            decoded = decode(path, self.res, self.patch, reading_of(path, self.reading))  # at work size at once
             if decoded.size != size:
                 raise PhotoError("it changed while it was read")
             return [decoded.pixels for _ in wanted]
-        whole = decode_whole(path, self.reading)
+        whole = decode_whole(path, reading_of(path, self.reading))
         if whole.size != size:
             raise PhotoError("it changed while it was read")
         boxes = self.boxes(size)

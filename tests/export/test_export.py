@@ -2,18 +2,19 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import timm
 import torch
 from PIL import Image
 
-from export import export_onnx, model_file, parity
-from export.graph import trace
+from export import export_onnx, parity
+from export.graph import graph_of
+from export.transformer import is_plain
 from stego_cli.class_edits import ClassEdits
 from stego_cli.classes import ClassTable
 from stego_cli.errors import ModelError, UsageError
@@ -26,7 +27,7 @@ from stego_cli.model.backbones import backbone
 from stego_cli.model.checkpoint import Checkpoint, load_checkpoint, newest_run, save_checkpoint, segmenter
 from stego_cli.model.head import Head
 from stego_cli.model.segmenter import Segmenter
-from stego_cli.model.vit import build
+from stego_cli.model.vit import FrozenViT, build
 from stego_cli.progress import Quiet
 from stego_cli.settings import ExportSettings, TrainSettings
 from stego_cli.stop import Stop
@@ -53,25 +54,6 @@ def make_run(folder: Path, weights: Path, block: int | None = None) -> Path:
     )
     save_checkpoint(checkpoint, folder)
     return folder
-
-
-_traced: dict[tuple[object, ...], bytes] = {}
-
-
-def trace_once(model: Segmenter) -> onnx.ModelProto:
-    """Trace a model unless an equal one was traced: it takes 20 seconds, and tests look at what follows it."""
-    vit = model.backbone.vit
-    key = (model.flip, len(vit.blocks), next(vit.parameters()).dtype, *model.centroids.flatten().tolist())
-    if key not in _traced:
-        _traced[key] = trace(model).SerializeToString()
-    return onnx.load_from_string(_traced[key])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def traced_once() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model_file, "trace", trace_once)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -162,19 +144,48 @@ def test_a_model_beyond_tolerance_is_refused_and_not_written(run: Path, tmp_path
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["dinov2-vits14-reg", "dinov3-vits16", "dino-vits16", "timm:vit_tiny_patch16_224"])
+@pytest.mark.parametrize(
+    ("name", "token"),
+    [
+        ("dinov2-vits14-reg", "feat"),
+        ("dinov3-vits16", "feat"),
+        ("dino-vits16", "key"),
+        ("timm:vit_tiny_patch16_224", "feat"),
+    ],
+)
 @pytest.mark.slow
-def test_every_kind_of_backbone_exports_with_every_size_open(name: str) -> None:
-    """Random weights, two blocks: register tokens, rotary positions, resampled tables, and a linear probe."""
+def test_every_kind_of_backbone_exports_with_every_size_open(name: str, token: str) -> None:
+    """Random weights, two blocks: register tokens, rotary positions, resampled tables, keys, and a linear probe."""
     torch.manual_seed(0)
-    vit = build(backbone(name), None, block=1)
+    vit = build(backbone(name), None, block=1, token=token)
     head = Head(vit.row.width, 8)
-    model = Segmenter(vit, head, torch.randn(3, 8), (torch.randn(5, 8), torch.randn(5)), temperature=7.0)
-    graph = trace(model)
+    model = Segmenter(vit, head, torch.randn(3, 8), (torch.randn(5, 8), torch.randn(5)), flip=True, temperature=7.0)
+    graph = graph_of(model)
     onnx.helper.set_model_props(graph, {"stego": _metadata(vit.row.patch)})
+    onnx.checker.check_model(graph, full_check=True)
     session = Session.from_bytes(graph.SerializeToString(), "cpu")
     assert session.outputs == ["cluster_log_probs", "linear_log_probs"]
     assert parity.check_parity(model, session, "fp32").agreement > 0.999
+
+
+@pytest.mark.parametrize(
+    ("architecture", "plain"),
+    [
+        ({}, True),
+        ({"qk_norm": True}, False),
+        ({"act_layer": "silu"}, False),
+        ({"init_values": 1e-5, "pre_norm": True, "class_token": False, "global_pool": "avg"}, True),
+    ],
+)
+def test_a_backbone_with_layers_of_other_kinds_is_left_to_torchs_exporter(architecture: dict, plain: bool) -> None:
+    vit = timm.create_model("vit_tiny_patch16_224", depth=1, num_classes=0, dynamic_img_size=True, **architecture)
+    frozen = FrozenViT(vit, replace(backbone("timm:vit_tiny_patch16_224"), patch=16, width=192, blocks=1), 0, "feat")
+    assert is_plain(frozen) == plain
+    if plain:
+        model = Segmenter(frozen, Head(192, 8), torch.randn(3, 8))
+        graph = graph_of(model)
+        onnx.helper.set_model_props(graph, {"stego": _metadata(16)})
+        parity.check_parity(model, Session.from_bytes(graph.SerializeToString(), "cpu"), "fp32")
 
 
 def test_an_approximation_that_changes_too_many_classes_is_refused_though_values_hardly_differ() -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from export.graph import trace
+from export.graph import graph_of
 from export.parity import check_parity
 from stego_cli.crf import refine
 from stego_cli.errors import ModelError, StegoError, UsageError
@@ -161,10 +161,10 @@ def test_keys_patch_8_and_extra_clusters_export(tmp_path: Path) -> None:
     original_checkpoint.make(tmp_path / "x.ckpt", classes, **config)
     import_checkpoint(tmp_path / "x.ckpt", tmp_path / "run")
     model = segmenter(load_checkpoint(tmp_path / "run"), False, Quiet())
-    model.backbone.vit.blocks = model.backbone.vit.blocks[-2:]  # two of twelve blocks trace like all of them
+    model.backbone.vit.blocks = model.backbone.vit.blocks[-2:]  # two of twelve blocks export like all of them
     names = [f"class {index}" for index in range(17)]
     about = {"format": 1, "classes": 17, "class_names": names, "palette": palette(17), "patch": 8, "res": 320}
-    graph = trace(model)
+    graph = graph_of(model)
     about |= {"backbone": "dino-vits8", "flip": False, "precision": "fp32"}
     about |= {"linear_class_names": names[:15], "linear_palette": palette(15)}
     onnx.helper.set_model_props(graph, {"stego": json.dumps(about)})

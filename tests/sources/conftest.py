@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import rasterio
 from rasterio.transform import Affine
+
+from stego_cli.inference.contract import METADATA_KEY
 
 TURNED = Affine.translation(500_000, 5_800_000) @ Affine.rotation(20) @ Affine.scale(0.5, -0.5)
 UPRIGHT = Affine.translation(500_000, 5_800_000) @ Affine.scale(0.5, -0.5)
@@ -29,6 +33,14 @@ def write_raster(file: Path, labels: np.ndarray, **profile: object) -> None:
     profile = {**usual, "driver": "GTiff", "dtype": "uint8", "count": len(bands), **profile}
     with rasterio.open(file, "w", height=labels.shape[0], width=labels.shape[1], **profile) as raster:
         raster.write(bands)
+
+
+def write_model(file: Path, tiny_model: Path, **known: object) -> None:
+    """Write the tiny model as one that was trained on rasters of which it knows something."""
+    model = onnx.load(tiny_model)
+    about = json.loads(model.metadata_props[0].value)
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps({**about, **known})})
+    onnx.save(model, file)
 
 
 def read_mask(file: Path) -> np.ndarray:

@@ -9,9 +9,10 @@ from stego_cli.images.discover import find_photos
 from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Quiet
 from stego_cli.settings import Reading, TrainSettings
-from stego_cli.sources.draw import Drawing, draw_parts
+from stego_cli.sources.draw import DRAWN, Drawing, draw_parts
 from stego_cli.sources.table import SUFFIXES, apart
 from stego_cli.tasks.train import TrainTask, train
+from stego_cli.training.views import Cut
 from tests.sources.conftest import COLOURS, fields, write_raster
 
 
@@ -28,6 +29,16 @@ def test_windows_are_spread_over_the_raster_and_are_the_same_again(tmp_path):
     assert [file.read_bytes() for file in drawn] == [file.read_bytes() for file in again]
     assert {file.stat().st_mtime_ns for file in drawn + again} == {0}
     assert len(draw_parts(drawing, tmp_path / "c", 4, Quiet())) == 4
+
+
+def test_the_bands_of_a_drawn_window_are_chosen_once(tmp_path):
+    labels = fields(224, 224)
+    write_raster(tmp_path / "town.tif", labels)
+    found, _ = apart(find_photos(tmp_path / "town.tif", None, also=SUFFIXES), named=True)
+    reading = Reading((3, 2, 1))
+    (drawn,) = draw_parts(Drawing(found, reading, 224, PartSettings()), tmp_path / DRAWN, 1, Quiet())
+    (view,) = Cut(224, 14, reading=reading).pixels(drawn, (224, 224), [0])
+    assert np.array_equal(view, COLOURS[labels][..., ::-1])
 
 
 def test_a_raster_is_trained_on_by_windows_and_they_do_not_outlive_the_training(tmp_path, real_weights):

@@ -1,7 +1,10 @@
 """`stego segment` on videos: a mask for each frame, or one lossless video, with times and areas."""
 
 import csv
+import os
 import signal
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -57,7 +60,9 @@ def rows(folder):
     return list(csv.DictReader((folder / "areas.csv").read_text().splitlines()))
 
 
-def test_every_frame_has_a_mask_and_the_areas_are_listed_over_time(clip, segment, tmp_path):
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])  # the latter where FFmpeg was built without the former
+def test_every_frame_has_a_mask_and_the_areas_are_listed_over_time(clip, segment, tmp_path, monkeypatch, codec):
+    monkeypatch.setattr("stego_cli.sources.frame_masks._overlay_codec", lambda: codec)
     result = segment(clip, tmp_path / "masks", "--overlay")
     assert result.returncode == 0, result.stderr
     folder = tmp_path / "masks/clip"
@@ -179,9 +184,7 @@ def test_killed_in_the_middle_and_resumed_it_gives_the_same_bytes(tmp_path, tiny
         "    return encode(*arguments)\n"
         "masks.encode_part = killing\n"
     )
-    killed = run_stego(
-        *words, "--out", "masks", PYTHONPATH=f"{tmp_path}:{__import__('os').environ.get('PYTHONPATH', '')}"
-    )
+    killed = run_stego(*words, "--out", "masks", PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     assert killed.returncode == -signal.SIGKILL
     (tmp_path / "sitecustomize.py").unlink()
     resumed = run_stego(*words, "--out", "masks")
@@ -189,6 +192,33 @@ def test_killed_in_the_middle_and_resumed_it_gives_the_same_bytes(tmp_path, tiny
     assert "frames are done already" in resumed.stderr
     for file in ("masks.mkv", "overlay.mp4", "areas.csv"):
         assert (tmp_path / "masks/clip" / file).read_bytes() == (tmp_path / "whole/clip" / file).read_bytes()
+
+
+OVERLAY = """
+import sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from stego_cli.part_settings import PartSettings
+from stego_cli.sources.frame_masks import Frame, write_frames
+from stego_cli.sources.source import PartMask, Target
+random, sure = np.random.default_rng(0), np.full((56, 84), 255, np.uint8)
+squares = random.integers(0, 255, (7, 12, 3)).astype(np.uint8).repeat(8, 0).repeat(7, 1)
+images = [Image.fromarray(np.roll(squares, 2 * index, 1)) for index in range(30)]
+frames = (Frame(index, index / 25, image, PartMask(sure // 255, sure)) for index, image in enumerate(images))
+here = Path(sys.argv[1])
+write_frames(frames, PartSettings(), Target(here / "masks", here, [(255, 0, 0)] * 3, ("a", "b"), overlay=True))
+"""
+
+
+def test_an_overlay_does_not_depend_on_what_its_memory_held_before(tmp_path):
+    made = []
+    for filled in ("85", "200"):
+        (tmp_path / filled).mkdir()
+        words = [sys.executable, "-c", OVERLAY, str(tmp_path / filled)]
+        subprocess.run(words, check=True, env={**os.environ, "MALLOC_PERTURB_": filled})  # glibc fills new memory
+        made.append((tmp_path / filled / "masks/overlay.mp4").read_bytes())
+    assert made[0] == made[1]
 
 
 def test_frames_are_drawn_evenly(clip):

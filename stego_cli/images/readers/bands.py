@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stego_cli.errors import PhotoError
+from stego_cli.settings import BandChoice
+from stego_cli.text import shown
+
 Numbers = NDArray[Any]
+RGB_NAMES = (("red",), ("green",), ("blue",))
 
 _BLOCK = 1 << 22  # bytes of a block, about
 
@@ -27,6 +32,7 @@ class BandsInfo:
         premultiplied: the colours have been multiplied by it already.
         inverted: the lowest number is white.
         nodata: the value that marks empty pixels; None if the header has none.
+        names: of each band, what it is called: any number of words; empty: the file names none.
     """
 
     width: int
@@ -37,6 +43,7 @@ class BandsInfo:
     premultiplied: bool = False
     inverted: bool = False
     nodata: float | None = None
+    names: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,40 @@ class Bands(Protocol):
 def kind_of(dtype: np.dtype[Any]) -> str:
     """Return the kind of numbers of a numpy type."""
     return "float" if dtype.kind == "f" else dtype.name
+
+
+def indices_of(wanted: BandChoice, count: int, names: Sequence[Sequence[str]]) -> list[int]:
+    """Return the indices of bands, from 0.
+
+    Args:
+        wanted: numbers from 1, or names, of which capitals do not matter.
+        count: of the bands of the picture.
+        names: of each of them, none or several; the first ones go before the others.
+
+    Raises:
+        PhotoError: it does not have them, or several of a name.
+    """
+    numbers = [band for band in wanted if isinstance(band, int)]
+    if max(numbers, default=0) > count:
+        raise PhotoError(f"it has {count} band{'s' * (count > 1)}, and band {max(numbers)} is wanted")
+    return [band - 1 if isinstance(band, int) else _named_band(band, names) for band in wanted]
+
+
+def _named_band(name: str, names: Sequence[Sequence[str]]) -> int:
+    for level in range(max(map(len, names), default=0)):
+        found = [i for i, those in enumerate(names) if _same(name, *those[level : level + 1])]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise PhotoError(f"{len(found)} of its bands are named {shown(name)}; give its number instead")
+    if not any(names):
+        raise PhotoError(f"its bands have no names, and the band {shown(name)} is wanted; give its number instead")
+    known = ", ".join(f"{i} ({' or '.join(map(shown, those))})" for i, those in enumerate(names, 1) if those)
+    raise PhotoError(f"it has no band of the name {shown(name)}; the names are {known}")
+
+
+def _same(name: str, other: str = "") -> bool:
+    return name.casefold() == other.casefold()
 
 
 class ImageBands:

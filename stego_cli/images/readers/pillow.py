@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stego_cli.errors import PhotoError
-from stego_cli.images.readers.bands import Bands, BandsInfo, Block, ImageBands, row_blocks
+from stego_cli.images.readers.bands import RGB_NAMES, Bands, BandsInfo, Block, ImageBands, row_blocks
 from stego_cli.images.readers.bare import bare_jpeg, bare_png, bare_webp
 from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.readers.picture_file import (
@@ -113,7 +113,8 @@ class PngBands:
     def __init__(self, source: FileOrBytes, size: tuple[int, int], colours: int) -> None:
         self._source, self._colours = source, colours
         channels = _CHANNELS[colours]
-        self.info = BandsInfo(*size, "uint16", channels, channels - 1 if channels in (2, 4) else None)
+        alpha, names = channels - 1 if channels in (2, 4) else None, RGB_NAMES if channels >= 3 else ()
+        self.info = BandsInfo(*size, "uint16", channels, alpha, names=names)
 
     def blocks(self, bands: Sequence[int], some: int = 0, truncated: bool = False) -> Iterator[Block]:
         """See `Bands`."""

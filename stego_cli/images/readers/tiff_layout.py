@@ -9,7 +9,7 @@ import numpy as np
 
 from stego_cli.errors import PhotoError
 from stego_cli.images.readers import tiff_tags as tags
-from stego_cli.images.readers.bands import BandsInfo, kind_of
+from stego_cli.images.readers.bands import RGB_NAMES, BandsInfo, kind_of
 from stego_cli.images.readers.picture_file import require_size
 from stego_cli.images.readers.tiff_tags import Directory
 
@@ -107,6 +107,7 @@ def layout_of(stream: BinaryIO, page: Directory) -> Layout:
         premultiplied=premultiplied,
         inverted=photometric == 0,
         nodata=nodata_of(stream, page),
+        names=RGB_NAMES if photometric == 2 else (),
     )
     predictor = number(tags.PREDICTOR, 1)
     return Layout(info, dtype, compression, predictor, across, down, block, tiled, planes, offsets, counts)
