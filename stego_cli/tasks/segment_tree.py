@@ -91,7 +91,8 @@ def segment_tree(settings: TreeSettings, progress: Progress, stop: Stop = NEVER)
             folder, folder, folder, None, classes.colours, classes.values, how.outputs, model.recipe.reading
         )
         task = TreeTask(settings.photos, settings.out, how, model.recipe.reading, outputs)
-        work = Work(TreeWorker(task, model, progress), task, file, how, progress)
+        devices = tuple(session.device for session in model.sessions)
+        work = Work(TreeWorker(task, model, progress), task, file, devices, how, progress)
         summary, todo = plan.summary, itertools.chain(first, itertools.chain.from_iterable(groups))
         with progress.stage("Segmenting", None, unit="photographs") as stage:
             for outcome in engine(how.engine).masks(work, todo, lambda: stop.requested is not None):
