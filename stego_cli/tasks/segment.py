@@ -228,7 +228,8 @@ def _write_masks(
                 report(outcome.entry, progress)
                 stage.advance()
                 _require_space(folder.root, settings.min_free)
-        folder.forget_workers()
+        if stop.requested is None:  # else workers may have done more than was told
+            folder.forget_workers()
         run = PartsRun(folder, model, plan, settings, classes.names, journal, places, summary, progress, stop)
         for photo in large:
             if stop.requested is None:
