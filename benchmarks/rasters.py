@@ -3,7 +3,7 @@
     python benchmarks/rasters.py speed --side 2800                        a model that tells colours apart
     python benchmarks/rasters.py speed --side 1400 --picture mosaic.png --model stego.onnx
     python benchmarks/rasters.py sparse --side 60000                      a raster that is mostly empty
-    python benchmarks/rasters.py tilings --picture mosaic.png --model stego.onnx
+    python benchmarks/rasters.py tilings --picture mosaic.png --model stego.onnx --overlap 0.5
 
 speed     the raster, and the same pixels as photographs of `--cut` pixels a side (by default 2,000) worked at the same
           scale, each by a process of its own: seconds, and the most memory that it had.
@@ -55,6 +55,7 @@ def main() -> None:
     options.add_argument("--cut", type=int, default=2000)
     options.add_argument("--picture", type=Path)
     options.add_argument("--model", type=Path)
+    options.add_argument("--overlap", type=float, default=OVERLAP / LEAST_SIDE)
     options.add_argument("--crf", action="store_true")
     chosen = options.parse_args()
     Image.MAX_IMAGE_PIXELS = None
@@ -69,7 +70,7 @@ def main() -> None:
         elif chosen.what == "speed":
             speed(root, pixels_of(chosen.picture, chosen.side), chosen.cut, words)
         else:
-            tilings(root, pixels_of(chosen.picture, None), words)
+            tilings(root, pixels_of(chosen.picture, None), chosen.overlap, words)
 
 
 def pixels_of(picture: Path | None, side: int | None) -> np.ndarray:
@@ -135,13 +136,14 @@ def sparse(root: Path, side: int, words: list[str]) -> None:
     print(f"raster of {side} x {side}, {filled} parts with a value: {seconds:.0f} s, most memory {memory:.0f} MB")
 
 
-def tilings(root: Path, pixels: np.ndarray, words: list[str]) -> None:
+def tilings(root: Path, pixels: np.ndarray, share: float, words: list[str]) -> None:
     """Compare the labels of windows with those of windows that lie elsewhere."""
     height, width = pixels.shape[:2]
+    words = [*words, "--overlap", str(share)]
     margin = LEAST_SIDE * PATCH // 2
     write(root / "plain.tif", pixels)
     write(root / "wider.tif", np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="reflect"))
-    run(root / "plain.tif", "--out", root / "plain", *words)
+    seconds, _ = run(root / "plain.tif", "--out", root / "plain", *words)
     run(root / "wider.tif", "--out", root / "wider", *words)
     left, top = 500_000 + 0.5 * width / 4, 5_000_000 - 0.5 * height / 4
     box = f"{left},{top - 0.5 * height / 2},{left + 0.5 * width / 2},{top}"
@@ -152,7 +154,7 @@ def tilings(root: Path, pixels: np.ndarray, words: list[str]) -> None:
     )
     shifted = shifted[margin:-margin, margin:-margin]
     inner = labels[height // 4 : height // 4 + part.shape[0], width // 4 : width // 4 + part.shape[1]]
-    side, overlap = LEAST_SIDE * PATCH, OVERLAP * PATCH
+    side, overlap = LEAST_SIDE * PATCH, round(share * LEAST_SIDE * PATCH)
     meets = [np.array(starts(length, side, overlap)) for length in (height, width)]
     near = np.zeros((height, width), bool)
     for begins, axis in zip(meets, (0, 1), strict=True):
@@ -163,6 +165,7 @@ def tilings(root: Path, pixels: np.ndarray, words: list[str]) -> None:
             near[tuple(index)] = True
     same = labels == shifted
     changes = labels[:, 1:] != labels[:, :-1]
+    print(f"{seconds:.0f} s for {width} x {height} pixels")
     print(f"windows elsewhere: {same.mean():.1%} of pixels agree, {same[near].mean():.1%} where windows meet")
     print(f"a box of it: {(inner == part).mean():.3%} of pixels agree")
     across = near[:, 1:] & near[:, :-1]

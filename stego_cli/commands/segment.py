@@ -25,6 +25,7 @@ from stego_cli.commands.options import (
     FpsOption,
     IncludeOption,
     MaskPolygonOption,
+    OverlapOption,
     RayAddressOption,
     ResGroundOption,
     StretchOption,
@@ -172,6 +173,7 @@ def command(
     bbox: BboxOption = "",
     mask_polygon: MaskPolygonOption = None,
     res_ground: ResGroundOption = None,
+    overlap: OverlapOption = None,
     every: EveryOption = None,
     fps: FpsOption = None,
     colour_map: ColourMapOption = "",
@@ -269,7 +271,9 @@ def command(
         decoder=decoder,
         workers=workers,
         shard=shard,
-        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video, colour_map),
+        parts=PartSettings(
+            parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video, colour_map, overlap=overlap
+        ),
         engine=engine,
         ray_address=ray_address,
     )

@@ -202,7 +202,9 @@ def test_without_rasterio_a_small_raster_is_a_photograph_and_the_extra_is_named(
     assert (tmp_path / "masks/town.png").is_file()
 
 
-@pytest.mark.parametrize("option", [("--bbox", "1,2,3"), ("--bbox", "5,2,3,4"), ("--res-ground", "0")])
+@pytest.mark.parametrize(
+    "option", [("--bbox", "1,2,3"), ("--bbox", "5,2,3,4"), ("--res-ground", "0"), ("--overlap", "0.9")]
+)
 def test_settings_that_make_no_sense_are_refused(town, segment, tmp_path, option):
     assert segment(town, tmp_path / "masks", *option).returncode == 2
     assert not (tmp_path / "masks").exists()
