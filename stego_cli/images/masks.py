@@ -13,7 +13,7 @@ from stego_cli.images.palette_png import palette_png
 from stego_cli.images.passes import likeliest, likeliest_enlarged
 from stego_cli.palette import Colour
 
-STEPS = 15  # of the probabilities of a part, up to 1: more change next to nothing, and take twice the space
+STEPS = 15  # of the probabilities of a part, up to 1, two in a byte: more change next to nothing
 
 
 def encode_mask(labels: NDArray[np.uint8], colours: list[Colour]) -> bytes:
@@ -37,7 +37,7 @@ def overlay_image(rgb: Image.Image, labels: NDArray[np.uint8], colours: list[Col
 def encode_part(
     labels: NDArray[np.uint8], log_probs: NDArray[np.float32] | None, values: NDArray[np.uint8] | None = None
 ) -> bytes:
-    """Return a PNG of four channels: labels, the probability of each, the next probable label, and its probability.
+    """Return a PNG of three channels: labels, the next probable ones, and the probabilities of both, 4 bits each.
 
     Args:
         labels: uint8 (H, W).
@@ -45,32 +45,34 @@ def encode_part(
         values: uint8 (K,), the label of each class; None: its own number.
     """
     shape = (labels.shape[0], labels.shape[1])
-    planes = [labels, np.full(labels.shape, STEPS, np.uint8), labels, np.zeros(labels.shape, np.uint8)]
+    following, steps, steps_after = labels, np.full(labels.shape, STEPS, np.uint8), np.zeros(labels.shape, np.uint8)
     if log_probs is not None:
         first, second = _two_likeliest(log_probs)
-        planes[1] = np.maximum(_steps_at(log_probs, first, shape), 1)
+        steps = np.maximum(_steps_at(log_probs, first, shape), 1)
         if len(log_probs) > 1:
             values = np.arange(len(log_probs), dtype=np.uint8) if values is None else values
             firsts, seconds = (_enlarged(values[chosen], shape) for chosen in (first, second))
             # Between two pixels of the smaller size the label may be the second one of the nearer.
-            planes[2] = np.where(seconds == labels, firsts, seconds)
-            planes[3] = np.minimum(_steps_at(log_probs, second, shape), planes[1] - 1)  # alone, the label is the first
+            following = np.where(seconds == labels, firsts, seconds)
+            steps_after = np.minimum(_steps_at(log_probs, second, shape), steps - 1)  # alone, the label is the first
     stream = io.BytesIO()
-    Image.fromarray(np.stack(planes, 2)).save(stream, "PNG", compress_level=1)
+    Image.fromarray(np.stack([labels, following, steps << 4 | steps_after], 2)).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 
-def _two_likeliest(log_probs: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the class of the largest value of each pixel, and of the next, (h, w) each."""
-    first = log_probs.argmax(0)
+def _two_likeliest(log_probs: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the class of the largest value of each pixel, and of the next, uint8 (h, w) each."""
+    first, _ = likeliest(log_probs)
     rest = log_probs.copy()
-    np.put_along_axis(rest, first[None], -np.inf, 0)
-    return first, rest.argmax(0)
+    np.put_along_axis(rest, first[None].astype(np.intp), -np.inf, 0)
+    return first, likeliest(rest)[0]
 
 
-def _steps_at(log_probs: NDArray[np.float32], chosen: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.uint8]:
+def _steps_at(log_probs: NDArray[np.float32], chosen: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the probability of the chosen class of each pixel in steps, uint8 (H, W)."""
-    values: NDArray[np.float32] = np.exp(np.take_along_axis(log_probs, chosen[None], 0)[0], dtype=np.float32)
+    values: NDArray[np.float32] = np.exp(
+        np.take_along_axis(log_probs, chosen[None].astype(np.intp), 0)[0], dtype=np.float32
+    )
     if values.shape != shape:
         values = np.asarray(Image.fromarray(values).resize(shape[::-1], Image.Resampling.BILINEAR))
     steps: NDArray[np.uint8] = np.clip(np.rint(values * STEPS), 0, STEPS).astype(np.uint8)
@@ -84,17 +86,18 @@ def _enlarged(labels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.u
     return np.asarray(Image.fromarray(labels).resize(shape[::-1], Image.Resampling.NEAREST))
 
 
-def decode_part(content: bytes) -> tuple[NDArray[np.uint8], ...]:
-    """Return the four channels that `encode_part` wrote, uint8 (H, W) each.
+def decode_part(content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return labels, their steps, the next probable labels, and theirs, as `encode_part` wrote them, uint8 (H, W) each.
 
     Raises:
         ValueError: they are not what it wrote.
     """
     with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
         pixels = np.asarray(image)
-    if pixels.ndim != 3 or pixels.shape[2] != 4:
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError("not the labels of a part")
-    return tuple(np.ascontiguousarray(pixels[..., channel]) for channel in range(4))
+    labels, following, steps = (np.ascontiguousarray(pixels[..., channel]) for channel in range(3))
+    return labels, steps >> np.uint8(4), following, steps & np.uint8(STEPS)
 
 
 def mask_image(labels: NDArray[np.uint8], colours: list[Colour]) -> Image.Image:

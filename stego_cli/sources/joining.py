@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.classes import VOID
-from stego_cli.images.passes import counts, replaced
+from stego_cli.images.passes import counts, likeliest, replaced
 from stego_cli.sources.source import PartMask
 from stego_cli.sources.windows import Box
 
@@ -78,8 +78,8 @@ def _likeliest(cell: Box, some: Sequence[tuple[Box, PartMask]], overlap: int) ->
                 # A pixel without a label adds nothing: its probability is 0.
                 weight = np.where(labels[own] == VOID, 0, surety[own]) * fading
                 there[replaced(np.ascontiguousarray(labels[own]), index), *at] += weight
-    chosen: Strip = classes[scores.argmax(0)]
-    chosen[scores.max(0) == 0] = VOID
+    chosen: Strip = classes[likeliest(scores)[0]]
+    chosen[~scores.any(0)] = VOID
     return chosen
 
 
