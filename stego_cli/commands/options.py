@@ -74,6 +74,15 @@ WorkersOption = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+ProcessesOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Processes of this machine that share the work; several feed a GPU faster.",
+        rich_help_panel=MACHINE,
+    ),
+]
 EngineOption = Annotated[
     str,
     typer.Option(

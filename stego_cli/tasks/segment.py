@@ -45,14 +45,14 @@ class SegmentResult:
     """What a run did.
 
     Attributes:
-        out: the folder of masks.
+        out: the folder of masks, or its address.
         model: the model file that made them.
         names: of the classes, in the order of their values in the masks.
         colours: of the classes, RGB.
         summary: counts, failures and times.
     """
 
-    out: Path
+    out: Path | str
     model: Path
     names: tuple[str, ...]
     colours: list[Colour]
@@ -231,9 +231,9 @@ def _write_masks(
         if summary.kept:
             progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
         with progress.stage("Segmenting", len(todo), unit="photographs") as stage:
-            work = Work(
-                FolderWorker(model, plan, progress), _task(model, plan, settings), model.file, settings, progress
-            )
+            devices = tuple(session.device for session in model.sessions)
+            here, elsewhere = FolderWorker(model, plan, progress), _task(model, plan, settings)
+            work = Work(here, elsewhere, model.file, devices, settings, progress)
             begun, told = places.begin(todo), False
             for outcome in engine(settings.engine).masks(work, begun, lambda: stop.requested is not None):
                 if stop.requested is not None and not told:
@@ -242,10 +242,11 @@ def _write_masks(
                 journal.append(outcome.entry)
                 places.end(outcome.entry)
                 summary.add(outcome)
-                _report(outcome.entry, progress)
+                report(outcome.entry, progress)
                 stage.advance()
                 _require_space(folder.root, settings.min_free)
-        folder.forget_workers()
+        if stop.requested is None:  # else workers may have done more than was told
+            folder.forget_workers()
         run = PartsRun(folder, model, plan, settings, classes.names, journal, places, summary, progress, stop)
         for photo in large:
             if stop.requested is None:
@@ -266,10 +267,13 @@ def _write_masks(
 
 def _task(model: LoadedModel, plan: OutputPlan, settings: SegmentSettings) -> FolderTask:
     places = {name: getattr(plan, name).absolute() for name in ("root", "out", "scratch")}
+    if settings.processes > 1:  # each of them has a part of the cores
+        settings = replace(settings, workers=None)
     return FolderTask(settings, model.recipe.reading, replace(plan, **places))
 
 
-def _report(entry: Entry, progress: Progress) -> None:
+def report(entry: Entry, progress: Progress) -> None:
+    """Report what became of a photograph."""
     path = shown(entry.path)
     if entry.status == "done":
         progress.event("photograph", path=path, status="done", mask=shown(entry.mask or ""))
