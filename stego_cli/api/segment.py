@@ -36,6 +36,7 @@ def segment(
     bbox: str = "",
     mask_polygon: PathName | None = None,
     res_ground: float | None = None,
+    overlap: float | None = None,
     every: int | None = None,
     fps: float | None = None,
     colour_map: str = "",
@@ -87,6 +88,7 @@ def segment(
         mask_polygon: of rasters only what lies in the polygons of this GeoJSON or GeoPackage.
         res_ground: size of a pixel on the ground at which the model works on rasters, metres; None: the model's, else
             the raster's own.
+        overlap: share of a raster's windows that neighbours have in common, 0.1 to 0.8; None: 12 patches of 48.
         every: of videos every so many frames; None: all.
         fps: of videos so many frames a second; None: all.
         colour_map: of stacks of one band, a colour map of matplotlib to show them in; "": grey.
@@ -153,6 +155,7 @@ def segment(
             steady,
             mask_video,
             colour_map,
+            overlap=overlap,
         ),
         engine=engine,
         ray_address=ray_address,

@@ -25,6 +25,7 @@ from stego_cli.commands.options import (
     FpsOption,
     IncludeOption,
     MaskPolygonOption,
+    OverlapOption,
     ProcessesOption,
     RayAddressOption,
     ResGroundOption,
@@ -187,6 +188,7 @@ def command(
     bbox: BboxOption = "",
     mask_polygon: MaskPolygonOption = None,
     res_ground: ResGroundOption = None,
+    overlap: OverlapOption = None,
     every: EveryOption = None,
     fps: FpsOption = None,
     colour_map: ColourMapOption = "",
@@ -287,7 +289,9 @@ def command(
         workers=workers,
         processes=processes,
         shard=shard,
-        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video, colour_map),
+        parts=PartSettings(
+            parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video, colour_map, overlap=overlap
+        ),
         engine=engine,
         ray_address=ray_address,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from stego_cli.crf import resolve_engine
 from stego_cli.datasets.layout import photographs_of
@@ -119,9 +119,26 @@ def find_work(settings: SegmentSettings, progress: Progress) -> tuple[Selection,
     found, notes = apart(find_photos(photos, settings.out, settings.walk, SUFFIXES), photos.is_file())
     for note in notes:
         progress.note(note)
+    _check_kinds(found, settings)
     mine = selection.of(found)
     require_own_or_absent(settings.out, [*mine.photos, *mine.large], settings.outputs, settings.overwrite)
     return selection, found
+
+
+def _check_kinds(found: Found, settings: SegmentSettings) -> None:
+    """Refuse settings that have no effect on the kinds of files that there are."""
+    if settings.shard and len(found.large) == 1 and not found.photos:
+        raise UsageError(
+            f"{setting('shard')} divides a folder by its files, and {shown(found.large[0].path)} is one file.",
+            f"Leave it out. A raster can be divided by {setting('bbox')}: each run does a box of it into a folder of "
+            "its own, and labels at the boxes' edges fit to the pixel; `gdalbuildvrt` makes one mask of them.",
+        )
+    if settings.parts.steady and not any(PurePosixPath(photo.mask).suffix == "" for photo in found.large):
+        raise UsageError(
+            f"{setting('steady', True)} is for videos, and there is none in {shown(settings.photos)}.",
+            "Leave it out, or make one video of photographs that a camera took one after the other, such as with "
+            "`ffmpeg -framerate 2 -pattern_type glob -i 'camera/*.jpg' -c:v ffv1 camera.mkv`.",
+        )
 
 
 def here(settings: SegmentSettings) -> SegmentSettings:
