@@ -1,53 +1,63 @@
-"""Time `stego segment` and the CRF on an NVIDIA GPU; all tables in one run of some minutes.
+"""Time `stego segment`, its decoder and its CRF on an NVIDIA GPU; all tables in one run of under five minutes.
 
-    python benchmarks/gpu.py                       6,000 JPEGs of 640 x 480, made of tests/photos
+    python benchmarks/gpu.py                       4,000 JPEGs of 640 x 480, made of tests/photos
     python benchmarks/gpu.py --photos DIR --run RUN --count 20000
-    python benchmarks/gpu.py --device cpu --count 4     only that the first table can be made
+    python benchmarks/gpu.py --device cpu --count 8     only that all of it runs; the figures mean nothing
 
 Up to 200 photographs of DIR are cut to 640 x 480, saved as JPEGs, and linked under --count names. The real command
-segments them all: in float32 and float16, with and without the CRF, with each decoder that can be used, and in several
-processes. Its time is that from its start to its end, less that of a run over 16 photographs. Five times a second
-nvidia-smi reports how busy the GPU is. Without --run, a run of 27 classes is first trained on the photographs, in a few
-steps.
-
-The GPU's decoder and the CRF engine are then timed alone, the engine at the usual sizes, and its bandwidth counted:
-each Triton kernel reads and writes each of its arguments once, whatever the caches save. benchmarks/host.py times the
-rest.
+segments them all: in float16 with and without the CRF, with each decoder that can be used, in one process and in
+several, and in float32. Its events tell when each mask is finished: the start is the time to the first, and the rate is
+that after the first fifth of them. Five times a second nvidia-smi reports how busy the GPU is. The memory that it holds
+is then watched over 500 photographs of different sizes. Without --run, a run of 27 classes is first trained on the
+photographs, in a few steps. The GPU's decoder and the CRF engine are timed alone: benchmarks/gpu_parts.py.
+benchmarks/host.py times the rest.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import product
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageOps
 
 from stego_cli.errors import UsageError
-from stego_cli.images.decode import decode, work_size
 from stego_cli.images.discover import find_photos
 from stego_cli.inference.devices import providers
-from stego_cli.inference.devices.decoders import open_decoder
-from stego_cli.inference.session import Session
 from stego_cli.machine import cores
-from stego_cli.settings import CrfSettings
 
 SIZE = 640, 480
-DIFFERENT, FEW = 200, 16
+DIFFERENT, SIZES = 200, 500
 CLASSES = 27
-CRF_SIZES = ((32, 320, 320), (16, 322, 434), (8, 480, 640), (1, 320, 320))  # batch, height and width
-PROCESSES = 4  # beside one
+PROCESSES = 4, 8  # beside one
+
+
+@dataclass
+class Timed:
+    """What a command did: when each mask was finished, and what the GPU reported.
+
+    `masks` are seconds from the command's start; `busy` is the GPU's load in percent, and `memory` what it held in MB.
+    """
+
+    masks: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=lambda: [0.0])
+    memory: list[float] = field(default_factory=lambda: [0.0])
+
+    @property
+    def rate(self) -> float:
+        """Masks a second after the first fifth of them."""
+        first = len(self.masks) // 5
+        return (len(self.masks) - 1 - first) / max(self.masks[-1] - self.masks[first], 1e-9)
 
 
 def main() -> None:
@@ -55,52 +65,64 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--photos", type=Path, default=Path(__file__).parents[1] / "tests" / "photos")
     options.add_argument("--run", type=Path, help="a run to use; else one is trained in a few steps on the photographs")
-    options.add_argument("--count", type=int, default=6_000)
+    options.add_argument("--count", type=int, default=4_000)
     options.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     chosen = options.parse_args()
-    on_gpu = chosen.device == "cuda"
-    if on_gpu:
+    began, device = time.perf_counter(), chosen.device
+    if device == "cuda":
         refuse_without_gpu()
-    print(f"{name_of_gpu() if on_gpu else 'CPU'}, {cores()} cores, {chosen.count} photographs\n")
+    else:
+        os.environ |= {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}  # before anything imports Triton
+    import gpu_parts  # beside this file
+
+    print(f"{name_of_gpu() if device == 'cuda' else 'CPU'}, {cores()} cores, {chosen.count} photographs\n")
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         different = make_photos(chosen.photos, root / "photos", chosen.count)
-        make_photos(chosen.photos, root / "few", FEW)
         run = chosen.run
         if run is None:
             run = root / "run"
-            stego("train", chosen.photos, "--out", run, "--classes", CLASSES, "--steps", 40)
-        time_runs(run, root, chosen.count, on_gpu)
-        if on_gpu:
-            print(f"\nfloat16 has float32's class on {agreement(different, root):.3%} of pixels before the CRF.\n")
-            time_decoder(different)
-    if on_gpu:
-        time_crf()
+            timed(("train", chosen.photos, "--out", run, "--classes", CLASSES, "--steps", 40, "--device", device))
+        for precision in ("fp16", "fp32"):
+            timed(("export-onnx", run, "--out", root / f"{precision}.onnx", "--precision", precision))
+        time_runs(root, device, ["cpu"] if device == "cpu" or gpu_parts.why_no_decoder() else ["gpu", "cpu"])
+        time_memory(chosen.photos, root, device, min(SIZES, chosen.count))
+        same = gpu_parts.agreement(different, root, device)
+        print(f"\nfloat16 has float32's class on {same:.3%} of pixels before the CRF.\n")
+        gpu_parts.time_decoder(different, device)
+    gpu_parts.time_crf(device)
+    print(f"\nAll of this took {time.perf_counter() - began:.0f} s.")
 
 
-def time_runs(run: Path, root: Path, count: int, on_gpu: bool) -> None:
+def time_runs(root: Path, device: str, decoders: list[str]) -> None:
     """Print a row for each way to run the command."""
     print("| precision | CRF | decoder | processes | photographs/s | start, s | GPU busy, mean | median | memory, GB |")
     print("|---|---|---|---|---|---|---|---|---|")
-    precisions = ("fp16", "fp32") if on_gpu else ("fp32",)
-    decoders = ("cpu", "gpu") if on_gpu and why_no_decoder() is None else ("cpu",)
-    for precision in precisions:
-        stego("export-onnx", run, "--out", root / f"{precision}.onnx", "--precision", precision)
-    for precision, crf, decoder, processes in product(precisions, ("--crf", "--no-crf"), decoders, (1, PROCESSES)):
-        if processes > 1 and precision != "fp16":
-            continue
-        how = ("--model", root / f"{precision}.onnx", "--device", "cuda" if on_gpu else "cpu", crf)
+    ways = [("fp16", crf, decoder, 1) for crf in ("--crf", "--no-crf") for decoder in decoders]
+    ways += [("fp16", crf, decoders[0], count) for crf in ("--crf", "--no-crf") for count in PROCESSES]
+    ways += [("fp32", crf, decoders[0], 1) for crf in ("--crf", "--no-crf")]
+    for precision, crf, decoder, processes in ways:
         masks = root / f"{precision}{crf}{decoder}{processes}"
-        start = watched([("segment", root / "few", "--out", f"{masks}few", *how, "--decoder", decoder)], on_gpu)[0]
-        command = ("segment", root / "photos", "--out", masks, *how, "--decoder", decoder)
-        parts = [(*command, "--shard", f"{part + 1}/{processes}") for part in range(processes)]
-        seconds, busy, memory = watched(parts if processes > 1 else [command], on_gpu)
+        how = ("--model", root / f"{precision}.onnx", "--device", device, crf, "--decoder", decoder)
+        found = timed(
+            ("segment", root / "photos", "--out", masks, *how, "--processes", processes, "--json"), device == "cuda"
+        )
         print(
-            f"| {precision} | {'yes' if crf == '--crf' else 'no'} | {decoder} | {processes} | "
-            f"{max(count - FEW, 1) / max(seconds - start, 1e-3):.0f} | {start:.1f} | "
-            f"{statistics.mean(busy):.0f}% | {statistics.median(busy):.0f}% | {max(memory) / 1024:.1f} |",
+            f"| {precision} | {'yes' if crf == '--crf' else 'no'} | {decoder} | {processes} | {found.rate:.0f} | "
+            f"{found.masks[0]:.1f} | {statistics.mean(found.busy):.0f}% | {statistics.median(found.busy):.0f}% | "
+            f"{max(found.memory) / 1024:.1f} |",
             flush=True,
         )
+
+
+def time_memory(photos: Path, root: Path, device: str, count: int) -> None:
+    """Print what the GPU held while photographs of different sizes were worked on."""
+    make_photos(photos, root / "sizes", count, different=count)
+    how = ("--model", root / "fp16.onnx", "--device", device, "--json")
+    memory = timed(("segment", root / "sizes", "--out", root / "of sizes", *how), device == "cuda").memory
+    quarters = [memory[len(memory) * part // 4 : len(memory) * (part + 1) // 4] or memory for part in range(4)]
+    said = ", ".join(f"{max(quarter) / 1024:.2f}" for quarter in quarters)
+    print(f"\nMemory over {count} photographs of different sizes, most in each quarter of the time: {said} GB.")
 
 
 def name_of_gpu() -> str:
@@ -108,15 +130,6 @@ def name_of_gpu() -> str:
     import torch
 
     return torch.cuda.get_device_name(0)
-
-
-def why_no_decoder() -> str | None:
-    """Return why photographs cannot be decoded on the GPU, or None."""
-    try:
-        open_decoder(0)
-    except UsageError as error:
-        return error.message
-    return None
 
 
 def refuse_without_gpu() -> None:
@@ -131,40 +144,47 @@ def refuse_without_gpu() -> None:
         raise SystemExit(f"This benchmark needs an NVIDIA GPU that torch and Triton can use: {reason}.")
 
 
-def make_photos(source: Path, target: Path, count: int) -> list[Path]:
-    """Fill `target` with JPEGs, and return those that are different."""
+def make_photos(source: Path, target: Path, count: int, different: int = 0) -> list[Path]:
+    """Fill `target` with JPEGs, and return those that are different; with `different` so many of different heights."""
     target.mkdir()
     found = find_photos(source)
-    different = []
-    for number, photo in enumerate(found.photos[: min(DIFFERENT, count)]):
-        file = target / f"{number:06d}.jpg"
-        with Image.open(found.root / photo.path) as opened:
-            ImageOps.fit(opened.convert("RGB"), SIZE).save(file, quality=90)
-        different.append(file)
-    for number in range(len(different), count):
-        (target / f"{number:06d}.jpg").hardlink_to(different[number % len(different)])
-    return different
+    files = [target / f"{number:06d}.jpg" for number in range(count)]
+    made = files[: min(different or min(DIFFERENT, len(found.photos)), count)]
+
+    def make(number: int) -> None:
+        width, height = SIZE
+        with Image.open(found.root / found.photos[number % len(found.photos)].path) as opened:
+            size = (width, 200 + number % SIZES) if different else (width, height)
+            ImageOps.fit(opened.convert("RGB"), size).save(made[number], quality=90)
+
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(make, range(len(made))))
+    for number, file in enumerate(files[len(made) :]):
+        file.hardlink_to(made[number % len(made)])
+    return made
 
 
-def stego(*arguments: object) -> None:
-    """Run a command of the tool without output."""
-    ended = subprocess.run([sys.executable, "-m", "stego_cli", *map(str, arguments)], capture_output=True, text=True)
-    if ended.returncode != 0:
-        raise SystemExit(f"stego {arguments[0]} ended with {ended.returncode}:\n{ended.stderr}")
-
-
-def watched(commands: list[tuple[object, ...]], on_gpu: bool) -> tuple[float, list[float], list[float]]:
-    """Run commands of the tool side by side; return seconds, and samples of the GPU's load (%) and memory (MB)."""
-    samples: list[str] = []
-    with contextlib.ExitStack() as sampling:
+def timed(words: tuple[object, ...], on_gpu: bool = False) -> Timed:
+    """Run a command of the tool to its end."""
+    found, samples = Timed(), list[str]()
+    with contextlib.ExitStack() as blocks:
+        said = blocks.enter_context(tempfile.TemporaryFile("w+"))
         if on_gpu:
-            sampling.enter_context(sampled(samples))
+            blocks.enter_context(sampled(samples))
+        command = [sys.executable, "-m", "stego_cli", *map(str, words)]
         began = time.perf_counter()
-        with ThreadPoolExecutor(len(commands)) as pool:
-            list(pool.map(lambda command: stego(*command), commands))
-        seconds = time.perf_counter() - began
-    numbers = [line.split(",") for line in samples if line.count(",") == 1] or [["0", "0"]]
-    return seconds, [float(busy) for busy, _ in numbers], [float(memory) for _, memory in numbers]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True) as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                if line.startswith('{"event": "photograph"'):
+                    found.masks.append(time.perf_counter() - began)
+        if running.returncode != 0:
+            said.seek(0)
+            raise SystemExit(f"stego {words[0]} ended with {running.returncode}:\n{said.read()}")
+    numbers = [line.split(",") for line in samples if line.count(",") == 1]
+    if numbers:
+        found.busy, found.memory = [float(busy) for busy, _ in numbers], [float(memory) for _, memory in numbers]
+    return found
 
 
 @contextlib.contextmanager
@@ -182,101 +202,6 @@ def sampled(samples: list[str]) -> Iterator[None]:
         yield
         sampler.terminate()
         reader.join()
-
-
-def agreement(photos: list[Path], models: Path) -> float:
-    """Return the share of pixels at work size with the same class in both precisions, without the CRF."""
-    from stego_cli.inference.devices.gpu_pipeline import DevicePipeline
-
-    sessions = [Session.from_file(models / f"{precision}.onnx", "cuda") for precision in ("fp32", "fp16")]
-    pipelines = [DevicePipeline(session, "cluster", None) for session in sessions]
-    same = total = 0
-    for file in photos:
-        pixels = decode(file, sessions[0].info.res, sessions[0].info.patch).pixels
-        exact, half = (np.asarray(one.labels(pixels[None], [pixels.shape[1::-1]])[0]) for one in pipelines)
-        same, total = same + int((exact == half).sum()), total + exact.size
-    return same / total
-
-
-def time_decoder(photos: list[Path]) -> None:
-    """Print how many photographs the GPU decodes and resizes in a second, and how far they are from the CPU's."""
-    import torch
-    from torch.utils.dlpack import from_dlpack
-
-    from stego_cli.inference.devices.resample import resized
-
-    if (reason := why_no_decoder()) is not None:
-        print(f"{reason}\n")
-        return
-    decoder = open_decoder(0)
-    batch = [(photos * FEW)[index].read_bytes() for index in range(FEW)]
-    size = work_size(*SIZE, 320, 14)
-
-    def work() -> torch.Tensor:
-        tensors = [from_dlpack(one) for one in decoder.decode(batch, 0)]
-        return resized(torch.stack(tensors), size)
-
-    seconds = median_of(work)
-    expected = np.stack([decode(content, 320, 14).pixels for content in batch]).astype(int)
-    apart = np.abs(work().cpu().numpy() - expected)
-    print(
-        "| decoder and resizing | photographs/s | values equal to the CPU's | largest difference |\n|---|---|---|---|"
-    )
-    print(f"| batches of {FEW} | {FEW / seconds:.0f} | {(apart == 0).mean():.1%} | {apart.max()} |\n")
-
-
-def median_of(work: Callable[[], object]) -> float:
-    """Return the median seconds of a call, its work on the GPU included."""
-    import torch
-
-    seconds = []
-    for _ in range(12):
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        work()
-        torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[2:])  # the first ones compile and allocate
-
-
-def time_crf() -> None:
-    """Print the engine's photographs a second and its bandwidth, on soft probabilities."""
-    import torch
-
-    from stego_cli.crf import cuda_engine
-
-    files = sorted((Path(__file__).parents[1] / "tests" / "photos").glob("*.jpg"))
-    settings = CrfSettings()
-    print("| CRF alone | photographs/s | bandwidth, GB/s (iterations alone, over the whole time) |\n|---|---|---|")
-    for batch, height, width in CRF_SIZES:
-        pictures = [ImageOps.fit(Image.open(file).convert("RGB"), (width, height)) for file in files]
-        images = torch.tensor(np.stack([np.asarray(pictures[index % len(pictures)]) for index in range(batch)])).cuda()
-        coarse = torch.randn(batch, CLASSES, 22, 22, generator=torch.Generator().manual_seed(0)).cuda()
-        codes = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
-        log_probs = (2 * codes / codes.abs().max()).log_softmax(1)
-        median = median_of(partial(cuda_engine.refine_on_device, images, log_probs, settings))
-        moved = settings.iterations * bytes_of_an_iteration(images, log_probs, settings)
-        print(
-            f"| {batch} of {height} x {width}, {CLASSES} classes | {batch / median:.0f} | {moved / median / 1e9:.0f} |",
-            flush=True,
-        )
-
-
-def bytes_of_an_iteration(images: object, log_probs: object, settings: CrfSettings) -> int:
-    """Count the bytes that the Triton kernels of one iteration read and write for the whole batch."""
-    from stego_cli.crf import cuda_engine
-
-    field = cuda_engine.MeanField(images, log_probs, settings)  # type: ignore[arg-type]
-    pixels = field.photographs * field.height * field.width
-    lattice, entries = field.bilateral.lattice, field.bilateral.pixels.numel()
-    row = 4 * cuda_engine.row_width(field.unary.shape[1])
-    vertices, axes = lattice.count, len(lattice.neighbours)
-    total = pixels * row + entries * 8 + vertices * row  # splat: rows, an index and a weight for each entry
-    total += -(-axes // 2) * 2 * vertices * row + axes * 8 * vertices  # blur: two axes a pass, neighbours' numbers
-    total += vertices * row + entries * 8  # slice, within the update
-    total += pixels * (2 * row + 4 * field.unary.shape[1])  # update: reads and writes probabilities, reads the unary
-    total += field.stencil.weights.numel() * 4  # once for all photographs, if the cache holds them between these
-    return total
 
 
 if __name__ == "__main__":

@@ -265,6 +265,7 @@ class SegmentSettings:
     batch_size: int | Literal["auto"] = "auto"  # photographs of one shape that a device gets at once
     decoder: Decoder = "auto"  # where JPEGs are decoded for a GPU
     workers: int | None = None  # photographs refined at once; None: one a core
+    processes: int = 1  # of this machine that share the work
     overwrite: bool = False  # make all masks again, and a discovered model
     shard: str | None = None  # "I/N": part I of N, where several runs share one output folder
     since: str | None = None  # only photographs changed since a date, or a time back such as "12h"
@@ -286,7 +287,10 @@ class SegmentSettings:
             raise UsageError(f"must be 'auto' or a number from 1, got {self.batch_size!r}", field="batch_size")
         check_choice("decoder", self.decoder, Decoder)
         check_at_least("workers", self.workers, 1)
+        check_at_least("processes", self.processes, 1)
         check_at_least("min_free", self.min_free, 0)
+        if self.processes > 1 and self.engine != "local":
+            raise UsageError(f"{setting('processes')} is for one machine.", f"Leave out {setting('engine')} or it.")
         if self.ray_address is not None and self.engine != "ray":
             raise UsageError(f"{setting('ray_address')} is of a Ray cluster.", f"Give {setting('engine', 'ray')} too.")
         if self.decoder == "gpu" and self.engine != "local":
@@ -300,6 +304,15 @@ class SegmentSettings:
         """The rows of OUTPUTS that are written beside each mask."""
         named = ("overlay",) * self.overlay + ("probabilities",) * self.keep_probabilities
         return tuple(dict.fromkeys((*named, *self.also)))
+
+
+@dataclass(frozen=True)
+class TreeSettings:
+    """Which photographs at an address get masks, or those of a folder get masks at an address."""
+
+    photos: str  # such as s3://bucket/folder, or a path
+    out: str  # likewise
+    how: SegmentSettings  # all else; its own places are not used
 
 
 @dataclass(frozen=True)

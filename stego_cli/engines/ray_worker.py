@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stego_cli.engines.worker import Task, Worker
+from stego_cli.engines.worker import Notes, Task, Worker
 from stego_cli.errors import OutputError, StegoError
 from stego_cli.inference.outputs import Outcome
 from stego_cli.machine import use_cores
-from stego_cli.progress import Quiet
 
 _TRIES = 2  # of a piece: a worker that dies at it again is not given it a third time
 _GLANCE = 0.5  # seconds between two looks at whether the run was stopped
@@ -82,16 +81,6 @@ class Standing:
         return len(self._working)
 
 
-class _Notes(Quiet):
-    """Keeps what a worker has to say until its next answer."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.texts.append(text)
-
-
 class PieceWorker:
     """An actor of Ray Data: a row with a pickled `Piece` becomes a row with a pickled `Answer`.
 
@@ -106,7 +95,7 @@ class PieceWorker:
     def __init__(self, task: bytes, model: Any, device: str, cores: int, standing: Any) -> None:  # noqa: ANN401
         import ray
 
-        self._get, self._standing, self._notes = ray.get, standing, _Notes()
+        self._get, self._standing, self._notes = ray.get, standing, Notes()
         self._node = ray.get_runtime_context().get_node_id()
         self._error: StegoError | None = None
         self._worker: Worker[Any] | None = None
@@ -134,8 +123,7 @@ class PieceWorker:
                 answer = Answer(piece.key, self._node, outcomes)
             except StegoError as error:
                 answer = Answer(piece.key, self._node, error=error)
-        answer.notes.extend(self._notes.texts)
-        self._notes.texts.clear()
+        answer.notes.extend(self._notes.taken())
         self._get(self._standing.end.remote(piece.key))
         return {"answer": pickle.dumps(answer)}
 

@@ -18,7 +18,7 @@ from stego_cli.inference.loaded import LoadedModel, load_model, read_as
 from stego_cli.inference.output_folder import WORKERS
 from stego_cli.inference.outputs import Outcome, OutputPlan
 from stego_cli.inference.pipeline import Pipeline
-from stego_cli.progress import Progress
+from stego_cli.progress import Progress, Quiet
 from stego_cli.settings import Reading, SegmentSettings
 
 Stopped = Callable[[], bool]
@@ -76,6 +76,7 @@ class Work(Generic[Item]):
         here: does it in this process.
         task: does it elsewhere.
         model: the model file.
+        devices: on which it was loaded here.
         settings: of the run.
         progress: gets notes and warnings.
     """
@@ -83,6 +84,7 @@ class Work(Generic[Item]):
     here: Worker[Item]
     task: Task[Item]
     model: Path
+    devices: tuple[str, ...]
     settings: SegmentSettings
     progress: Progress
 
@@ -142,6 +144,22 @@ class FolderWorker:
             if self._journal is not None:
                 self._journal.append(outcome.entry)
             yield outcome
+
+
+class Notes(Quiet):
+    """Keeps the warnings of a worker elsewhere until its next answer."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def warn(self, text: str) -> None:
+        """Keep a warning."""
+        self._texts.append(text)
+
+    def taken(self) -> list[str]:
+        """Return what was kept, and forget it."""
+        texts, self._texts = self._texts, []
+        return texts
 
 
 class Engine(Protocol):

@@ -13,6 +13,7 @@ import torch
 from onnx import TensorProto, helper
 
 from stego_cli.errors import ModelError, UsageError
+from stego_cli.inference.devices import providers
 from stego_cli.inference.session import Session, is_out_of_memory
 
 TASKS = Path("/proc/self/task")  # the threads of this process
@@ -79,6 +80,21 @@ def test_with_auto_a_gpu_that_does_not_start_is_told_and_the_cpu_used(tiny_model
 def test_a_bad_model_is_the_models_fault_on_a_gpu_too(a_gpu_by_name):
     with pytest.raises(ModelError, match="not a readable ONNX model"):
         Session.from_bytes(b"nothing", "cuda", "bad.onnx")
+
+
+def test_a_model_for_a_gpu_is_loaded_once_and_not_on_the_cpu_first(tiny_model, a_gpu_by_name, monkeypatch):
+    chains, start = [], ort.InferenceSession
+
+    def started(content, options, providers, **others):
+        chains.append(providers)
+        return start(content, options, providers=["CPUExecutionProvider"], **others)
+
+    monkeypatch.setattr(ort, "InferenceSession", started)
+    monkeypatch.setitem(providers.PROVIDERS, "cuda", "CPUExecutionProvider")  # in its place
+    assert Session.from_file(tiny_model, "cuda").device == "cuda:0"
+    ((first, _),) = chains
+    assert first[0] == "CPUExecutionProvider"
+    assert first[1]["device_id"] == "0"
 
 
 def errors_of_memory():
