@@ -3,7 +3,7 @@
     python benchmarks/rasters.py speed --side 2800                        a model that tells colours apart
     python benchmarks/rasters.py speed --side 1400 --picture mosaic.png --model stego.onnx
     python benchmarks/rasters.py sparse --side 60000                      a raster that is mostly empty
-    python benchmarks/rasters.py tilings --picture mosaic.png --model stego.onnx
+    python benchmarks/rasters.py tilings --picture mosaic.png --model stego.onnx --overlap 0.5
 
 speed     the raster, and the same pixels as photographs of `--cut` pixels a side (by default 2,000) worked at the same
           scale, each by a process of its own: seconds, and the most memory that it had.
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def main() -> None:
     options.add_argument("--cut", type=int, default=2000)
     options.add_argument("--picture", type=Path)
     options.add_argument("--model", type=Path)
+    options.add_argument("--overlap", type=float, default=OVERLAP / LEAST_SIDE)
     options.add_argument("--crf", action="store_true")
     chosen = options.parse_args()
     Image.MAX_IMAGE_PIXELS = None
@@ -69,7 +71,7 @@ def main() -> None:
         elif chosen.what == "speed":
             speed(root, pixels_of(chosen.picture, chosen.side), chosen.cut, words)
         else:
-            tilings(root, pixels_of(chosen.picture, None), words)
+            tilings(root, pixels_of(chosen.picture, None), chosen.overlap, words)
 
 
 def pixels_of(picture: Path | None, side: int | None) -> np.ndarray:
@@ -91,13 +93,24 @@ def write(file: Path, pixels: np.ndarray) -> None:
         raster.write(np.moveaxis(pixels, 2, 0))
 
 
-def run(*words: object) -> tuple[float, float]:
-    """Run `stego segment`; return its seconds, and the most memory of any process so far in MB."""
-    started = time.perf_counter()
+@dataclass(frozen=True)
+class Run:
+    """A run of `stego segment`: seconds, those of the processor, and the most memory of any process so far in MB."""
+
+    seconds: float
+    cpu: float
+    memory: float
+
+
+def run(*words: object) -> Run:
+    """Run `stego segment`."""
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, "-m", "stego_cli", "segment", *map(str, words)], check=True, stderr=subprocess.DEVNULL
     )
-    return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Run(time.perf_counter() - started, cpu, after.ru_maxrss / 1024)
 
 
 def speed(root: Path, pixels: np.ndarray, cut: int, words: list[str]) -> None:
@@ -108,11 +121,15 @@ def speed(root: Path, pixels: np.ndarray, cut: int, words: list[str]) -> None:
         for left in range(0, pixels.shape[1], cut):
             part = Image.fromarray(pixels[top : top + cut, left : left + cut])
             part.save(root / f"photos/{top}-{left}.png", compress_level=1)
-    raster, memory = run(root / "raster.tif", "--out", root / "a", *words)
-    photos, _ = run(root / "photos", "--out", root / "b", "--res", min(cut, *pixels.shape[:2]), *words)
-    print(f"raster of {pixels.shape[1]} x {pixels.shape[0]}: {raster:.1f} s, most memory {memory:.0f} MB")
+    raster = run(root / "raster.tif", "--out", root / "a", *words)
+    photos = run(root / "photos", "--out", root / "b", "--res", min(cut, *pixels.shape[:2]), *words)
     print(
-        f"the same as photographs of {cut} x {cut}: {photos:.1f} s; the raster has {photos / raster:.0%} of their speed"
+        f"raster of {pixels.shape[1]} x {pixels.shape[0]}: {raster.seconds:.1f} s, {raster.cpu:.1f} s of processor; "
+        f"most memory: {raster.memory:.0f} MB"
+    )
+    print(
+        f"the same as photographs of {cut} x {cut}: {photos.seconds:.1f} s, {photos.cpu:.1f} s of processor; "
+        f"the raster has {photos.seconds / raster.seconds:.0%} of their speed; {photos.cpu / raster.cpu:.0%} by that"
     )
 
 
@@ -127,21 +144,22 @@ def sparse(root: Path, side: int, words: list[str]) -> None:
             for left in range(0, side - 600, 4200):
                 raster.write(block, window=Window(left, top, 600, 600))
                 filled += 1
-    seconds, memory = run(root / "sparse.tif", "--out", root / "masks", *words)
+    made = run(root / "sparse.tif", "--out", root / "masks", *words)
     with rasterio.open(root / "masks/sparse.tif") as mask:
         assert mask.shape == (side, side)
         assert (mask.read(1, window=Window(4200, 4200, 600, 600)) != 255).all()
         assert (mask.read(1, window=Window(1000, 1000, 2000, 2000)) == 255).all()
-    print(f"raster of {side} x {side}, {filled} parts with a value: {seconds:.0f} s, most memory {memory:.0f} MB")
+    print(f"raster of {side} x {side}, {filled} with a value: {made.seconds:.0f} s, most memory {made.memory:.0f} MB")
 
 
-def tilings(root: Path, pixels: np.ndarray, words: list[str]) -> None:
+def tilings(root: Path, pixels: np.ndarray, share: float, words: list[str]) -> None:
     """Compare the labels of windows with those of windows that lie elsewhere."""
     height, width = pixels.shape[:2]
+    words = [*words, "--overlap", str(share)]
     margin = LEAST_SIDE * PATCH // 2
     write(root / "plain.tif", pixels)
     write(root / "wider.tif", np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="reflect"))
-    run(root / "plain.tif", "--out", root / "plain", *words)
+    made = run(root / "plain.tif", "--out", root / "plain", *words)
     run(root / "wider.tif", "--out", root / "wider", *words)
     left, top = 500_000 + 0.5 * width / 4, 5_000_000 - 0.5 * height / 4
     box = f"{left},{top - 0.5 * height / 2},{left + 0.5 * width / 2},{top}"
@@ -152,7 +170,7 @@ def tilings(root: Path, pixels: np.ndarray, words: list[str]) -> None:
     )
     shifted = shifted[margin:-margin, margin:-margin]
     inner = labels[height // 4 : height // 4 + part.shape[0], width // 4 : width // 4 + part.shape[1]]
-    side, overlap = LEAST_SIDE * PATCH, OVERLAP * PATCH
+    side, overlap = LEAST_SIDE * PATCH, round(share * LEAST_SIDE * PATCH)
     meets = [np.array(starts(length, side, overlap)) for length in (height, width)]
     near = np.zeros((height, width), bool)
     for begins, axis in zip(meets, (0, 1), strict=True):
@@ -163,6 +181,7 @@ def tilings(root: Path, pixels: np.ndarray, words: list[str]) -> None:
             near[tuple(index)] = True
     same = labels == shifted
     changes = labels[:, 1:] != labels[:, :-1]
+    print(f"{made.cpu:.0f} s of the processor for {width} x {height} pixels")
     print(f"windows elsewhere: {same.mean():.1%} of pixels agree, {same[near].mean():.1%} where windows meet")
     print(f"a box of it: {(inner == part).mean():.3%} of pixels agree")
     across = near[:, 1:] & near[:, :-1]

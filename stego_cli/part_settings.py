@@ -11,6 +11,7 @@ from typing import Any
 from stego_cli.errors import UsageError, setting
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top
+_LEAST_OVERLAP, _MOST_OVERLAP = 0.1, 0.8  # of a window's side
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class PartSettings:
     mask_video: bool = False  # of videos: the masks are one lossless video
     colour_map: str = ""  # of stacks: matplotlib's name of the colours for slices of one band; "": grey
     model_ground: float | None = None  # of rasters: the size of a pixel that the model was trained at; None: their own
+    overlap: float | None = (
+        None  # of rasters: share of a window's side that neighbours have in common; None: 12 patches
+    )
 
     def __post_init__(self) -> None:
         if self.bbox is not None and not (
@@ -38,7 +42,8 @@ class PartSettings:
             )
         if self.res_ground is not None and not 0 < self.res_ground < math.inf:
             raise UsageError(f"must be above 0, got {self.res_ground}", field="res_ground")
-
+        if self.overlap is not None and not _LEAST_OVERLAP <= self.overlap <= _MOST_OVERLAP:
+            raise UsageError(f"must be {_LEAST_OVERLAP} to {_MOST_OVERLAP}, got {self.overlap}", field="overlap")
         if self.every is not None and self.every < 1:
             raise UsageError(f"must be 1 or more, got {self.every}", field="every")
         if self.fps is not None and not 0 < self.fps < math.inf:
@@ -64,7 +69,7 @@ class PartSettings:
             said["mask_polygon"] = hashlib.sha256(polygon_bytes(self.mask_polygon)).hexdigest()
         if self.ground is not None:
             said["res_ground"] = self.ground
-        for name in ("every", "fps", "steady", "mask_video", "colour_map"):
+        for name in ("every", "fps", "steady", "mask_video", "colour_map", "overlap"):
             if getattr(self, name):
                 said[name] = getattr(self, name)
         return said

@@ -307,6 +307,15 @@ class SegmentSettings:
 
 
 @dataclass(frozen=True)
+class TreeSettings:
+    """Which photographs at an address get masks, or those of a folder get masks at an address."""
+
+    photos: str  # such as s3://bucket/folder, or a path
+    out: str  # likewise
+    how: SegmentSettings  # all else; its own places are not used
+
+
+@dataclass(frozen=True)
 class EvaluateSettings:
     """Which model is scored on which labelled photographs, and how."""
 

@@ -25,6 +25,7 @@ ROOMS = [
     {"stego_cli.scoring"},
     {"stego_cli.datasets"},
     {"stego_cli.engines"},
+    {"stego_cli.trees"},
     {"stego_cli.inference"},
     {"stego_cli.crf"},
     {"stego_cli.model"},

@@ -8,8 +8,10 @@ from typing import Literal
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
 from stego_cli.part_settings import PartSettings, parse_bbox
-from stego_cli.settings import Decoder, Probe, Reading, SegmentSettings, Walk
+from stego_cli.settings import Decoder, Probe, Reading, SegmentSettings, TreeSettings, Walk
 from stego_cli.tasks import segment as task
+from stego_cli.tasks.segment_tree import segment_tree
+from stego_cli.trees.address import is_address
 
 
 def segment(
@@ -34,6 +36,7 @@ def segment(
     bbox: str = "",
     mask_polygon: PathName | None = None,
     res_ground: float | None = None,
+    overlap: float | None = None,
     every: int | None = None,
     fps: float | None = None,
     colour_map: str = "",
@@ -61,8 +64,8 @@ def segment(
     The same call again does only what is missing or has changed.
 
     Args:
-        photos: a folder of photographs, a data set, or one photograph.
-        out: folder for the masks.
+        photos: a folder of photographs, a data set, or one photograph; or an address such as s3://bucket/folder.
+        out: folder for the masks, or an address.
         model: file that `export_onnx` wrote; None: one that was discovered for `out` before, else ./stego.onnx, else
             classes are discovered in these photographs and the model is kept in out/.stego.
         classes: number of classes to discover, 2 to 256; None: as many as recur.
@@ -85,6 +88,7 @@ def segment(
         mask_polygon: of rasters only what lies in the polygons of this GeoJSON or GeoPackage.
         res_ground: size of a pixel on the ground at which the model works on rasters, metres; None: the model's, else
             the raster's own.
+        overlap: share of a raster's windows that neighbours have in common, 0.1 to 0.8; None: 12 patches of 48.
         every: of videos every so many frames; None: all.
         fps: of videos so many frames a second; None: all.
         colour_map: of stacks of one band, a colour map of matplotlib to show them in; "": grey.
@@ -151,8 +155,11 @@ def segment(
             steady,
             mask_video,
             colour_map,
+            overlap=overlap,
         ),
         engine=engine,
         ray_address=ray_address,
     )
+    if is_address(str(photos)) or is_address(str(out)):
+        return segment_tree(TreeSettings(str(photos), str(out), settings), reporter(progress))
     return task.segment(settings, reporter(progress))

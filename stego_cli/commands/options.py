@@ -187,6 +187,16 @@ ResGroundOption = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+OverlapOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of a raster's windows that neighbours have in common, 0.1 to 0.8. The more, the less labels depend "
+        "on where windows lie; 0.5 takes twice the time, 0.75 nine times.",
+        show_default="0.25",
+        rich_help_panel=MODEL,
+    ),
+]
 EveryOption = Annotated[
     int | None,
     typer.Option(metavar="N", help="Of videos every N-th frame.", show_default="all frames", rich_help_panel=INPUT),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ from stego_cli.commands.options import (
     FpsOption,
     IncludeOption,
     MaskPolygonOption,
+    OverlapOption,
     ProcessesOption,
     RayAddressOption,
     ResGroundOption,
@@ -35,6 +36,10 @@ from stego_cli.commands.options import (
     number_or_text,
 )
 from stego_cli.settings import AUTO_CLUSTERS, Decoder, Probe
+
+if TYPE_CHECKING:
+    from stego_cli.tasks.segment import SegmentResult
+    from stego_cli.ui import Ui
 
 HELP = """Write a mask for every photograph in a folder.
 
@@ -47,6 +52,7 @@ Examples:
   stego segment ./photos --out ./masks --model stego.onnx --shard 2/8
   stego segment ./photos --out ./masks --model stego.onnx --device cuda:0,1 --processes 8
   stego segment /net/photos --out /net/masks --model stego.onnx --engine ray --ray-address head:6379
+  stego segment s3://bucket/photos --out s3://bucket/masks --model stego.onnx
   stego segment ./photos --out ./masks --since 7d --min-free 5
   stego segment ./photos --out ./masks --json > log.ndjson
   stego segment clip.mp4 --out ./masks --steady --overlay
@@ -79,10 +85,18 @@ def _outputs(incomplete: str) -> list[str]:
 
 def command(
     photos: Annotated[
-        Path, typer.Argument(metavar="PHOTOS", help="A folder of photographs, or one photograph.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="PHOTOS",
+            help="A folder of photographs, or one photograph; or an address such as s3://bucket/folder.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="MASKS", help="Folder for the masks.", rich_help_panel=OUTPUT)
+        str,
+        typer.Option(
+            "--out", "-o", metavar="MASKS", help="Folder for the masks, or an address.", rich_help_panel=OUTPUT
+        ),
     ],
     model: Annotated[
         Path | None,
@@ -174,6 +188,7 @@ def command(
     bbox: BboxOption = "",
     mask_polygon: MaskPolygonOption = None,
     res_ground: ResGroundOption = None,
+    overlap: OverlapOption = None,
     every: EveryOption = None,
     fps: FpsOption = None,
     colour_map: ColourMapOption = "",
@@ -240,16 +255,17 @@ def command(
     as_json: EventsOption = False,
 ) -> None:
     """Segment a folder of photographs."""
-    from stego_cli.commands.segment_show import show_forecast, show_result
-    from stego_cli.errors import EXIT_SOME_FAILED
+    from stego_cli.commands.segment_show import show_forecast
+    from stego_cli.errors import UsageError, setting
     from stego_cli.part_settings import PartSettings, parse_bbox
-    from stego_cli.settings import Reading, SegmentSettings, Walk
+    from stego_cli.settings import Reading, SegmentSettings, TreeSettings, Walk
     from stego_cli.stop import Stop
+    from stego_cli.trees.address import is_address
     from stego_cli.ui import Ui
 
     settings = SegmentSettings(
-        photos=photos,
-        out=out,
+        photos=Path(photos),
+        out=Path(out),
         model=model,
         classes=classes,
         overcluster=number_or_text(overcluster),
@@ -273,11 +289,21 @@ def command(
         workers=workers,
         processes=processes,
         shard=shard,
-        parts=PartSettings(parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video, colour_map),
+        parts=PartSettings(
+            parse_bbox(bbox), mask_polygon, res_ground, every, fps, steady, mask_video, colour_map, overlap=overlap
+        ),
         engine=engine,
         ray_address=ray_address,
     )
     ui = Ui(as_json)
+    if is_address(photos) or is_address(out):
+        from stego_cli.tasks.segment_tree import segment_tree
+
+        if dry_run:
+            raise UsageError(f"{setting('dry_run')} is for folders of a disk.", "Leave it out.")
+        with Stop() as stop:
+            _show(segment_tree(TreeSettings(photos, out, settings), ui, stop), ui)
+        return
     if dry_run:
         from stego_cli.tasks.forecast import forecast
 
@@ -287,6 +313,13 @@ def command(
 
     with Stop() as stop:
         result = segment(settings, ui, stop)
+    _show(result, ui)
+
+
+def _show(result: SegmentResult, ui: Ui) -> None:
+    from stego_cli.commands.segment_show import show_result
+    from stego_cli.errors import EXIT_SOME_FAILED
+
     show_result(result, ui)
     if result.summary.failed:
         raise typer.Exit(EXIT_SOME_FAILED)

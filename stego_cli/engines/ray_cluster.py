@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from typing import TextIO, cast
 
 from stego_cli.errors import UsageError, setting
 from stego_cli.progress import Progress
+
+_HERE = "local"  # Ray's word for a new cluster of this machine
+_PATIENCE = 10.0  # seconds until a cluster answers
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ def connected(address: str | None) -> Iterator[None]:
             "a client's address (ray://) does not do.", "Run the command on the cluster: `ray job submit`.",
             field="ray_address",
         )  # fmt: skip
+    address = address or os.environ.get("RAY_ADDRESS") or _HERE
+    _require_answer(address)
     try:
         import ray
         import ray.data
@@ -79,6 +85,20 @@ def connected(address: str | None) -> Iterator[None]:
     finally:
         with contextlib.redirect_stdout(sys.stderr):
             ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address at which nothing answers, to which Ray would try to connect for a long time."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return  # a word that Ray knows
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"nothing answers at {address}: {error}.", "`ray status` on a machine of the cluster shows its address.",
+            field="ray_address",
+        ) from error  # fmt: skip
 
 
 class _OwnOutput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,7 @@ def read_labels(mask: Path) -> NDArray[np.uint8]:
     Raises:
         PhotoError: it is missing, broken, or of more than 8 bits.
     """
-    if mask.suffix != ".png":
+    if not _is_picture(mask):
         raise PhotoError("the mask of a raster, a stack or a video, which only some formats of `stego convert` take")
     ids = read_ids(mask)
     if ids.dtype != np.uint8:
@@ -90,6 +90,41 @@ def open_masks(root: Path, photos: Path | None = None) -> MaskTree:
         raise NoInputError(f"There is no finished mask in {shown(root)}.", "Make some with `stego segment`.")
     edits = classes_of_masks(root) or _as_found(root, entries)
     return MaskTree(root, _photos_of(root, photos), entries, edits)
+
+
+def _is_picture(mask: Path) -> bool:
+    return mask.suffix == ".png"
+
+
+def pictures_alone(tree: MaskTree) -> tuple[MaskTree, int]:
+    """Return masks without those of rasters, stacks and videos, and the number of these.
+
+    Raises:
+        UsageError: none is left.
+    """
+    left = [entry for entry in tree.entries if _is_picture(Path(entry.mask or ""))]
+    if not left:
+        raise UsageError(
+            f"{shown(tree.root)} holds masks of rasters, stacks or videos alone, and a gallery shows photographs.",
+            "Look at the masks with a GIS or a viewer; name and join classes with `stego classes ... --to MODEL`, and "
+            "segment again with that model.",
+        )
+    return replace(tree, entries=left), len(tree.entries) - len(left)
+
+
+def require_pictures(root: Path, entries: Sequence[Entry]) -> None:
+    """Refuse to change the pixels of masks where some are of rasters, stacks or videos, which stay as they are.
+
+    Raises:
+        UsageError: some are.
+    """
+    others = [entry for entry in entries if not _is_picture(Path(entry.mask or ""))]
+    if others:
+        raise UsageError(
+            f"{shown(root)} holds masks of rasters, stacks or videos ({shown(others[0].path)}), whose pixels and "
+            "colours are not changed.",
+            "Change the classes in the model (`stego classes ... --to MODEL`), and segment again with it.",
+        )
 
 
 def require_masks(root: Path) -> None:

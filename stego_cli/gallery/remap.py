@@ -24,7 +24,14 @@ from stego_cli.checked_json import parse_file
 from stego_cli.class_edits import VALUES, ClassEdits, pending_splits, split, transition
 from stego_cli.classes_toml import parse_classes_file, write_classes_file
 from stego_cli.errors import ModelError, PhotoError, Stopped, UsageError
-from stego_cli.gallery.mask_tree import done_entries, open_masks, photos_of_run, read_labels, require_masks
+from stego_cli.gallery.mask_tree import (
+    done_entries,
+    open_masks,
+    photos_of_run,
+    read_labels,
+    require_masks,
+    require_pictures,
+)
 from stego_cli.gallery.model_edit import classes_of_model
 from stego_cli.gallery.remap_split import ByModel, ByTable, Labels, Relabel, model_after, take_model
 from stego_cli.images.atomic import write_bytes
@@ -98,6 +105,7 @@ def change_classes(masks: Path, after: ClassEdits, progress: Progress, stop: Sto
         if before.colours == after.colours and table.tolist() == transition(before, before).tolist():
             keep_classes_of_masks(masks, after)  # other names alone
             return Changed(0, len(done_entries(masks)), [])
+        require_pictures(masks, done_entries(masks))
         change = _Change(
             table.tolist(), write_classes_file(after), _one_journal(output), (), write_classes_file(before)
         )
@@ -122,6 +130,7 @@ def split_masks(masks: Path, number: int, model: bytes, progress: Progress, stop
     """
     require_masks(masks)
     with OutputFolder(masks) as output:
+        require_pictures(masks, done_entries(masks))
         before = open_masks(masks).edits
         after = split(before, number, _parts_in(model, before))
         values = {entry.number: entry.value for entry in after.legend}

@@ -239,7 +239,7 @@ class _Walker:
     def _reason(self, path: str, entry: os.DirEntry[str]) -> Reason | None:
         if entry.name.startswith("."):
             return Reason.HIDDEN
-        if self._walk.exclude and _matches(path, self._walk.exclude):
+        if self._walk.exclude and matches(path, self._walk.exclude):
             return Reason.PATTERN
         if entry.is_dir(follow_symlinks=False):
             return None
@@ -249,12 +249,13 @@ class _Walker:
             return Reason.NAME
         if not entry.is_file(follow_symlinks=False) and not _is_file_or_broken(entry):
             return Reason.NOT_FILE
-        if self._walk.include and not _matches(path, self._walk.include):
+        if self._walk.include and not matches(path, self._walk.include):
             return Reason.PATTERN
         return None
 
 
-def _matches(path: str, patterns: Iterable[str]) -> bool:
+def matches(path: str, patterns: Iterable[str]) -> bool:
+    """Return whether a path, or its last part, matches one of the patterns, as `settings.Walk` has them."""
     name = path.rpartition("/")[2]
     return any(fnmatchcase(path, pattern) or fnmatchcase(name, pattern) for pattern in patterns)
 

@@ -37,6 +37,8 @@ class Entry:
     error: str | None = None
     pixels: dict[int, int] | None = None  # class to number of pixels
     content: str | None = None  # sha256 of the photograph; older journals do not have it
+    mask_size: int = -1  # bytes of the mask, and its MD5, where masks are at an address: what a store tells of it
+    mask_md5: str | None = None
 
     def line(self) -> str:
         """Return the entry as a line of a journal, without its end."""

@@ -13,6 +13,8 @@ from stego_cli.images.palette_png import palette_png
 from stego_cli.images.passes import likeliest, likeliest_enlarged
 from stego_cli.palette import Colour
 
+STEPS = 15  # of the probabilities of a part, up to 1, two in a byte: more change next to nothing
+
 
 def encode_mask(labels: NDArray[np.uint8], colours: list[Colour]) -> bytes:
     """Return a palette PNG of `labels`, uint8 (H, W); the same labels give the same bytes."""
@@ -32,35 +34,70 @@ def overlay_image(rgb: Image.Image, labels: NDArray[np.uint8], colours: list[Col
     return Image.blend(rgb.resize(coloured.size), coloured, 0.55)
 
 
-def encode_part(labels: NDArray[np.uint8], log_probs: NDArray[np.float32] | None) -> bytes:
-    """Return a PNG of two channels: labels, and the probability of each in steps of 1/255, at least one.
+def encode_part(
+    labels: NDArray[np.uint8], log_probs: NDArray[np.float32] | None, values: NDArray[np.uint8] | None = None
+) -> bytes:
+    """Return a PNG of three channels: labels, the next probable ones, and the probabilities of both, 4 bits each.
 
     Args:
         labels: uint8 (H, W).
         log_probs: float32 (K, h, w), of any size; None: all are taken for sure.
+        values: uint8 (K,), the label of each class; None: its own number.
     """
-    surety = np.full(labels.shape, 255, np.uint8)
+    shape = (labels.shape[0], labels.shape[1])
+    following, steps, steps_after = labels, np.full(labels.shape, STEPS, np.uint8), np.zeros(labels.shape, np.uint8)
     if log_probs is not None:
-        best = np.exp(log_probs.max(0), dtype=np.float32)
-        if best.shape != labels.shape:
-            best = np.asarray(Image.fromarray(best).resize(labels.shape[::-1], Image.Resampling.BILINEAR))
-        surety = np.clip(np.rint(best * 255), 1, 255).astype(np.uint8)
+        first, second = _two_likeliest(log_probs)
+        steps = np.maximum(_steps_at(log_probs, first, shape), 1)
+        if len(log_probs) > 1:
+            values = np.arange(len(log_probs), dtype=np.uint8) if values is None else values
+            firsts, seconds = (_enlarged(values[chosen], shape) for chosen in (first, second))
+            # Between two pixels of the smaller size the label may be the second one of the nearer.
+            following = np.where(seconds == labels, firsts, seconds)
+            steps_after = np.minimum(_steps_at(log_probs, second, shape), steps - 1)  # alone, the label is the first
     stream = io.BytesIO()
-    Image.fromarray(np.stack([labels, surety], 2)).save(stream, "PNG", compress_level=1)
+    Image.fromarray(np.stack([labels, following, steps << 4 | steps_after], 2)).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 
-def decode_part(content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the labels and probabilities that `encode_part` wrote, uint8 (H, W) each.
+def _two_likeliest(log_probs: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the class of the largest value of each pixel, and of the next, uint8 (h, w) each."""
+    first, _ = likeliest(log_probs)
+    rest = log_probs.copy()
+    np.put_along_axis(rest, first[None].astype(np.intp), -np.inf, 0)
+    return first, likeliest(rest)[0]
+
+
+def _steps_at(log_probs: NDArray[np.float32], chosen: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the probability of the chosen class of each pixel in steps, uint8 (H, W)."""
+    values: NDArray[np.float32] = np.exp(
+        np.take_along_axis(log_probs, chosen[None].astype(np.intp), 0)[0], dtype=np.float32
+    )
+    if values.shape != shape:
+        values = np.asarray(Image.fromarray(values).resize(shape[::-1], Image.Resampling.BILINEAR))
+    steps: NDArray[np.uint8] = np.clip(np.rint(values * STEPS), 0, STEPS).astype(np.uint8)
+    return steps
+
+
+def _enlarged(labels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return labels at another size, by the nearest pixel."""
+    if labels.shape == shape:
+        return labels
+    return np.asarray(Image.fromarray(labels).resize(shape[::-1], Image.Resampling.NEAREST))
+
+
+def decode_part(content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return labels, their steps, the next probable labels, and theirs, as `encode_part` wrote them, uint8 (H, W) each.
 
     Raises:
         ValueError: they are not what it wrote.
     """
     with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
         pixels = np.asarray(image)
-    if pixels.ndim != 3 or pixels.shape[2] != 2:
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError("not the labels of a part")
-    return pixels[..., 0], pixels[..., 1]
+    labels, following, steps = (np.ascontiguousarray(pixels[..., channel]) for channel in range(3))
+    return labels, steps >> np.uint8(4), following, steps & np.uint8(STEPS)
 
 
 def mask_image(labels: NDArray[np.uint8], colours: list[Colour]) -> Image.Image:

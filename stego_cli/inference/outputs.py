@@ -41,6 +41,7 @@ class Segmented:
         labels: uint8 (H, W), at its own size.
         colours: of the classes.
         log_probs: float32 (K, h, w) at work size; None where they never leave a GPU.
+        values: uint8 (K,), the value of each class in the masks; None: its own number.
     """
 
     file: Path
@@ -48,6 +49,7 @@ class Segmented:
     labels: NDArray[np.uint8]
     colours: list[Colour]
     log_probs: LogProbs | None
+    values: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,8 @@ def _probabilities(result: Segmented) -> bytes:
 
 
 def _part(result: Segmented) -> bytes:
-    """Return a PNG of labels and of how sure each is, from which parts that overlap are joined."""
-    return encode_part(result.labels, result.log_probs)
+    """Return a PNG of labels and of how probable each is, from which parts that overlap are joined."""
+    return encode_part(result.labels, result.log_probs, result.values)
 
 
 MASK = "mask"  # the output that every photograph gets
@@ -248,7 +250,7 @@ def write_outputs(
     if plan.values is not None:
         labels = replaced(labels, plan.values)
     labels = apply_nodata(labels, source.decoded.nodata)
-    result = Segmented(plan.root / photo.file, plan.reading, labels, plan.colours, log_probs)
+    result = Segmented(plan.root / photo.file, plan.reading, labels, plan.colours, log_probs, plan.values)
     clock = time.perf_counter()
     # All before the first is written, so that nothing of a photograph that fails is left. The mask last: what the
     # journal calls done has all that belongs to it.

@@ -21,11 +21,12 @@ from stego_cli.images.decode import Decoded
 from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.stretch import NoData, range_for, to_8_bits
 from stego_cli.sources.gdal import gdal, opened, reason_of
+from stego_cli.sources.joining import joined
 from stego_cli.sources.raster_bands import RasterBands, sample_bands
 from stego_cli.sources.raster_mask import write_mask
 from stego_cli.sources.region import Region, pixel_size, region_of
 from stego_cli.sources.source import EMPTY, Asked, ReadPart, Target
-from stego_cli.sources.windows import Box, joined, windows
+from stego_cli.sources.windows import Box, windows
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -151,9 +152,8 @@ class RasterSource:
 
     def assemble(self, read: ReadPart, target: Target) -> Counter[int]:
         """See `Source`."""
-        boxes, region = self._grid.boxes, self._region
-        parts = (read(box.key) if box.key in self._boxes else None for box in boxes)
-        strips = joined(boxes, parts, region.box, self._grid.overlap)
+        boxes, region = list(self._boxes.values()), self._region
+        strips = joined(boxes, lambda box: read(box.key), region.box, self._grid.overlap)
         return write_mask(self._dataset(), region, strips, target)
 
     def __enter__(self) -> RasterSource:
@@ -176,7 +176,8 @@ def _grid(dataset: DatasetReader, within: Box, asked: Asked) -> Grid:
     patches = max(LEAST_SIDE, round(asked.res / asked.patch))
     patches = max(2 * OVERLAP, min(patches, int(_MOST_SIDE * scale) // asked.patch))
     work = patches * asked.patch
-    side, overlap = max(2, round(work / scale)), max(1, round(OVERLAP * asked.patch / scale))
+    shared = OVERLAP if asked.parts.overlap is None else patches * asked.parts.overlap
+    side, overlap = max(2, round(work / scale)), max(1, round(shared * asked.patch / scale))
     boxes = windows(dataset.height, dataset.width, side, min(overlap, side - 1), within)
     return Grid(boxes, work, scale, asked.patch, overlap)
 

@@ -45,11 +45,14 @@ class PartMask:
 
     Attributes:
         labels: uint8 (H, W), 255 where there is none.
-        surety: uint8 (H, W), the probability of each label in steps of 1/255.
+        surety: uint8 (H, W), the probability of each label in steps, as `images.masks.encode_part` has them.
+        second: uint8 (H, W), the next probable label; `second_surety`: its probability. None: they are not known.
     """
 
     labels: NDArray[np.uint8]
     surety: NDArray[np.uint8]
+    second: NDArray[np.uint8] | None = None
+    second_surety: NDArray[np.uint8] | None = None
 
 
 ReadPart = Callable[[str], PartMask | None]  # from a part's key to its labels; None: it has none

@@ -1,7 +1,7 @@
 """TIFFs of several pages of one size, such as the slices, channels and times of a microscope, page by page.
 
-Every page is a slice, in the file's order, which in an OME-TIFF runs over channels, depths and times. The mask is a
-TIFF of as many pages.
+Every page is a slice, in the file's order. An OME-TIFF says which channel, depth and time each one is; its slices have
+that in their identity. The mask is a TIFF of as many pages, and a page's name in it is the identity of its slice.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from stego_cli.errors import OutputError, PhotoError, UsageError, setting
 from stego_cli.images.decode import Decoded, to_rgb, work_size
 from stego_cli.images.masks import mask_image
 from stego_cli.images.passes import counts
+from stego_cli.images.readers import tiff_tags as tags
 from stego_cli.images.readers.bands import Bands, Block
 from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.readers.picture_file import open_source, quiet, reason_of
@@ -31,6 +32,7 @@ from stego_cli.images.readers.tiff_layout import layout_of
 from stego_cli.images.readers.tiff_tags import Directory
 from stego_cli.images.stretch import NoData, range_for, to_8_bits
 from stego_cli.sources.content import stack_pages
+from stego_cli.sources.ome import Planes, planes_of
 from stego_cli.sources.source import Asked, ReadPart, Target
 from stego_cli.text import shown
 
@@ -59,8 +61,10 @@ class StackSource:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._colours = _colour_map(asked.parts.colour_map) if asked.parts.colour_map else None
-        self._pages = {f"slice={index}": page for index, page in enumerate(_pages(asked.file))}
-        self.notes = [f"{asked.name}: a stack of {len(self._pages)} slices."]
+        pages, planes = _pages(asked.file), _planes(asked.file)
+        self._pages = {_key(index, page, planes): page for index, page in enumerate(pages)}
+        said = f": {planes.said}" if planes is not None and planes.said else ""
+        self.notes = [f"{asked.name}: a stack of {len(self._pages)} slices{said}."]
 
     def keys(self) -> Sequence[str]:
         """See `Source`."""
@@ -118,7 +122,10 @@ class StackSource:
                     part = read(key)
                     labels = np.full(self._size(page), VOID, np.uint8) if part is None else part.labels
                     found += counts(labels)
-                    mask_image(labels, target.colours).save(writer, format="TIFF", compression="tiff_adobe_deflate")
+                    about = {tags.PAGE_NAME: key}
+                    mask_image(labels, target.colours).save(
+                        writer, format="TIFF", compression="tiff_adobe_deflate", tiffinfo=about
+                    )
                     writer.newFrame()
             temporary.replace(target.mask)
         except OSError as error:
@@ -175,6 +182,18 @@ class _StackBands:
 def _pages(file: Path) -> list[_Page]:
     with open_source(file) as stream:
         return [_Page(number, tags) for number, tags in stack_pages(stream)]
+
+
+def _planes(file: Path) -> Planes | None:
+    with open_source(file) as stream:
+        first = next(tags.pages(stream), None)
+        return None if first is None else planes_of(file, stream, first)
+
+
+def _key(index: int, page: _Page, planes: Planes | None) -> str:
+    """Return the identity of a slice, such as "slice=7" or "slice=7,C=1,Z=3"."""
+    place = () if planes is None else planes.places.get(page.number, ())
+    return ",".join([f"slice={index}", *(f"{axis}={number}" for axis, number in place)])
 
 
 def _colour_map(name: str) -> NDArray[np.uint8]:

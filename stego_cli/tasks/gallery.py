@@ -12,7 +12,7 @@ from stego_cli.classes_toml import FILE_NAME, read_classes
 from stego_cli.errors import UsageError
 from stego_cli.gallery.build import Built, build_gallery
 from stego_cli.gallery.edits_store import ClassesStore
-from stego_cli.gallery.mask_tree import MaskTree, open_masks
+from stego_cli.gallery.mask_tree import MaskTree, open_masks, pictures_alone
 from stego_cli.gallery.remap_split import can_split
 from stego_cli.gallery.server import GalleryServer
 from stego_cli.images.discover import STATE
@@ -56,7 +56,9 @@ def make_gallery(settings: GallerySettings, progress: Progress, stop: Stop) -> B
         OutputError: it cannot be written.
         Stopped: a signal came.
     """
-    tree = open_masks(settings.masks, settings.photos)
+    tree, others = pictures_alone(open_masks(settings.masks, settings.photos))
+    if others:
+        progress.note(f"Left out: {others} masks of rasters, stacks and videos, which a gallery does not show.")
     return build_gallery(tree, _out(settings), _edits(tree, settings), _model(settings), progress, stop)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from stego_cli.crf import resolve_engine
 from stego_cli.datasets.layout import photographs_of
@@ -45,14 +45,14 @@ class SegmentResult:
     """What a run did.
 
     Attributes:
-        out: the folder of masks.
+        out: the folder of masks, or its address.
         model: the model file that made them.
         names: of the classes, in the order of their values in the masks.
         colours: of the classes, RGB.
         summary: counts, failures and times.
     """
 
-    out: Path
+    out: Path | str
     model: Path
     names: tuple[str, ...]
     colours: list[Colour]
@@ -119,9 +119,26 @@ def find_work(settings: SegmentSettings, progress: Progress) -> tuple[Selection,
     found, notes = apart(find_photos(photos, settings.out, settings.walk, SUFFIXES), photos.is_file())
     for note in notes:
         progress.note(note)
+    _check_kinds(found, settings)
     mine = selection.of(found)
     require_own_or_absent(settings.out, [*mine.photos, *mine.large], settings.outputs, settings.overwrite)
     return selection, found
+
+
+def _check_kinds(found: Found, settings: SegmentSettings) -> None:
+    """Refuse settings that have no effect on the kinds of files that there are."""
+    if settings.shard and len(found.large) == 1 and not found.photos:
+        raise UsageError(
+            f"{setting('shard')} divides a folder by its files, and {shown(found.large[0].path)} is one file.",
+            f"Leave it out. A raster can be divided by {setting('bbox')}: each run does a box of it into a folder of "
+            "its own, and labels at the boxes' edges fit to the pixel; `gdalbuildvrt` makes one mask of them.",
+        )
+    if settings.parts.steady and not any(PurePosixPath(photo.mask).suffix == "" for photo in found.large):
+        raise UsageError(
+            f"{setting('steady', True)} is for videos, and there is none in {shown(settings.photos)}.",
+            "Leave it out, or make one video of photographs that a camera took one after the other, such as with "
+            "`ffmpeg -framerate 2 -pattern_type glob -i 'camera/*.jpg' -c:v ffv1 camera.mkv`.",
+        )
 
 
 def here(settings: SegmentSettings) -> SegmentSettings:
@@ -225,10 +242,11 @@ def _write_masks(
                 journal.append(outcome.entry)
                 places.end(outcome.entry)
                 summary.add(outcome)
-                _report(outcome.entry, progress)
+                report(outcome.entry, progress)
                 stage.advance()
                 _require_space(folder.root, settings.min_free)
-        folder.forget_workers()
+        if stop.requested is None:  # else workers may have done more than was told
+            folder.forget_workers()
         run = PartsRun(folder, model, plan, settings, classes.names, journal, places, summary, progress, stop)
         for photo in large:
             if stop.requested is None:
@@ -254,7 +272,8 @@ def _task(model: LoadedModel, plan: OutputPlan, settings: SegmentSettings) -> Fo
     return FolderTask(settings, model.recipe.reading, replace(plan, **places))
 
 
-def _report(entry: Entry, progress: Progress) -> None:
+def report(entry: Entry, progress: Progress) -> None:
+    """Report what became of a photograph."""
     path = shown(entry.path)
     if entry.status == "done":
         progress.event("photograph", path=path, status="done", mask=shown(entry.mask or ""))

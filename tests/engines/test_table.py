@@ -19,6 +19,7 @@ def test_every_engine_of_the_table_has_masks():
         (["--ray-address", "head:6379"], "Give --engine ray too"),
         (["--engine", "ray", "--decoder", "gpu"], "--decoder gpu is for one machine"),
         (["--engine", "ray", "--ray-address", "ray://head:10001"], "ray job submit"),
+        (["--engine", "ray", "--ray-address", "127.0.0.1:1"], "--ray-address: nothing answers at 127.0.0.1:1"),
         (["--engine", "ray", "--shard", "9/8"], "--shard: must be I/N"),
     ],
 )

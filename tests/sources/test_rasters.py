@@ -202,7 +202,9 @@ def test_without_rasterio_a_small_raster_is_a_photograph_and_the_extra_is_named(
     assert (tmp_path / "masks/town.png").is_file()
 
 
-@pytest.mark.parametrize("option", [("--bbox", "1,2,3"), ("--bbox", "5,2,3,4"), ("--res-ground", "0")])
+@pytest.mark.parametrize(
+    "option", [("--bbox", "1,2,3"), ("--bbox", "5,2,3,4"), ("--res-ground", "0"), ("--overlap", "0.9")]
+)
 def test_settings_that_make_no_sense_are_refused(town, segment, tmp_path, option):
     assert segment(town, tmp_path / "masks", *option).returncode == 2
     assert not (tmp_path / "masks").exists()
@@ -248,3 +250,19 @@ def test_a_vrt_of_anything_else_is_refused(tmp_path, segment, name, kind):
     result = segment(tmp_path / "all.vrt", tmp_path / "masks")
     assert result.returncode == 3
     assert "failed: all.vrt: a VRT" in result.stderr
+
+
+def test_one_raster_cannot_be_divided_by_shards_and_boxes_that_meet_fit_to_the_pixel(town, segment, tmp_path):
+    refused = segment(town.parent, tmp_path / "masks", "--shard", "1/2")
+    assert refused.returncode == 2
+    assert "town.tif is one file" in " ".join(refused.stderr.split())
+    assert "--bbox" in refused.stderr
+    assert not (tmp_path / "masks").exists()
+    write_raster(town, LABELS)
+    left, top = UPRIGHT @ (0, 0)
+    middle, bottom = UPRIGHT @ (517, 800)
+    right, _ = UPRIGHT @ (1100, 0)
+    for name, limits in (("west", (left, bottom, middle, top)), ("east", (middle, bottom, right, top))):
+        assert segment(town, tmp_path / name, "--bbox", ",".join(map(str, limits))).returncode == 0
+    found = np.concatenate([read_mask(tmp_path / f"{name}/town.tif") for name in ("west", "east")], 1)
+    assert np.array_equal(found, LABELS)

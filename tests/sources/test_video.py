@@ -168,6 +168,16 @@ def test_labels_that_flicker_are_steadied_and_what_moves_stays_where_it_is():
     assert after < 0.03  # what is left lies along the moving border
 
 
+def test_photographs_are_not_steadied_and_the_message_says_how_they_become_a_video(segment, tmp_path):
+    (tmp_path / "camera").mkdir()
+    for index in range(3):
+        Image.fromarray(COLOURS[labels_of(index)]).save(tmp_path / f"camera/{index}.png")
+    result = segment(tmp_path / "camera", tmp_path / "masks", "--steady")
+    assert result.returncode == 2
+    assert "ffmpeg -framerate 2" in " ".join(result.stderr.split())
+    assert not (tmp_path / "masks").exists()
+
+
 def test_killed_in_the_middle_and_resumed_it_gives_the_same_bytes(tmp_path, tiny_model, run_stego):
     write_clip(tmp_path / "clip.mp4", frames=30)
     words = ("segment", "clip.mp4", "--model", tiny_model, "--device", "cpu", "--steady", "--mask-video", "--overlay")

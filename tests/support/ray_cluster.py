@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,11 +32,12 @@ def two_machines(log: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     head = ["--head", f"--port={port}", "--include-dashboard=false", "--node-ip-address=127.0.0.1"]
     machines = []
-    with log.open("w") as stream:
+    with log.open("w") as stream, tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
+        env = {**ENV, "RAY_TMPDIR": folder}  # short, for its sockets; and the address that Ray notes is not found later
         try:
             for where in (head, [f"--address=127.0.0.1:{port}", "--node-ip-address=127.0.0.1"]):
                 words = [*RAY, *where, "--block"]
-                machines.append(subprocess.Popen(words, env=ENV, stdout=stream, stderr=stream, start_new_session=True))
+                machines.append(subprocess.Popen(words, env=env, stdout=stream, stderr=stream, start_new_session=True))
                 _wait_for(port)
             yield f"127.0.0.1:{port}"
         finally:

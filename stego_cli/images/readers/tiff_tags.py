@@ -11,6 +11,7 @@ from stego_cli.errors import PhotoError
 
 NEW_SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 256, 257, 258, 259, 262, 266
 STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR = 273, 274, 277, 278, 279, 284
+IMAGE_DESCRIPTION, PAGE_NAME = 270, 285
 PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS = 317, 322, 323, 324, 325
 SUB_IFDS, EXTRA_SAMPLES, SAMPLE_FORMAT, GDAL_NODATA, DNG_VERSION = 330, 338, 339, 42113, 50706
 
@@ -69,10 +70,10 @@ class Directory:
         values = self.numbers(stream, tag, 65_536)
         return values[0] if values else default
 
-    def text(self, stream: BinaryIO, tag: int) -> str:
-        """Return a short text; "" where it is missing or not one."""
+    def text(self, stream: BinaryIO, tag: int, most: int = 256) -> str:
+        """Return a text of at most so many bytes, a character for each; "" where it is missing, longer or not one."""
         entry = self.tags.get(tag)
-        if entry is None or entry.kind != 2 or entry.count > 256:
+        if entry is None or entry.kind != 2 or entry.count > most:
             return ""
         return self._bytes(stream, entry, "s").split(b"\0")[0].decode("latin-1").strip()
 
