@@ -20,7 +20,7 @@ from stego_cli.sources.source import PartMask
 from stego_cli.sources.windows import Box
 
 Strip = NDArray[np.uint8]
-_KEPT = 32  # windows, of which a cell and the next one share some
+_KEPT = 16  # windows, of which a cell and the next one share some
 
 
 def joined(boxes: Sequence[Box], read: Callable[[Box], PartMask | None], within: Box, overlap: int) -> Iterator[Strip]:
