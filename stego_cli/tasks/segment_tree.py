@@ -77,7 +77,7 @@ def segment_tree(settings: TreeSettings, progress: Progress, stop: Stop = NEVER)
             record.load()
             model = load_model(file, here(how), how.reading, progress)
             info = model.sessions[0].info
-            plan = _Plan(out, record, spool, how, Summary(0, failed=[*found.unreadable]))
+            plan = Plan(out, record, spool, how, Summary(0, failed=[*found.unreadable]))
             groups = plan.groups()
             first = next(groups, [])
             asked = how.reading.with_model(info.bands, info.stretch)
@@ -185,7 +185,7 @@ def _decided(photos: Tree, first: list[Remote], asked: Reading, folder: Path, pr
 
 
 @dataclass
-class _Plan:
+class Plan:
     """What a run has to do, one group of buckets after the other.
 
     Attributes:
@@ -207,9 +207,10 @@ class _Plan:
     def groups(self) -> Iterator[list[Remote]]:
         """Yield the photographs of each group that are to be done."""
         for group in self.spool.groups():
-            yield self._of(group)
+            yield self.of(group)
 
-    def _of(self, group: Group) -> list[Remote]:
+    def of(self, group: Group) -> list[Remote]:
+        """Return the photographs of a group that are to be done."""
         listed = {file.path: file for file in group.photos}
         mine = [photo for photo in with_masks([*listed]) if self._is_selected(photo, listed[photo.path])]
         self.summary.photographs += len(mine)

@@ -15,15 +15,16 @@ from pathlib import Path
 
 from stego_cli.trees.tree import Listed
 
-BUCKETS = 1024
-_IN_MEMORY = 50_000  # lines before they are written
+BUCKETS = 4096
+_IN_MEMORY = 200_000  # lines before they are written
 _GROUP = 100_000  # lines of the buckets that are looked at together
 
 
 def bucket_of(path: str) -> int:
-    """Return the number of the bucket of a file, 0 to 1023."""
+    """Return the number of the bucket of a file, 0 to 4095."""
     folder, slash, name = path.rpartition("/")
-    key = unicodedata.normalize("NFC", f"{folder}{slash}{name.partition('.')[0]}").casefold()
+    key = f"{folder}{slash}{name.partition('.')[0]}"
+    key = key.lower() if key.isascii() else unicodedata.normalize("NFC", key).casefold()
     return zlib.crc32(key.encode(errors="surrogatepass")) * BUCKETS >> 32
 
 
