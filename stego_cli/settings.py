@@ -299,6 +299,10 @@ class SegmentSettings:
                 "Leave it out: on a cluster CPUs decode, so that all machines make the same masks.",
             )
 
+    def of_a_process(self) -> SegmentSettings:
+        """Return the settings of one of `processes`: it has a part of the cores, and works on a photograph on each."""
+        return replace(self, workers=None) if self.processes > 1 else self
+
     @property
     def outputs(self) -> tuple[str, ...]:
         """The rows of OUTPUTS that are written beside each mask."""

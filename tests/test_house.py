@@ -94,7 +94,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 # The CRF's engines in torch are imported by name, when they are chosen; the GPU's pipeline when a session is on one.
-TORCH_ENGINES = {"crf/lattice.py", "crf/torch_engine.py", "crf/cuda_engine.py", "crf/triton_kernels.py"}
+_OF_THE_CRF = ("lattice", "spatial_stencil", "torch_engine", "cuda_engine", "gpu_lattice")
+TORCH_ENGINES = {f"crf/{name}.py" for name in (*_OF_THE_CRF, "triton_kernels", "lattice_kernels")}
 TORCH_MODULES = {*TORCH_ENGINES, "inference/devices/gpu_pipeline.py", "inference/devices/resample.py"}
 
 

@@ -48,6 +48,8 @@ def train(
     device: str = "auto",
     cache_memory_mb: int = _DEFAULT.cache_memory_mb,
     max_cache_gb: float = _DEFAULT.max_cache_gb,
+    engine: str = "local",
+    ray_address: str | None = None,
     progress: Reporting = None,
 ) -> task.TrainResult:
     """Train a head and a cluster probe on photographs, without labels, as `stego train` does.
@@ -88,6 +90,9 @@ def train(
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         cache_memory_mb: larger features go to a memory-mapped file in `out`.
         max_cache_gb: larger features are not kept but computed again at every step.
+        engine: where features are computed: "local", this machine, or "ray", the machines of a Ray cluster. The head is
+            trained here.
+        ray_address: of the Ray cluster, "HOST:PORT"; None: that of RAY_ADDRESS, else one that is started here.
         progress: what the call reports to; None: the console or notebook; False: nothing.
 
     Returns:
@@ -134,5 +139,7 @@ def train(
         ),
         walk=Walk(tuple(include), tuple(exclude), follow_links),
         verbose=verbose,
+        engine=engine,
+        ray_address=ray_address,
     )
     return task.train(asked, reporter(progress))

@@ -17,6 +17,7 @@ from stego_cli.commands.options import (
     BandsOption,
     BboxOption,
     ColourMapOption,
+    EngineOption,
     EventsOption,
     EveryOption,
     ExcludeOption,
@@ -25,6 +26,7 @@ from stego_cli.commands.options import (
     IncludeOption,
     MaskPolygonOption,
     OverclusterOption,
+    RayAddressOption,
     ResGroundOption,
     StretchOption,
     TorchDeviceOption,
@@ -54,6 +56,7 @@ Examples:
   stego train ./photos --out run --preset paper-cocostuff27-vits8
   torchrun --nproc-per-node 4 --no-python stego train ./photos --out run
   stego train ./photos --out run --tensorboard
+  stego train /net/photos --out /net/run --engine ray --ray-address head:6379
 
 The backbone's features are computed once. A small head then learns codes by distilling the correspondences of the
 features, and k-means on the codes finds the classes. RUN gets model.safetensors, config.json, metrics.jsonl and a
@@ -210,6 +213,8 @@ def command(
             rich_help_panel=MACHINE,
         ),
     ] = _DEFAULT.max_cache_gb,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
     as_json: EventsOption = False,
 ) -> None:
     """Train a head and a cluster probe."""
@@ -246,6 +251,8 @@ def command(
         resume=resume,
         overwrite=overwrite,
         tensorboard=tensorboard,
+        engine=engine,
+        ray_address=ray_address,
     )
     ui = Ui(as_json)
     with Stop() as stop:

@@ -1,4 +1,4 @@
-"""The dense CRF on an NVIDIA GPU: the lattice built there in torch, the mean-field passes as Triton kernels.
+"""The dense CRF on an NVIDIA GPU: building the lattice and the mean-field passes, as Triton kernels.
 
 The same sums as stego_cli/crf/torch_engine.py, for a batch of photographs at a time, without copies to the host:
 
@@ -14,10 +14,8 @@ The same sums as stego_cli/crf/torch_engine.py, for a batch of photographs at a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,8 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stego_cli.crf.lattice import Lattice, bilateral_features, build_lattice, spatial_features
-from stego_cli.crf.torch_engine import NORM_FLOOR, filtered
+from stego_cli.crf.lattice import Lattice
+from stego_cli.crf.spatial_stencil import spatial_stencil
+from stego_cli.crf.torch_engine import NORM_FLOOR
 from stego_cli.errors import UsageError
 from stego_cli.settings import CrfSettings
 
@@ -132,6 +131,12 @@ def _triton_kernels() -> ModuleType:
     return triton_kernels
 
 
+def _lattice_kernels() -> ModuleType:
+    from stego_cli.crf import gpu_lattice  # it needs Triton
+
+    return gpu_lattice
+
+
 def _interpreted() -> bool:
     """Whether the Triton kernels run in Triton's interpreter, on the CPU."""
     return type(_triton_kernels().splat).__name__ == "InterpretedFunction"
@@ -186,55 +191,9 @@ def _filter(lattice: Lattice, compat: float) -> _Filter:
     plain = _Filter(lattice, lattice.entries % pixels, weights, lattice.weights, long)
     ones, values = weights.new_ones(pixels, 4), weights.new_empty(lattice.count, 4)
     plain.splat(ones, values)
-    blurred = plain.blur(values, torch.empty_like(values))[:, 0].contiguous()
-    summed = torch.zeros_like(lattice.weights[0])
-    for vertices, corner_weights in zip(lattice.vertices, lattice.weights, strict=True):
-        summed += corner_weights * blurred[vertices]
-    norm = torch.rsqrt(summed * lattice.alpha + NORM_FLOOR)
-    slice_weights = lattice.weights * (norm * (lattice.alpha * compat))
+    blurred = plain.blur(values, torch.empty_like(values))
+    norm, slice_weights = _lattice_kernels().normalised(lattice, blurred, compat, NORM_FLOOR)
     return _Filter(lattice, plain.pixels, weights * norm[plain.pixels], slice_weights, long)
-
-
-@dataclass(frozen=True)
-class Stencil:
-    """The spatial kernel of one size, normalisation and compatibility included: for each pixel, weights of those near.
-
-    On the lattice a pixel reaches others through a corner of its simplex, one step of each of three blurs, and a corner
-    of theirs. The lattice's edges are one deviation long, so that is less than four deviations.
-    """
-
-    shifts: Tensor  # int32 (N): distances in the flattened photograph
-    weights: Tensor  # float32 (N, P); 0 for pixels outside the photograph
-
-
-@lru_cache(maxsize=8)  # sizes times GPUs; at the usual deviation of 1 it holds 164 bytes a pixel of its GPU's memory
-def spatial_stencil(height: int, width: int, sxy: float, compat: float, device: torch.device) -> Stencil:
-    """Return the stencil of the spatial kernel, which is kept for the sizes used last.
-
-    Filtering a comb of single pixels, too far from each other to reach the same one, gives a weight of each pixel. The
-    combs of all phases give all.
-    """
-    lattice = build_lattice(spatial_features(height, width, sxy, device))
-    norm = torch.rsqrt(filtered(lattice, lattice.weights.new_ones(height * width, 1)) + NORM_FLOOR).view(height, width)
-    reach = math.ceil(4 * sxy) - 1
-    teeth = 2 * reach + 1
-    y, x = torch.arange(height, device=device)[:, None], torch.arange(width, device=device)
-    phase = (y % teeth * teeth + x % teeth).flatten()
-    # What each pixel gets of each phase's comb, (teeth^2, P), some phases at a time.
-    parts = torch.split(torch.arange(teeth * teeth, device=device), 16)
-    answers = torch.cat([filtered(lattice, (phase[:, None] == part).float()).T for part in parts])
-    shifts, weights = [], []
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
-            there_y, there_x = y + down, x + right
-            inside = (there_y >= 0) & (there_y < height) & (there_x >= 0) & (there_x < width)
-            comb = (there_y % teeth * teeth + there_x % teeth).flatten()
-            both_norms = norm * norm.roll((-down, -right), (0, 1)) * inside
-            shifts.append(down * width + right)
-            weights.append(answers.gather(0, comb[None])[0] * both_norms.flatten() * compat)
-    every = torch.stack(weights)
-    used = every.any(1)
-    return Stencil(torch.tensor(shifts, dtype=torch.int32, device=device)[used], every[used])
 
 
 class MeanField:
@@ -246,8 +205,8 @@ class MeanField:
         self.stencil = spatial_stencil(
             self.height, self.width, settings.gaussian_sxy, settings.gaussian_compat, images.device
         )
-        features = bilateral_features(images, settings.bilateral_sxy, settings.bilateral_srgb)
-        self.bilateral = _filter(build_lattice(features, self.photographs), settings.bilateral_compat)
+        lattice = _lattice_kernels().build_bilateral(images, settings.bilateral_sxy, settings.bilateral_srgb)
+        self.bilateral = _filter(lattice, settings.bilateral_compat)
 
     def run(self, iterations: int, result: Tensor, chosen: Tensor | None = None) -> None:
         """Iterate, and write log-probabilities, float32 (B, K, H, W), into `result`.

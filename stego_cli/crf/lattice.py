@@ -20,8 +20,12 @@ from torch import Tensor
 
 from stego_cli.errors import UsageError
 
-_CODE_LIMIT = 2**62  # of int64, with a bit to spare for sums
-_PITCH = 16  # elements; the rows of `neighbours` are padded to a multiple, so that each begins aligned
+CODE_LIMIT = 2**62  # of int64, with a bit to spare for sums
+TOO_MANY_CELLS = (
+    "The CRF's deviations are too small for this engine: there are too many lattice cells.",
+    "Make them larger, or choose another engine.",
+)
+_PITCH = 16  # elements
 
 
 @dataclass(frozen=True)
@@ -167,11 +171,8 @@ def _codes(cells: Tensor, rank: Tensor, photographs: int) -> tuple[Tensor, Tenso
     # One cell below the remainder-0 corner for its other corners; one more on either side for a neighbour's.
     for smallest, largest in zip(low, high, strict=True):
         places.append(places[-1] * (largest - smallest + 4))
-    if places[-1] * photographs >= _CODE_LIMIT:
-        raise UsageError(
-            "The CRF's deviations are too small for this engine: there are too many lattice cells.",
-            "Make them larger, or choose another engine.",
-        )
+    if places[-1] * photographs >= CODE_LIMIT:
+        raise UsageError(*TOO_MANY_CELLS)
     codes = torch.arange(corners, device=cells.device)[:, None].repeat(1, pixels)
     codes += torch.arange(photographs, device=cells.device).repeat_interleave(pixels // photographs) * places[-1]
     for i in range(d):
@@ -203,11 +204,15 @@ def _regrouped(entries: Tensor, starts: Tensor, number: Tensor) -> tuple[Tensor,
     return moved.to(torch.int32), first.to(torch.int32)
 
 
+def padded(count: int) -> int:
+    """Return the length of the rows of `Lattice.neighbours`, at which each begins aligned."""
+    return -(-count // _PITCH) * _PITCH
+
+
 def _neighbours(unique: Tensor, number: Tensor, steps: Tensor, corners: int) -> Tensor:
     """Find the next and the previous vertex along each axis among the sorted codes: see `Lattice.neighbours`."""
     count = len(unique)
-    pitch = -(-count // _PITCH) * _PITCH
-    neighbours = torch.full((corners, 2, pitch), count, dtype=torch.int32, device=unique.device)
+    neighbours = torch.full((corners, 2, padded(count)), count, dtype=torch.int32, device=unique.device)
     wraps = (unique % corners == corners - 1).long()
     for axis in range(corners):
         sought = unique + steps[:, axis][wraps]

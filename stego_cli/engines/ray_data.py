@@ -58,7 +58,7 @@ class _Run:
 
     def outcomes(self, items: Iterable[Any]) -> Iterator[Outcome]:
         """Yield the outcome of every item."""
-        most = _PIECE_ON_GPU if self._workers.gpus else _PIECE
+        most = self._work.piece or (_PIECE_ON_GPU if self._workers.gpus else _PIECE)
         stream = iter(items)
         while not self._stopped() and (window := list(itertools.islice(stream, most * _PIECES))):
             size = max(1, min(most, len(window) // (_PIECES_A_WORKER * self._workers.count)))

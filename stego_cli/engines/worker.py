@@ -68,6 +68,26 @@ class Task(Protocol[Taken]):
         """Return the outcome of an item that no worker could do."""
 
 
+class Machines(Protocol):
+    """What an engine asks of the settings of a run."""
+
+    @property
+    def device(self) -> str:
+        """Of each worker: auto, cpu, cuda ..."""
+
+    @property
+    def workers(self) -> int | None:
+        """Cores of each worker; None: as many as there are."""
+
+    @property
+    def processes(self) -> int:
+        """Of this machine that share the work."""
+
+    @property
+    def ray_address(self) -> str | None:
+        """Of a Ray cluster; None: RAY_ADDRESS, else one that is started on this machine."""
+
+
 @dataclass(frozen=True)
 class Work(Generic[Item]):
     """A run's work.
@@ -79,14 +99,16 @@ class Work(Generic[Item]):
         devices: on which it was loaded here.
         settings: of the run.
         progress: gets notes and warnings.
+        piece: most items that a worker elsewhere is given at once; 0: as many as suit photographs and masks.
     """
 
     here: Worker[Item]
     task: Task[Item]
     model: Path
     devices: tuple[str, ...]
-    settings: SegmentSettings
+    settings: Machines
     progress: Progress
+    piece: int = 0
 
 
 @dataclass(frozen=True)

@@ -47,32 +47,34 @@ def encode_part(
     shape = (labels.shape[0], labels.shape[1])
     following, steps, steps_after = labels, np.full(labels.shape, STEPS, np.uint8), np.zeros(labels.shape, np.uint8)
     if log_probs is not None:
-        first, second = _two_likeliest(log_probs)
-        steps = np.maximum(_steps_at(log_probs, first, shape), 1)
-        if len(log_probs) > 1:
-            values = np.arange(len(log_probs), dtype=np.uint8) if values is None else values
-            firsts, seconds = (_enlarged(values[chosen], shape) for chosen in (first, second))
-            # Between two pixels of the smaller size the label may be the second one of the nearer.
-            following = np.where(seconds == labels, firsts, seconds)
-            steps_after = np.minimum(_steps_at(log_probs, second, shape), steps - 1)  # alone, the label is the first
+        values = np.arange(len(log_probs), dtype=np.uint8) if values is None else values
+        first, highest, second, next_highest = _two_likeliest(log_probs)
+        steps = np.maximum(_steps_at(highest, shape), 1)
+        firsts, seconds = (_enlarged(values[chosen], shape) for chosen in (first, second))
+        # Between two pixels of the smaller size the label may be the second one of the nearer.
+        following = np.where(seconds == labels, firsts, seconds)
+        steps_after = np.minimum(_steps_at(next_highest, shape), steps - 1)  # alone, the label is the first
     stream = io.BytesIO()
     Image.fromarray(np.stack([labels, following, steps << 4 | steps_after], 2)).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 
-def _two_likeliest(log_probs: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the class of the largest value of each pixel, and of the next, uint8 (h, w) each."""
+def _two_likeliest(
+    log_probs: NDArray[np.float32],
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
+    """Return the class of the largest value of each pixel, and that value, and the next class and its, (h, w) each."""
     first, _ = likeliest(log_probs)
-    rest = log_probs.copy()
-    np.put_along_axis(rest, first[None].astype(np.intp), -np.inf, 0)
-    return first, likeliest(rest)[0]
+    second, next_highest = np.zeros_like(first), np.full(first.shape, -np.inf, np.float32)
+    for index, plane in enumerate(log_probs):
+        better = (plane > next_highest) & (first != index)
+        second[better] = index
+        np.copyto(next_highest, plane, where=better)
+    return first, log_probs.max(0), second, next_highest
 
 
-def _steps_at(log_probs: NDArray[np.float32], chosen: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the probability of the chosen class of each pixel in steps, uint8 (H, W)."""
-    values: NDArray[np.float32] = np.exp(
-        np.take_along_axis(log_probs, chosen[None].astype(np.intp), 0)[0], dtype=np.float32
-    )
+def _steps_at(log_probs: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return probabilities in steps at another size, uint8 (H, W)."""
+    values: NDArray[np.float32] = np.exp(log_probs)
     if values.shape != shape:
         values = np.asarray(Image.fromarray(values).resize(shape[::-1], Image.Resampling.BILINEAR))
     steps: NDArray[np.uint8] = np.clip(np.rint(values * STEPS), 0, STEPS).astype(np.uint8)

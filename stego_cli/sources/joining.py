@@ -20,7 +20,7 @@ from stego_cli.sources.source import PartMask
 from stego_cli.sources.windows import Box
 
 Strip = NDArray[np.uint8]
-_KEPT = 32  # windows, of which a cell and the next one share some
+_KEPT = 16  # windows, of which a cell and the next one share some
 
 
 def joined(boxes: Sequence[Box], read: Callable[[Box], PartMask | None], within: Box, overlap: int) -> Iterator[Strip]:
@@ -75,8 +75,8 @@ def _likeliest(cell: Box, some: Sequence[tuple[Box, PartMask]], overlap: int) ->
         at = np.indices(fading.shape, sparse=True)
         for labels, surety in ((part.labels, part.surety), (part.second, part.second_surety)):
             if labels is not None and surety is not None:
-                # A pixel without a label adds nothing: its probability is 0.
-                weight = np.where(labels[own] == VOID, 0, surety[own]) * fading
+                nothing = (part.labels[own] == VOID) | (labels[own] == VOID)  # it has no value there
+                weight = np.where(nothing, 0, surety[own]) * fading
                 there[replaced(np.ascontiguousarray(labels[own]), index), *at] += weight
     chosen: Strip = classes[likeliest(scores)[0]]
     chosen[~scores.any(0)] = VOID

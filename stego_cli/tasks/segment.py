@@ -267,9 +267,7 @@ def _write_masks(
 
 def _task(model: LoadedModel, plan: OutputPlan, settings: SegmentSettings) -> FolderTask:
     places = {name: getattr(plan, name).absolute() for name in ("root", "out", "scratch")}
-    if settings.processes > 1:  # each of them has a part of the cores
-        settings = replace(settings, workers=None)
-    return FolderTask(settings, model.recipe.reading, replace(plan, **places))
+    return FolderTask(settings.of_a_process(), model.recipe.reading, replace(plan, **places))
 
 
 def report(entry: Entry, progress: Progress) -> None:

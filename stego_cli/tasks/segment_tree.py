@@ -90,7 +90,7 @@ def segment_tree(settings: TreeSettings, progress: Progress, stop: Stop = NEVER)
         outputs = OutputPlan(
             folder, folder, folder, None, classes.colours, classes.values, how.outputs, model.recipe.reading
         )
-        task = TreeTask(settings.photos, settings.out, how, model.recipe.reading, outputs)
+        task = TreeTask(settings.photos, settings.out, how.of_a_process(), model.recipe.reading, outputs)
         devices = tuple(session.device for session in model.sessions)
         work = Work(TreeWorker(task, model, progress), task, file, devices, how, progress)
         summary, todo = plan.summary, itertools.chain(first, itertools.chain.from_iterable(groups))

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stego_cli.datasets.layout import training_folders
+from stego_cli.engines.table import engine
+from stego_cli.errors import UsageError, setting
 from stego_cli.images.discover import find_photos
 from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Progress
@@ -41,6 +43,7 @@ class TrainTask:
         walk: which files below `photos` are photographs.
         verbose: list every file that is passed over.
         parts: of rasters, stacks and videos, from which parts are drawn to train on.
+        engine: a row of stego_cli.engines.table: where features are computed; `ray_address`: of a Ray cluster.
     """
 
     photos: Path
@@ -55,6 +58,12 @@ class TrainTask:
     walk: Walk = Walk()
     verbose: bool = False
     parts: PartSettings = PartSettings()
+    engine: str = "local"
+    ray_address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.ray_address is not None and self.engine != "ray":
+            raise UsageError(f"{setting('ray_address')} is of a Ray cluster.", f"Give {setting('engine', 'ray')} too.")
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,7 @@ def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResul
         OutputError: `out` cannot be written, or another run is writing to it.
         Stopped: a signal arrived.
     """
+    engine(task.engine)
     folders = training_folders(task.photos, task.labels)
     settings = task.training
     known = len(folders.table.names) if folders.table is not None else 0
@@ -110,7 +120,9 @@ def train(task: TrainTask, progress: Progress, stop: Stop = NEVER) -> TrainResul
 
         paths = [found.root / photo.path for photo in found.photos]
         reading = decide_reading([*paths, *(found.root / photo.path for photo in found.large)], task.reading, progress)
-        options = RunOptions(task.resume, task.overwrite, task.tensorboard, reading, task.parts.res_ground)
+        options = RunOptions(
+            task.resume, task.overwrite, task.tensorboard, reading, task.parts.res_ground, task.engine, task.ray_address
+        )
     drawing = Drawing(found, reading, settings.res, task.parts)
     try:
         if found.large:

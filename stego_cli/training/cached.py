@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from stego_cli.text import shown
 from stego_cli.training.context import RunContext
 from stego_cli.training.features import FeatureCache
 from stego_cli.training.ranks import Ranks
-from stego_cli.training.stream import stream
+from stego_cli.training.stream import Computed, stream
 from stego_cli.training.views import Survey
 
 
@@ -43,7 +44,7 @@ def compute_features(backbone: FrozenViT, found: Survey, memory_limit: int, cont
     pooled, good = torch.zeros(total, width), torch.zeros(total)
     mine = list(range(total))[context.ranks.rows(total)]
     with context.progress.stage("Computing features", len(mine), unit="photographs") as stage:
-        for group in stream(backbone, found.views, mine, found.cut, context):
+        for group in _groups(backbone, found, mine, context):
             stage.advance(len(group))
             for done in group:
                 if done.features is None or done.mean is None:
@@ -59,6 +60,14 @@ def compute_features(backbone: FrozenViT, found: Survey, memory_limit: int, cont
         pooled=pooled,
         **view_attributes(found, good, failed, context.ranks),
     ).only(good.nonzero().flatten())
+
+
+def _groups(backbone: FrozenViT, found: Survey, mine: list[int], context: RunContext) -> Iterator[list[Computed]]:
+    if context.engine == "local":
+        return stream(backbone, found.views, mine, found.cut, context)
+    from stego_cli.training.features_elsewhere import stream_elsewhere
+
+    return stream_elsewhere(backbone, found.views, found.cut, context)
 
 
 def sum_over_ranks(context: RunContext, *tensors: Tensor) -> None:

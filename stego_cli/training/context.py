@@ -24,6 +24,8 @@ class RunContext:
         stop: checked between two pieces of work.
         ranks: the processes that share the work.
         reading: how pictures that are not RGB of 8 bits become that.
+        engine: where features that are kept are computed.
+        ray_address: of the engine's cluster; `asked`: device of its workers.
     """
 
     device: torch.device
@@ -32,3 +34,6 @@ class RunContext:
     stop: Stop
     ranks: Ranks = ALONE
     reading: Reading = Reading()
+    engine: str = "local"
+    ray_address: str | None = None
+    asked: str = "auto"

@@ -28,6 +28,7 @@ class RunOptions:
         overwrite: replace the run that is there.
         tensorboard: also write tensorboard/ during the run.
         reading: how pictures that are not RGB of 8 bits become that.
+        engine: where features that are kept are computed; `ray_address`: of its cluster.
         res_ground: size of a pixel on the ground in the rasters that photographs were drawn from; None: their own.
     """
 
@@ -36,6 +37,8 @@ class RunOptions:
     tensorboard: bool = False
     reading: Reading = Reading()
     res_ground: float | None = None
+    engine: str = "local"
+    ray_address: str | None = None
 
 
 def check_run_folder(folder: Path, options: RunOptions) -> None:

@@ -85,6 +85,7 @@ def train(
     device = torch_device(settings.device)
     ranks = join(device)
     context = RunContext(device, folder, progress if ranks.first else Quiet(), stop, ranks, options.reading)
+    context = replace(context, engine=options.engine, ray_address=options.ray_address, asked=settings.device)
     if options.tensorboard:
         require_tensorboard()
     if labels is not None and not (labels.labels and labels.labels.is_dir()):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +90,12 @@ def test_masks_are_those_of_one_machine_though_the_run_and_then_a_worker_are_kil
     assert last == {**dict.fromkeys(expected, "done"), "bad.png": "failed"}
     assert not (tmp_path / ".stego/workers").exists()
     assert list(tmp_path.glob("**/*.tmp")) == []
+
+
+def test_features_of_training_are_those_of_one_machine(ray_address, slow_photos):
+    words = [sys.executable, str(Path(__file__).with_name("features_on_ray.py")), ray_address, str(slow_photos)]
+    ended = subprocess.run(words, env=ENV, capture_output=True, text=True, timeout=PATIENCE)
+    assert ended.returncode == 0, ended.stderr
+    views, apart = ended.stdout.split()[1::2]
+    assert int(views) == 5 * COUNT
+    assert float(apart) < 0.02  # of values up to several: half precision, and other groups

@@ -44,7 +44,7 @@ def test_there_is_no_label_where_no_window_has_one():
     left, right = Box(0, 0, 10, 10), Box(0, 6, 10, 10)
     (strip,) = joined([left, right], {left: plain(left, 255, 15)}.get, WHOLE, 4)
     assert set(np.unique(strip)) == {255}
-    (strip,) = joined([left, right], {left: plain(left, 255, 15), right: plain(right, 1, 1)}.get, WHOLE, 4)
+    (strip,) = joined([left, right], {left: plain(left, 255, 15, 3, 14), right: plain(right, 1, 1)}.get, WHOLE, 4)
     assert strip[5].tolist() == [255] * 6 + [1] * 10
 
 
