@@ -51,11 +51,14 @@ def begun(words):
 
 
 def first_worker(out, run):
-    """The number of a process that has written a mask."""
+    """The number of the process that gets the photographs first; it has written two masks, and more are to come.
+
+    The other one gets at most the last photograph.
+    """
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and run.poll() is None:
         for file in out.glob(".stego/workers/*/journal.jsonl"):
-            if '"done"' in file.read_text():
+            if file.read_text().count('"done"') >= 2:
                 return int(file.parent.name.rsplit("-", 2)[1])
         time.sleep(0.02)
     raise AssertionError(f"no process has done anything: {run.communicate()}")
