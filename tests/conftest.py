@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -23,6 +24,8 @@ from tests.support.models import tiny_graph
 from tests.support.processes import PATIENCE
 
 calm_threads()  # as the command does, before anything imports torch
+# A shell starts what runs in the background with Ctrl-C ignored, and the commands that tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 RunStego = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -91,10 +91,15 @@ class Checkpoint:
     folder: Path | None = None
 
     @property
+    def centroids(self) -> Tensor:
+        """Those of the cluster probe: (K, D) float32."""
+        return self.cluster.centroids
+
+    @property
     def hierarchy(self) -> Hierarchy:
         """Which clusters a coarser choice of classes joins."""
         sizes = [round(share, 6) for share in self.shares]  # as in config.json
-        return hierarchy_of(self.cluster.centroids.numpy(), sizes)
+        return hierarchy_of(self.centroids.numpy(), sizes)
 
 
 _Byte = Annotated[int, Meta(ge=0, le=255)]
