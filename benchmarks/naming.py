@@ -37,7 +37,7 @@ from stego_cli.progress import Quiet
 from stego_cli.scoring.matching import assign, matched_confusion
 from stego_cli.scoring.metrics import accuracy, class_iou, mean_iou
 from stego_cli.settings import TrainSettings
-from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
+from stego_cli.training.kmeans import cosine_kmeans
 
 Counts = NDArray[np.int64]  # (classes, clusters), or (photographs, classes, clusters)
 
@@ -73,7 +73,7 @@ def clusters_of(codes: list[tuple[Tensor, Counts]], clusters: int, seed: int) ->
     points = torch.cat([code.flatten(1).T for code, _ in codes])
     points = F.normalize(points[torch.randint(len(points), (40_000,), generator=generator)].float(), dim=1)
     centroids = cosine_kmeans(points, clusters, 4, generator)
-    return centroids, hierarchy_of(centroids.numpy(), cluster_shares(points, centroids).tolist())
+    return centroids, hierarchy_of(centroids.numpy(), ClusterProbe(centroids).shares(points).tolist())
 
 
 def counts_of(codes: list[tuple[Tensor, Counts]], centroids: Tensor, classes: int) -> Counts:

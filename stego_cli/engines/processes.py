@@ -18,7 +18,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from stego_cli.engines.worker import Notes, Stopped, Task, Work, Worker
+from stego_cli.engines.worker import DIED, Notes, Stopped, Task, Work, Worker, unless_empty
 from stego_cli.errors import UsageError
 from stego_cli.inference.loaded import lanes_for
 from stego_cli.inference.outputs import Outcome
@@ -28,7 +28,6 @@ from stego_cli.processes import begin_worker, process_pool
 _PIECE, _PIECE_ON_GPU = 4, 128  # items that a process gets at once
 _AHEAD = 2  # pieces that a process has, so that it does not wait for the next one
 _DEATHS = 5  # of processes in a row, after which the run is given up: one photograph accounts for two
-_DIED = "worker processes died at it"
 _GLANCE = 0.2  # seconds between two looks at whether to stop
 
 
@@ -65,11 +64,10 @@ def masks(work: Work[Any], items: Iterable[Any], stopped: Stopped) -> Iterator[O
     Raises:
         UsageError: processes die before they have done anything.
     """
-    stream = iter(items)
-    some = list(itertools.islice(stream, 1))
-    if some:
+    stream = unless_empty(items)
+    if stream is not None:
         with _Run(work) as run:
-            yield from run.outcomes(itertools.chain(some, stream), stopped)
+            yield from run.outcomes(stream, stopped)
 
 
 class _Run:
@@ -135,7 +133,7 @@ class _Run:
                 "worker processes die at once; is there memory for so many?", "Give fewer.", field="processes"
             )
         if piece.alone:
-            yield self._work.task.failed(piece.items[0], _DIED)
+            yield self._work.task.failed(piece.items[0], DIED)
         else:
             self._work.progress.warn("A worker process died (out of memory?); its photographs are tried again.")
             self._again.extend(_Piece([item], alone=True) for item in piece.items)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from stego_cli.engines.ray_cluster import connected, room_for_workers
 from stego_cli.engines.ray_worker import Answer, Piece, PieceWorker, Standing
-from stego_cli.engines.worker import Stopped, Work
+from stego_cli.engines.worker import DIED, Stopped, Work, unless_empty
 from stego_cli.inference.outputs import Outcome
 
 if TYPE_CHECKING:
@@ -30,16 +30,14 @@ _PIECES_A_WORKER = 8  # at least, where there are few items, so that workers end
 _GLANCE = 0.2  # seconds between two looks at whether to stop
 _PATIENCE = 60.0  # seconds that workers have after a stop to finish what they have begun
 _STARTS = 3  # of each worker that may fail in a row before the run is given up
-_DIED = "worker processes died at it"
 
 
 def masks(work: Work[Any], items: Iterable[Any], stopped: Stopped) -> Iterator[Outcome]:
     """Yield the outcome of every item, those that failed or were lost at the end."""
-    stream = iter(items)
-    some = list(itertools.islice(stream, 1))
-    if some:  # else nothing is to be done, and no cluster is needed
+    stream = unless_empty(items)
+    if stream is not None:
         with connected(work.settings.ray_address):
-            yield from _Run(work, stopped).outcomes(itertools.chain(some, stream))
+            yield from _Run(work, stopped).outcomes(stream)
 
 
 class _Run:
@@ -56,10 +54,9 @@ class _Run:
         self._again: defaultdict[str, list[Any]] = defaultdict(list)  # by machine: items to be tried elsewhere
         self._failed: dict[str, Outcome] = {}  # of those, by path
 
-    def outcomes(self, items: Iterable[Any]) -> Iterator[Outcome]:
+    def outcomes(self, stream: Iterator[Any]) -> Iterator[Outcome]:
         """Yield the outcome of every item."""
         most = self._work.piece or (_PIECE_ON_GPU if self._workers.gpus else _PIECE)
-        stream = iter(items)
         while not self._stopped() and (window := list(itertools.islice(stream, most * _PIECES))):
             size = max(1, min(most, len(window) // (_PIECES_A_WORKER * self._workers.count)))
             yield from self._first(self._pieces(window, size))
@@ -92,7 +89,7 @@ class _Run:
 
     def _put_off(self, items: dict[str, Any], node: str, failed: Any) -> None:  # noqa: ANN401
         for path, item in items.items():
-            self._failed[path] = failed(item, _DIED)
+            self._failed[path] = failed(item, DIED)
             self._again[node].append(item)
 
     def _second(self, pieces: list[Piece], node: str) -> Iterator[Outcome]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import uuid
@@ -14,7 +15,7 @@ from stego_cli.errors import OutputError
 from stego_cli.images.atomic import require_writable
 from stego_cli.images.discover import Photo
 from stego_cli.images.journal import Entry, Journal
-from stego_cli.inference.loaded import LoadedModel, load_model, read_as
+from stego_cli.inference.loaded import LoadedModel, load_model
 from stego_cli.inference.output_folder import WORKERS
 from stego_cli.inference.outputs import Outcome, OutputPlan
 from stego_cli.inference.pipeline import Pipeline
@@ -22,6 +23,7 @@ from stego_cli.progress import Progress, Quiet
 from stego_cli.settings import Reading, SegmentSettings
 
 Stopped = Callable[[], bool]
+DIED = "worker processes died at it"  # why an item failed that no worker could do
 
 
 class Named(Protocol):
@@ -136,7 +138,6 @@ class FolderTask:
         folder = plan.scratch / WORKERS / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         require_writable(folder)
         loaded = load_model(model, replace(self.settings, device=device), self.reading, progress)
-        loaded = read_as(loaded, self.reading)
         plan = replace(plan, scratch=folder, refiner=loaded.recipe.refiner)
         return FolderWorker(loaded, plan, progress, Journal(folder / "journal.jsonl"))
 
@@ -182,6 +183,13 @@ class Notes(Quiet):
         """Return what was kept, and forget it."""
         texts, self._texts = self._texts, []
         return texts
+
+
+def unless_empty(items: Iterable[Item]) -> Iterator[Item] | None:
+    """Return the items; None if there are none, for which nothing has to be started."""
+    stream = iter(items)
+    first = list(itertools.islice(stream, 1))
+    return itertools.chain(first, stream) if first else None
 
 
 class Engine(Protocol):

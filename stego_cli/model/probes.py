@@ -46,8 +46,9 @@ class ClusterProbe(nn.Module):
         """Return the share of codes (n, D) of each class, float64 (K,), adding up to 1."""
         return torch.bincount(self.nearest(codes), minlength=len(self)).double() / len(codes)
 
-    def ordered(self, order: Tensor) -> ClusterProbe:
-        """Return the probe with its classes in another order, int64 (K,)."""
+    def by_frequency(self, codes: Tensor) -> ClusterProbe:
+        """Return the probe with its classes in the order of their shares of codes (n, D), the largest first."""
+        order = self.shares(codes).argsort(descending=True, stable=True)
         log_prior = None if self.log_prior is None else self.log_prior[order].contiguous()
         return ClusterProbe(self.centroids[order].contiguous(), self.temperature, log_prior)
 

@@ -143,7 +143,7 @@ def _check_kinds(found: Found, settings: SegmentSettings) -> None:
 
 def here(settings: SegmentSettings) -> SegmentSettings:
     """Return the settings for the model in this process, whose devices are not used where another engine works."""
-    return settings if settings.engine == "local" else replace(settings, device="cpu", decoder="cpu", workers=None)
+    return settings if settings.engine == "local" else replace(settings, device="cpu", workers=None)
 
 
 def _check_choice(choice: ModelChoice, settings: SegmentSettings) -> None:
@@ -232,8 +232,8 @@ def _write_masks(
             progress.note(f"{summary.kept} of {summary.photographs} photographs have their masks already.")
         with progress.stage("Segmenting", len(todo), unit="photographs") as stage:
             devices = tuple(session.device for session in model.sessions)
-            here, elsewhere = FolderWorker(model, plan, progress), _task(model, plan, settings)
-            work = Work(here, elsewhere, model.file, devices, settings, progress)
+            worker, task = FolderWorker(model, plan, progress), _task(model, plan, settings)
+            work = Work(worker, task, model.file, devices, settings, progress)
             begun, told = places.begin(todo), False
             for outcome in engine(settings.engine).masks(work, begun, lambda: stop.requested is not None):
                 if stop.requested is not None and not told:

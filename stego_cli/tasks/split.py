@@ -150,13 +150,14 @@ def _parts(codes: Floats, number: int, into: int, seed: int) -> tuple[Floats, Fl
     import torch
 
     from stego_cli.gallery.split import require_parts
-    from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
+    from stego_cli.model.probes import ClusterProbe
+    from stego_cli.training.kmeans import cosine_kmeans
 
     if not len(codes):
         require_parts(number, np.zeros(into, np.float32), into)
     points = torch.from_numpy(codes)
     centroids = cosine_kmeans(points, into, _RESTARTS, torch.Generator().manual_seed(seed))
-    parts = cluster_shares(points, centroids).numpy().astype(np.float32)
+    parts = ClusterProbe(centroids).shares(points).numpy().astype(np.float32)
     require_parts(number, parts, into)
     return centroids.numpy(), parts
 

@@ -53,7 +53,7 @@ def cluster_codes(
         probe = joined_classes(codes, clusters, finer, settings.restarts, settings.temperature, generator)
     else:  # trained together with the head; only ordered here
         probe = ClusterProbe(torch.nn.functional.normalize(fit.centroids.detach().cpu(), dim=1), settings.temperature)
-        probe = probe.ordered(probe.shares(codes).argsort(descending=True, stable=True))
+        probe = probe.by_frequency(codes)
     return Checkpoint(
         head=head,
         cluster=probe,

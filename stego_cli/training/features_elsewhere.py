@@ -25,7 +25,6 @@ from stego_cli.training.stream import Computed, stream
 from stego_cli.training.views import Cut, View
 
 _PIECE = 64  # photographs whose features are sent at once: some 40 MB
-_DIED = "worker processes died at it"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stego_cli.model.probes import ClusterProbe
+
 _TOLERANCE = 1e-5
 
 
@@ -41,13 +43,7 @@ def cosine_kmeans(
         score = float((unit @ centroids.T).amax(1).mean())
         if score > best_score:
             best_score, best = score, centroids
-    return best[cluster_shares(unit, best).argsort(descending=True, stable=True)].contiguous()
-
-
-def cluster_shares(points: Tensor, centroids: Tensor) -> Tensor:
-    """Return the share of points (n, D) nearest to each centroid (K, D), float64 (K,), adding up to 1."""
-    nearest = (points @ F.normalize(centroids, dim=1).T).argmax(1)
-    return torch.bincount(nearest, minlength=len(centroids)).double() / len(points)
+    return ClusterProbe(best).by_frequency(unit).centroids
 
 
 def _plus_plus(unit: Tensor, clusters: int, generator: torch.Generator) -> Tensor:

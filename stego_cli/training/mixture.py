@@ -51,16 +51,15 @@ def joined_classes(
         found.append(ClusterProbe(centroids, temperature, prior.log()))
     labels = [probe.nearest(unit) for probe in found]
     agreement = [sum(_adjusted_rand(one, other, classes) for other in labels) for one in labels]
-    chosen = agreement.index(max(agreement))
-    order = torch.bincount(labels[chosen], minlength=classes).argsort(descending=True, stable=True)
-    return found[chosen].ordered(order)
+    return found[agreement.index(max(agreement))].by_frequency(unit)
 
 
 def _joined(unit: Tensor, classes: int, clusters: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return the mean directions (K, D) and shares (K,) of the classes that one start of k-means is joined to."""
     found = cosine_kmeans(unit, clusters, 1, generator)
     nearest = (unit @ found.T).argmax(1)
-    joined = joined_at(hierarchy_of(found.numpy(), _sizes(nearest, clusters).tolist()), classes)
+    sizes = torch.bincount(nearest, minlength=clusters).tolist()
+    joined = joined_at(hierarchy_of(found.numpy(), sizes), classes)
     names = sorted(set(joined))  # each that of a cluster in it
     of_cluster = torch.tensor([names.index(name) for name in joined])
     return _means(of_cluster[nearest], unit, found[names])
@@ -87,12 +86,8 @@ def _means(labels: Tensor, unit: Tensor, before: Tensor) -> tuple[Tensor, Tensor
 
     One without points stays where it was `before`.
     """
-    sizes = _sizes(labels, len(before)).to(unit.dtype)
+    sizes = torch.bincount(labels, minlength=len(before)).to(unit.dtype)
     return F.normalize((1e-6 * before).index_add_(0, labels, unit), dim=1), (sizes + 1) / (sizes + 1).sum()
-
-
-def _sizes(labels: Tensor, classes: int) -> Tensor:
-    return torch.bincount(labels, minlength=classes)
 
 
 def _adjusted_rand(one: Tensor, other: Tensor, classes: int) -> float:

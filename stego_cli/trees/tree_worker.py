@@ -17,7 +17,7 @@ from stego_cli.images.atomic import sha256
 from stego_cli.images.discover import Photo
 from stego_cli.images.journal import Entry
 from stego_cli.images.streams import as_finished, map_ahead
-from stego_cli.inference.loaded import LoadedModel, load_model, read_as
+from stego_cli.inference.loaded import LoadedModel, load_model
 from stego_cli.inference.outputs import MASK, Outcome, OutputPlan, place
 from stego_cli.inference.pipeline import Pipeline
 from stego_cli.processes import thread_pool
@@ -73,7 +73,7 @@ class TreeTask:
 
     def begin(self, model: Path, device: str, progress: Progress) -> TreeWorker:
         """Return a worker on another machine."""
-        loaded = read_as(load_model(model, replace(self.settings, device=device), self.reading, progress), self.reading)
+        loaded = load_model(model, replace(self.settings, device=device), self.reading, progress)
         return TreeWorker(self, loaded, progress)
 
     def failed(self, item: Remote, reason: str) -> Outcome:

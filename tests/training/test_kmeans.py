@@ -1,7 +1,8 @@
 import torch
 import torch.nn.functional as F
 
-from stego_cli.training.kmeans import cluster_shares, cosine_kmeans
+from stego_cli.model.probes import ClusterProbe
+from stego_cli.training.kmeans import cosine_kmeans
 
 
 def blobs(sizes: list[int]) -> torch.Tensor:
@@ -20,7 +21,7 @@ def test_clear_clusters_are_found_largest_first() -> None:
     centroids = cosine_kmeans(points, 3, 5, torch.Generator().manual_seed(0))
     assert torch.allclose(centroids.norm(dim=1), torch.ones(3), atol=1e-5)
     assert centroids.argmax(1).tolist() == [1, 2, 0]
-    assert torch.allclose(cluster_shares(points, centroids), torch.tensor([400, 150, 50]).double() / 600)
+    assert torch.allclose(ClusterProbe(centroids).shares(points), torch.tensor([400, 150, 50]).double() / 600)
 
 
 def test_more_restarts_are_never_worse() -> None:
