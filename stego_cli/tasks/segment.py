@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from stego_cli.crf import resolve_engine
 from stego_cli.datasets.layout import photographs_of
 from stego_cli.engines.table import engine
-from stego_cli.engines.worker import FolderTask, FolderWorker, Work
+from stego_cli.engines.worker import FolderTask, FolderWorker, Item, Work
 from stego_cli.errors import OutputError, Stopped, UsageError, setting
 from stego_cli.images.atomic import sha256
 from stego_cli.images.discover import Found, find_photos
@@ -20,7 +21,7 @@ from stego_cli.inference.devices.providers import parse_devices
 from stego_cli.inference.loaded import LoadedModel, load_model, read_as
 from stego_cli.inference.mask_classes import classes_of_run, require_settled
 from stego_cli.inference.output_folder import MadeBy, OutputFolder, decoder_of_run, reading_of_run
-from stego_cli.inference.outputs import OutputPlan, require_outputs
+from stego_cli.inference.outputs import Outcome, OutputPlan, require_outputs
 from stego_cli.inference.own_places import Places, require_own_or_absent
 from stego_cli.inference.select import Selection, still_to_do
 from stego_cli.inference.summary import Summary
@@ -234,11 +235,7 @@ def _write_masks(
             devices = tuple(session.device for session in model.sessions)
             worker, task = FolderWorker(model, plan, progress), _task(model, plan, settings)
             work = Work(worker, task, model.file, devices, settings, progress)
-            begun, told = places.begin(todo), False
-            for outcome in engine(settings.engine).masks(work, begun, lambda: stop.requested is not None):
-                if stop.requested is not None and not told:
-                    progress.note("Stopping: what has begun is finished. Ctrl-C again ends at once.")
-                    told = True
+            for outcome in outcomes(work, places.begin(todo), settings.engine, stop):
                 journal.append(outcome.entry)
                 places.end(outcome.entry)
                 summary.add(outcome)
@@ -268,6 +265,16 @@ def _write_masks(
 def _task(model: LoadedModel, plan: OutputPlan, settings: SegmentSettings) -> FolderTask:
     places = {name: getattr(plan, name).absolute() for name in ("root", "out", "scratch")}
     return FolderTask(settings.of_a_process(), model.recipe.reading, replace(plan, **places))
+
+
+def outcomes(work: Work[Item], items: Iterable[Item], name: str, stop: Stop) -> Iterator[Outcome]:
+    """Yield the outcome of every item from the engine of that name; after a signal, of those that were begun."""
+    told = False
+    for outcome in engine(name).masks(work, items, lambda: stop.requested is not None):
+        if stop.requested is not None and not told:
+            work.progress.note("Stopping: what has begun is finished. Ctrl-C again ends at once.")
+            told = True
+        yield outcome
 
 
 def report(entry: Entry, progress: Progress) -> None:

@@ -33,7 +33,7 @@ from stego_cli.settings import Reading, SegmentSettings, TreeSettings
 from stego_cli.stop import NEVER, Stop, temporary_folder
 from stego_cli.tasks.model_choice import DEFAULT_MODEL
 from stego_cli.tasks.photographs import decide_reading, note_passed_over
-from stego_cli.tasks.segment import SegmentResult, here, report
+from stego_cli.tasks.segment import SegmentResult, here, outcomes, report
 from stego_cli.text import shown
 from stego_cli.trees.record import Record
 from stego_cli.trees.spool import Group, Spool
@@ -95,7 +95,7 @@ def segment_tree(settings: TreeSettings, progress: Progress, stop: Stop = NEVER)
         work = Work(TreeWorker(task, model, progress), task, file, devices, how, progress)
         summary, todo = plan.summary, itertools.chain(first, itertools.chain.from_iterable(groups))
         with progress.stage("Segmenting", None, unit="photographs") as stage:
-            for outcome in engine(how.engine).masks(work, todo, lambda: stop.requested is not None):
+            for outcome in outcomes(work, todo, how.engine, stop):
                 summary.add(outcome)
                 report(outcome.entry, progress)
                 stage.advance()
