@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from typer import BadParameter
 from typer.core import TyperCommand
 
-from stego_cli.errors import OutputError, SettingName, StegoError, in_python
+from stego_cli.errors import OutputError, SettingName, StegoError, UsageError, in_python
+from stego_cli.trees.address import was_address
 
 _BAD_ARGUMENTS: Any = BadParameter.__base__  # the base of all errors of the parser, wherever it comes from
 _ARGUMENTS, _OPTIONS = "Arguments", "Options"  # the first panel, and the last, of options that name none
@@ -25,6 +28,7 @@ class StegoCommand(TyperCommand):
 
             tell_in_events()
         try:
+            _refuse_addresses(ctx.params)
             result = super().invoke(ctx)
         except StegoError as error:
             from stego_cli.ui import show_error
@@ -95,6 +99,18 @@ def flag_names(command: TyperCommand) -> SettingName:
         return flag if value is None or value is True else f"{flag} {value}"
 
     return name
+
+
+def _refuse_addresses(params: Mapping[str, object]) -> None:
+    """Refuse addresses, such as s3://bucket/folder, where paths are wanted: a folder "s3:" would be read, or made."""
+    for name, given in params.items():
+        for each in given if isinstance(given, (list, tuple)) else [given]:
+            if isinstance(each, Path) and was_address(each):
+                raise UsageError(
+                    f"must be a path of this machine, and {each} is an address.",
+                    "Photographs and masks of `stego segment` alone may be at an address; copy other things here first.",
+                    field=name,
+                )
 
 
 def _metavar(param: Any) -> str:  # noqa: ANN401  (as above)

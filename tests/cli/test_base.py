@@ -50,6 +50,19 @@ def test_an_error_is_shown_with_the_flags_of_the_command_and_ends_it_with_its_co
     assert blocked.stderr.splitlines() == ["Error: x exists.", "--overwrite, --batch-size 2, PHOTOS, steps=5"]
 
 
+@pytest.mark.parametrize("words", [["s3://bucket/x"], ["x", "y", "memory://y"], ["HTTPS://host/x"]])
+def test_an_address_is_refused_where_a_path_is_wanted(app, words):
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert "must be a path of this machine, and " in refused.stderr
+    assert "segment" in refused.stderr
+
+
+@pytest.mark.parametrize("word", ["C:/x", "a:b", "x/s3:/y", "time 10:30/x"])
+def test_a_path_with_a_colon_is_none(app, word):
+    assert "exists" in CliRunner().invoke(app, [word]).stderr
+
+
 def test_with_json_an_error_is_an_event_too(app):
     ended = CliRunner().invoke(app, ["x", "--batch-size", "0", "--json"])
     assert json.loads(ended.stdout) == {
