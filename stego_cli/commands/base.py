@@ -108,7 +108,7 @@ def _refuse_addresses(params: Mapping[str, object]) -> None:
             if isinstance(each, Path) and was_address(each):
                 raise UsageError(
                     f"must be a path of this machine, and {each} is an address.",
-                    "Photographs and masks of `stego segment` alone may be at an address; copy other things here first.",
+                    "Only `stego segment` reads photographs, and writes masks, at an address. Copy it here first.",
                     field=name,
                 )
 
