@@ -17,7 +17,7 @@ from stego_cli.stop import Stop
 from tests.support.two_processes import free_ports, run_twice
 
 ROOT = Path(__file__).parents[2]
-STEPS, STOPPED_AT = 30, 8
+STEPS, STOPPED_AT = 16, 5
 FILES = ("model.safetensors", "config.json", "metrics.jsonl", "report.html")
 
 
