@@ -52,7 +52,7 @@ READERS = {"photos": "__main__:read_photo", "labels": "stego_cli.images.ids:read
 def read_photo(path: Path) -> None:
     """Read a photograph as a run does; every third one as far as it goes."""
     from stego_cli.images.decode import decode, photo_size
-    from stego_cli.settings import Reading
+    from stego_cli.reading import Reading
 
     photo_size(path)
     lenient = zlib.crc32(path.read_bytes()) % 3 == 0

@@ -34,7 +34,7 @@ ROOMS = [
     {"stego_cli.classes_toml"},
     {"stego_cli.class_edits"},
     {"stego_cli.stop", "stego_cli.progress", "stego_cli.settings", "stego_cli.class_files"},
-    {"stego_cli.part_settings"},
+    {"stego_cli.part_settings", "stego_cli.reading"},
     {"stego_cli.classes"},
     {"stego_cli.errors", "stego_cli.machine", "stego_cli.page", "stego_cli.palette", "stego_cli.processes"},
     {"stego_cli.text", "stego_cli.version", "stego_cli.checked_json", "stego_cli.hierarchy"},

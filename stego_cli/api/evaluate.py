@@ -6,8 +6,9 @@ from pathlib import Path
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
 from stego_cli.class_files import parse_classes
+from stego_cli.reading import Reading
 from stego_cli.scoring.evaluate import Evaluation
-from stego_cli.settings import EvaluateSettings, Protocol, Reading
+from stego_cli.settings import EvaluateSettings, Protocol
 from stego_cli.tasks import evaluate as task
 
 

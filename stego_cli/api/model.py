@@ -20,7 +20,8 @@ from stego_cli.inference.mask_classes import classes_as_made
 from stego_cli.inference.predict import Recipe, at_work_size, choose_refiner, predict
 from stego_cli.inference.session import Session
 from stego_cli.palette import Colour
-from stego_cli.settings import Probe, Reading, check_choice, check_res
+from stego_cli.reading import Reading
+from stego_cli.settings import Probe, check_choice, check_res
 from stego_cli.text import shown
 
 Picture = PathName | Image.Image | NDArray[np.uint8]

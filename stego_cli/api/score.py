@@ -7,8 +7,9 @@ from typing import Literal
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
 from stego_cli.class_files import parse_classes, read_remap
+from stego_cli.reading import Reading
 from stego_cli.scoring.result import Score
-from stego_cli.settings import Match, Reading, ScoreMode, ScoreSettings
+from stego_cli.settings import Match, ScoreMode, ScoreSettings
 from stego_cli.stop import NEVER
 from stego_cli.tasks import score as task
 

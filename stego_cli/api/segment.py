@@ -8,7 +8,8 @@ from typing import Literal
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
 from stego_cli.part_settings import PartSettings, parse_bbox
-from stego_cli.settings import Decoder, Probe, Reading, SegmentSettings, TreeSettings, Walk
+from stego_cli.reading import Reading, Walk
+from stego_cli.settings import Decoder, Probe, SegmentSettings, TreeSettings
 from stego_cli.tasks import segment as task
 from stego_cli.tasks.segment_tree import segment_tree
 from stego_cli.trees.address import is_address

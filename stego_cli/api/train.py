@@ -7,7 +7,8 @@ from pathlib import Path
 
 from stego_cli.api.reporting import PathName, Reporting, reporter
 from stego_cli.part_settings import PartSettings, parse_bbox
-from stego_cli.settings import Crops, Reading, Token, TrainSettings, Walk
+from stego_cli.reading import Reading, Walk
+from stego_cli.settings import Crops, Token, TrainSettings
 from stego_cli.tasks import train as task
 from stego_cli.training.presets import preset_settings
 

@@ -93,8 +93,9 @@ def command(
     from stego_cli.errors import EXIT_SOME_FAILED
     from stego_cli.images.atomic import require_writable_files
     from stego_cli.images.ownership import require_ours_or_absent
+    from stego_cli.reading import Reading
     from stego_cli.scoring.evaluate import OURS
-    from stego_cli.settings import EvaluateSettings, Reading
+    from stego_cli.settings import EvaluateSettings
     from stego_cli.stop import Stop
     from stego_cli.tasks.evaluate import evaluate
     from stego_cli.ui import Ui

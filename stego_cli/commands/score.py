@@ -100,7 +100,8 @@ def command(
     """Score a folder of masks."""
     from stego_cli.class_files import parse_classes, parse_ignore, read_remap
     from stego_cli.errors import EXIT_SOME_FAILED
-    from stego_cli.settings import Reading, ScoreSettings
+    from stego_cli.reading import Reading
+    from stego_cli.settings import ScoreSettings
     from stego_cli.stop import Stop
     from stego_cli.tasks.score import score
     from stego_cli.ui import Ui

@@ -258,7 +258,8 @@ def command(
     from stego_cli.commands.segment_show import show_forecast
     from stego_cli.errors import UsageError, setting
     from stego_cli.part_settings import PartSettings, parse_bbox
-    from stego_cli.settings import Reading, SegmentSettings, TreeSettings, Walk
+    from stego_cli.reading import Reading, Walk
+    from stego_cli.settings import SegmentSettings, TreeSettings
     from stego_cli.stop import Stop
     from stego_cli.trees.address import is_address
     from stego_cli.ui import Ui

@@ -219,7 +219,7 @@ def command(
 ) -> None:
     """Train a head and a cluster probe."""
     from stego_cli.part_settings import PartSettings, parse_bbox
-    from stego_cli.settings import Reading, Walk
+    from stego_cli.reading import Reading, Walk
     from stego_cli.stop import Stop
     from stego_cli.tasks.train import TrainTask, train
     from stego_cli.ui import Ui

@@ -20,7 +20,8 @@ from stego_cli.inference.output_folder import WORKERS
 from stego_cli.inference.outputs import Outcome, OutputPlan
 from stego_cli.inference.pipeline import Pipeline
 from stego_cli.progress import Progress, Quiet
-from stego_cli.settings import Reading, SegmentSettings
+from stego_cli.reading import Reading
+from stego_cli.settings import SegmentSettings
 
 Stopped = Callable[[], bool]
 DIED = "worker processes died at it"  # why an item failed that no worker could do

@@ -28,7 +28,8 @@ from stego_cli.images.masks import labels_at
 from stego_cli.inference.output_folder import OutputFolder
 from stego_cli.inference.predict import Recipe, Refiner, infer
 from stego_cli.inference.session import Session
-from stego_cli.settings import CrfSettings, Reading
+from stego_cli.reading import Reading
+from stego_cli.settings import CrfSettings
 from stego_cli.text import shown
 
 _MODEL = "model.onnx"  # in MASKS/.stego, the one that was discovered for these masks

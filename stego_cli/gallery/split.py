@@ -27,7 +27,7 @@ from stego_cli.machine import cores
 from stego_cli.palette import palette
 from stego_cli.processes import thread_pool
 from stego_cli.progress import Progress
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from stego_cli.stop import Stop
 from stego_cli.text import shown
 

@@ -25,7 +25,7 @@ from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.readers.picture_file import MAX_PIXELS, FileOrBytes, quiet, reason_of
 from stego_cli.images.readers.table import open_any, open_picture
 from stego_cli.images.stretch import NoData, is_whole, range_for, to_8_bits
-from stego_cli.settings import BandChoice, Reading
+from stego_cli.reading import BandChoice, Reading
 
 __all__ = [
     "MAX_PIXELS",

@@ -24,7 +24,7 @@ from stego_cli.errors import NoInputError, UsageError, setting
 from stego_cli.images.atomic import require_no_links
 from stego_cli.images.mask_like import mask_like
 from stego_cli.images.readers.table import RAW_SUFFIXES, SUFFIXES
-from stego_cli.settings import Walk
+from stego_cli.reading import Walk
 from stego_cli.text import shown
 
 # Names of pictures, and of those that are listed as photographs and refused by name when they are opened.
@@ -255,7 +255,7 @@ class _Walker:
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:
-    """Return whether a path, or its last part, matches one of the patterns, as `settings.Walk` has them."""
+    """Return whether a path, or its last part, matches one of the patterns, as `reading.Walk` has them."""
     name = path.rpartition("/")[2]
     return any(fnmatchcase(path, pattern) or fnmatchcase(name, pattern) for pattern in patterns)
 

@@ -28,7 +28,7 @@ from stego_cli.errors import PhotoError
 from stego_cli.images.readers.bands import Bands, BandsInfo, Numbers, indices_of
 from stego_cli.images.readers.picture import OpenPicture
 from stego_cli.images.readers.table import READERS, open_any
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 
 NoData = NDArray[np.bool_]  # (H, W)
 

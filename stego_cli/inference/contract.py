@@ -14,7 +14,8 @@ from stego_cli.checked_json import parse
 from stego_cli.errors import ModelError
 from stego_cli.hierarchy import Hierarchy, check_hierarchy
 from stego_cli.palette import Colour
-from stego_cli.settings import LONGEST_NAME, Precision, Probe, Ranges, Token, check_bands, check_ranges
+from stego_cli.reading import LONGEST_NAME, Ranges, check_bands, check_ranges
+from stego_cli.settings import Precision, Probe, Token
 
 FORMAT = 1
 FORMAT_WITH_VALUES = 2  # of files whose classes are not 0, 1, 2 ... in masks, which a version that reads 1 cannot use

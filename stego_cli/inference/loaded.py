@@ -21,7 +21,8 @@ from stego_cli.inference.session import Session
 from stego_cli.machine import cores, memory
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
-from stego_cli.settings import Decoder, Reading, SegmentSettings
+from stego_cli.reading import Reading
+from stego_cli.settings import Decoder, SegmentSettings
 from stego_cli.text import shown
 
 _GPU_BATCH = 16

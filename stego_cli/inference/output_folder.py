@@ -19,7 +19,8 @@ from stego_cli.images.journal import Journal, read_entries
 from stego_cli.images.lock import hold
 from stego_cli.inference.predict import Recipe
 from stego_cli.part_settings import PartSettings
-from stego_cli.settings import Decoder, Reading
+from stego_cli.reading import Reading
+from stego_cli.settings import Decoder
 from stego_cli.version import __version__
 
 PARTS = "parts"  # in the folder of a run's state: labels of the parts of files that are being segmented

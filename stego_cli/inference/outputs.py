@@ -26,7 +26,7 @@ from stego_cli.inference.devices.decoders import Encoded
 from stego_cli.inference.predict import Refiner
 from stego_cli.inference.session import LogProbs
 from stego_cli.palette import Colour
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 
 STEPS_A_NAT = 16  # of the kept log-probabilities: 8 bits reach down to exp(-16)
 

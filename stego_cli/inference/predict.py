@@ -27,7 +27,8 @@ from stego_cli.images.masks import apply_nodata, labels_at
 from stego_cli.images.passes import resized
 from stego_cli.inference.session import LogProbs, Session, is_out_of_memory
 from stego_cli.inference.tiles import in_tiles
-from stego_cli.settings import CrfSettings, Decoder, Probe, Reading
+from stego_cli.reading import Reading
+from stego_cli.settings import CrfSettings, Decoder, Probe
 
 NOT_FINITE = "the model gives values for it that are not finite"
 

@@ -33,7 +33,8 @@ from stego_cli.model.vit import build
 from stego_cli.model.weights import pull
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
-from stego_cli.settings import LONGEST_NAME, PAPER_TEMPERATURE, Ranges, Token, TrainSettings, check_bands, check_ranges
+from stego_cli.reading import LONGEST_NAME, Ranges, check_bands, check_ranges
+from stego_cli.settings import PAPER_TEMPERATURE, Token, TrainSettings
 
 FORMAT = 1
 MODEL_FILE, CONFIG_FILE, METRICS_FILE = "model.safetensors", "config.json", "metrics.jsonl"

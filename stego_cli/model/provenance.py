@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
-from stego_cli.settings import BandChoice, Ranges
+from stego_cli.reading import BandChoice, Ranges
 
 
 class MetricsLine(TypedDict):

@@ -23,11 +23,12 @@ from stego_cli.inference.session import Session
 from stego_cli.machine import cores
 from stego_cli.processes import process_pool
 from stego_cli.progress import Progress
+from stego_cli.reading import Reading
 from stego_cli.scoring.confusion import UNKNOWN_CLASSES, Grid, make_grid
 from stego_cli.scoring.protocol import CountTask, EvaluationInput, PhotoCounts, Variant, count_task, load_input
 from stego_cli.scoring.result import Score, make_score
 from stego_cli.scoring.tally import Sums
-from stego_cli.settings import Match, Probe, Protocol, Reading, ScoreMode
+from stego_cli.settings import Match, Probe, Protocol, ScoreMode
 from stego_cli.stop import Stop
 from stego_cli.text import shown
 

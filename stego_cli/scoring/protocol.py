@@ -19,8 +19,9 @@ from stego_cli.images.masks import labels_at
 from stego_cli.inference.predict import Refiner
 from stego_cli.inference.session import LogProbs
 from stego_cli.model.backbones import IMAGENET_MEAN, IMAGENET_STD
+from stego_cli.reading import Reading
 from stego_cli.scoring.confusion import Counts, Grid, changes_across, count
-from stego_cli.settings import Probe, Protocol, Reading
+from stego_cli.settings import Probe, Protocol
 
 Variant = tuple[Probe, bool]  # whose classes, and whether after the CRF
 SIDE = 320  # pixels, of the paper's centre crop

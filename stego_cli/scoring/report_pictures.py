@@ -17,11 +17,11 @@ from stego_cli.images.discover import DECODED
 from stego_cli.images.ids import Ids, resize_ids
 from stego_cli.page import Picture
 from stego_cli.palette import Colour
+from stego_cli.reading import Reading
 from stego_cli.scoring.comparison import Comparison
 from stego_cli.scoring.matching import UNMATCHED
 from stego_cli.scoring.result import Extreme, Score
 from stego_cli.scoring.tally import read_side
-from stego_cli.settings import Reading
 from stego_cli.text import shown
 
 UNMATCHED_COLOUR: Colour = (255, 0, 255)  # predicted as a cluster without a class

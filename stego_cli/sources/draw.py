@@ -12,7 +12,7 @@ from stego_cli.images.atomic import write_bytes
 from stego_cli.images.discover import Found
 from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Progress
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from stego_cli.sources.source import Asked
 from stego_cli.sources.table import kind_of
 from stego_cli.text import shown

@@ -15,7 +15,7 @@ from PIL import Image
 from stego_cli.images.decode import Decoded
 from stego_cli.palette import Colour
 from stego_cli.part_settings import PartSettings
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 
 EMPTY = "no pixel of it has a value"  # the reason for which a part is left out rather than failed
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from stego_cli.errors import NoInputError, OutputError, Stopped
 from stego_cli.images.atomic import DISCOVERY
 from stego_cli.progress import Progress
-from stego_cli.settings import ExportSettings, Reading, TrainSettings
+from stego_cli.reading import Reading
+from stego_cli.settings import ExportSettings, TrainSettings
 from stego_cli.sources.draw import DRAWN, ENOUGH, Drawing, draw_parts
 from stego_cli.stop import Stop, temporary_folder
 from stego_cli.tasks.train import TrainTask, train

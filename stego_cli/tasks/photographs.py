@@ -8,7 +8,7 @@ from pathlib import Path
 from stego_cli.images.discover import Found
 from stego_cli.images.stretch import decide
 from stego_cli.progress import Progress
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from stego_cli.sources.table import open_sampled
 from stego_cli.text import shown
 

@@ -28,7 +28,8 @@ from stego_cli.inference.summary import Summary
 from stego_cli.palette import Colour
 from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Progress
-from stego_cli.settings import DEFAULT_RES, Reading, SegmentSettings, TrainSettings
+from stego_cli.reading import Reading
+from stego_cli.settings import DEFAULT_RES, SegmentSettings, TrainSettings
 from stego_cli.sources.draw import Drawing
 from stego_cli.sources.table import SUFFIXES, apart
 from stego_cli.stop import NEVER, Stop

@@ -29,7 +29,8 @@ from stego_cli.inference.select import Selection
 from stego_cli.inference.summary import Summary
 from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Progress
-from stego_cli.settings import Reading, SegmentSettings, TreeSettings
+from stego_cli.reading import Reading
+from stego_cli.settings import SegmentSettings, TreeSettings
 from stego_cli.stop import NEVER, Stop, temporary_folder
 from stego_cli.tasks.model_choice import DEFAULT_MODEL
 from stego_cli.tasks.photographs import decide_reading, note_passed_over

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from stego_cli.errors import UsageError, setting
 from stego_cli.gallery.remap import Changed, split_masks
 from stego_cli.progress import Progress
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from stego_cli.stop import Stop
 from stego_cli.text import shown
 
@@ -170,7 +170,7 @@ def _photographs(source: SplitSource) -> list[Path]:
     """
     from stego_cli.datasets.layout import photographs_of
     from stego_cli.images.discover import find_photos
-    from stego_cli.settings import Walk
+    from stego_cli.reading import Walk
 
     if source.photos is None:
         raise UsageError(

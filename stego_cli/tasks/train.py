@@ -13,7 +13,8 @@ from stego_cli.errors import UsageError, setting
 from stego_cli.images.discover import find_photos
 from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Progress
-from stego_cli.settings import Reading, TrainSettings, Walk
+from stego_cli.reading import Reading, Walk
+from stego_cli.settings import TrainSettings
 from stego_cli.sources.draw import DRAWN, ENOUGH, Drawing, draw_parts
 from stego_cli.sources.table import SUFFIXES, apart
 from stego_cli.stop import NEVER, Stop, on_leave

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from stego_cli.progress import Progress
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from stego_cli.stop import Stop
 from stego_cli.training.ranks import ALONE, Ranks
 

@@ -11,7 +11,7 @@ from stego_cli.errors import UsageError, setting
 from stego_cli.images.atomic import remove_leftovers, require_writable
 from stego_cli.images.lock import hold
 from stego_cli.model.checkpoint import BACKBONE_FILE, CONFIG_FILE, METRICS_FILE, MODEL_FILE, require_own_run_files
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from stego_cli.text import shown
 from stego_cli.training.ranks import Ranks
 from stego_cli.training.resume import RESUME_FILE

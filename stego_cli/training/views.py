@@ -13,7 +13,8 @@ from stego_cli.datasets.crops import Box, five
 from stego_cli.errors import PhotoError
 from stego_cli.images.decode import Rgb, decode, decode_whole, nearest_square, photo_size, work_size
 from stego_cli.machine import cores
-from stego_cli.settings import Reading, TrainSettings
+from stego_cli.reading import Reading
+from stego_cli.settings import TrainSettings
 from stego_cli.sources.draw import reading_of
 
 

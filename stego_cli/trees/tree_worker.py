@@ -22,7 +22,8 @@ from stego_cli.inference.outputs import MASK, Outcome, OutputPlan, place
 from stego_cli.inference.pipeline import Pipeline
 from stego_cli.processes import thread_pool
 from stego_cli.progress import Progress
-from stego_cli.settings import Reading, SegmentSettings
+from stego_cli.reading import Reading
+from stego_cli.settings import SegmentSettings
 from stego_cli.sources.table import SUFFIXES as OF_PARTS
 from stego_cli.sources.table import kind_of
 from stego_cli.trees.record import put_begun, put_journal

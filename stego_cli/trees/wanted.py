@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from stego_cli.images.discover import DECODED, UNDECODED, Found, Reason, matches
-from stego_cli.settings import Walk
+from stego_cli.reading import Walk
 from stego_cli.text import shown
 from stego_cli.trees.tree import Listed
 

@@ -19,7 +19,7 @@ from stego_cli.images.masks import encode_mask
 from stego_cli.inference.outputs import OUTPUTS, Segmented
 from stego_cli.palette import palette
 from stego_cli.progress import Quiet
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from stego_cli.stop import Stop
 from stego_cli.tasks.gallery import GallerySettings, make_gallery
 

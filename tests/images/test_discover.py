@@ -5,7 +5,7 @@ import pytest
 
 from stego_cli.errors import NoInputError, OutputError, UsageError
 from stego_cli.images.discover import Reason, find_photos
-from stego_cli.settings import Walk
+from stego_cli.reading import Walk
 
 
 def tree(root, *paths):

@@ -16,7 +16,7 @@ from stego_cli.images.decode import decode, decode_whole, photo_size
 from stego_cli.images.readers import heif
 from stego_cli.images.readers.picture_file import HEAD
 from stego_cli.images.readers.table import READERS, SUFFIXES, open_any, open_picture, reader_of
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from tests.support import pictures
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from PIL import Image
 from stego_cli.errors import PhotoError, UsageError
 from stego_cli.images.decode import decode, decode_whole
 from stego_cli.images.stretch import decide, range_of
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from tests.support import pictures
 
 

@@ -12,7 +12,7 @@ from stego_cli.errors import PhotoError
 from stego_cli.images.decode import decode, decode_whole
 from stego_cli.images.readers.table import open_any
 from stego_cli.images.readers.tiff_tags import pages
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from tests.support import pictures
 
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64")

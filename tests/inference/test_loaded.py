@@ -11,7 +11,8 @@ from stego_cli.inference import loaded
 from stego_cli.inference.loaded import labellers, load_model
 from stego_cli.inference.predict import Recipe, Refiner
 from stego_cli.progress import Quiet
-from stego_cli.settings import CrfSettings, Reading, SegmentSettings
+from stego_cli.reading import Reading
+from stego_cli.settings import CrfSettings, SegmentSettings
 from tests.support.recorder import Recorder
 
 

@@ -8,7 +8,8 @@ from PIL import Image
 from stego_cli.images.discover import find_photos
 from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Quiet
-from stego_cli.settings import Reading, TrainSettings
+from stego_cli.reading import Reading
+from stego_cli.settings import TrainSettings
 from stego_cli.sources.draw import DRAWN, Drawing, draw_parts
 from stego_cli.sources.table import SUFFIXES, apart
 from stego_cli.tasks.train import TrainTask, train

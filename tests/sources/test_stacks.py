@@ -6,7 +6,7 @@ from matplotlib import colormaps
 from PIL import Image, ImageSequence
 
 from stego_cli.part_settings import PartSettings
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from stego_cli.sources.source import Asked
 from stego_cli.sources.stacks import StackSource
 from tests.sources.conftest import COLOURS

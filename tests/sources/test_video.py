@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from stego_cli.part_settings import PartSettings
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from stego_cli.sources.source import Asked, PartMask
 from stego_cli.sources.steady import steadied
 from stego_cli.sources.video import VideoSource

@@ -16,7 +16,8 @@ from stego_cli.inference.contract import ModelInfo, metadata_text, parse_metadat
 from stego_cli.model.checkpoint import load_checkpoint
 from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Quiet
-from stego_cli.settings import Reading, TrainSettings
+from stego_cli.reading import Reading
+from stego_cli.settings import TrainSettings
 from stego_cli.sources.region import pixel_size
 from stego_cli.tasks.train import TrainTask, train
 from tests.sources.conftest import COLOURS, UPRIGHT, fields, read_mask, write_model, write_raster

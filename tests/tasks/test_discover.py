@@ -6,7 +6,8 @@ from stego_cli.errors import OutputError, Stopped
 from stego_cli.images.discover import find_photos
 from stego_cli.part_settings import PartSettings
 from stego_cli.progress import Quiet
-from stego_cli.settings import Reading, TrainSettings
+from stego_cli.reading import Reading
+from stego_cli.settings import TrainSettings
 from stego_cli.sources.draw import Drawing
 from stego_cli.stop import Stop
 from stego_cli.tasks import discover

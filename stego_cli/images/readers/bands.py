@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stego_cli.errors import PhotoError
-from stego_cli.settings import BandChoice
+from stego_cli.reading import BandChoice
 from stego_cli.text import shown
 
 Numbers = NDArray[Any]

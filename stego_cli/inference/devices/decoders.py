@@ -20,7 +20,7 @@ from stego_cli.errors import PhotoError, UsageError, setting
 from stego_cli.images.decode import Rgb, decode, work_size
 from stego_cli.images.readers.picture_file import content_of
 from stego_cli.images.readers.table import open_any
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 
 _END = b"\xff\xd9"  # of a JPEG
 _TAIL = 64  # bytes at the end of a file in which that must be; some cameras fill up the last block

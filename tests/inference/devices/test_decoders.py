@@ -21,7 +21,7 @@ from stego_cli.inference.outputs import OutputPlan
 from stego_cli.inference.pipeline import Pipeline
 from stego_cli.inference.predict import Recipe
 from stego_cli.inference.session import Session
-from stego_cli.settings import Reading
+from stego_cli.reading import Reading
 from tests.support.device_decoder import StandIn
 from tests.support.recorder import Recorder
 
