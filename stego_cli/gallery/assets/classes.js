@@ -6,11 +6,11 @@ const Classes = (() => {
 
   function show(application) {
     app = application;
-    by("class-help").textContent = (app.index.doubt === "probabilities"
-      ? "Doubtful: the model gave the class a low probability there."
-      : "Doubtful: looks unlike its class, or as much like another (judged by colour and texture; `stego segment "
-        + "--keep-probabilities` gives the model's own doubt).")
-      + " To join classes, tick them, or drag one by its ⠿ onto another.";
+    by("class-help").textContent = "To join classes, tick them, or drag one by its ⠿ onto another. "
+      + (app.index.doubt === "probabilities"
+        ? "Doubtful: the model gave the class a low probability there."
+        : "Doubtful: looks unlike its class, or as much like another (judged by colour and texture; `stego segment "
+          + "--keep-probabilities` gives the model's own doubt).");
     by("class-order").onchange = by("only-unnamed").onchange = render;
     by("join").onclick = () => joinChosen([...chosen], by("join-name").value.trim());
     by("drop").onclick = () => { app.change(Edits.drop(app.edits(), [...chosen]), "Dropped to void."); };
