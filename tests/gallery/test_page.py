@@ -142,6 +142,14 @@ def test_photographs_are_filtered_paged_and_shown_with_the_class_under_the_point
     Select(browser.find_element(By.ID, "photo-class")).select_by_value("3")
     with_it = [entry for entry in tree.entries if 3 in (entry.pixels or {})]
     assert f"{len(with_it)} photographs" in browser.find_element(By.ID, "page-where").text
+    pressed = browser.find_elements(By.CSS_SELECTOR, "#photo-legend [aria-pressed=true]")
+    assert [chip.text for chip in pressed] == ["class 3"]
+    pressed[0].click()
+    assert "32 photographs" in browser.find_element(By.ID, "page-where").text
+    chips = browser.find_elements(By.CSS_SELECTOR, "#photo-legend button")
+    assert [chip.text for chip in chips] == [f"class {number}" for number in range(len(chips))]
+    chips[3].click()
+    assert f"{len(with_it)} photographs" in browser.find_element(By.ID, "page-where").text
     Select(browser.find_element(By.ID, "photo-class")).select_by_value("")
     Select(browser.find_element(By.ID, "photo-doubt")).select_by_value("0.05")
     assert "2 photographs" in browser.find_element(By.ID, "page-where").text

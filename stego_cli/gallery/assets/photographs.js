@@ -51,6 +51,7 @@ const Photographs = (() => {
     const photographs = app.index.photographs, wanted = by("photo-class").value, least = leastDoubt();
     const part = by("photo-name").value.toLowerCase();
     const entry = app.legend().find((each) => String(each.number) === wanted);
+    renderLegend(wanted);
     const members = wanted === "void" ? app.voids() : entry ? new Set(entry.members) : undefined;
     const share = (index) => members ? app.shareIn(index, members) : 1;
     found = [];
@@ -66,6 +67,16 @@ const Photographs = (() => {
     }
     page = Math.max(0, Math.min(page, Math.ceil(found.length / PAGE) - 1));
     renderGrid();
+  }
+
+  // What the colours are; each filters by its class, and a second time by none.
+  function renderLegend(wanted) {
+    by("photo-legend").replaceChildren(...app.legend().map(({ number, colour, name }) => {
+      const pressed = String(number) === wanted;
+      return make("button", { class: "chip", "aria-pressed": String(pressed), title: "Photographs with it",
+        onclick: () => { by("photo-class").value = pressed ? "" : String(number); again(); } },
+      Classes.swatch(colour), nameOf(name));
+    }));
   }
 
   // The doubt that the chosen part of the photographs has at least.
