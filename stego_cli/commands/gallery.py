@@ -71,8 +71,8 @@ def command(
                 if browser:
                     _open(address)
 
-            serve_gallery(settings, told, ui, stop)
-            ui.line(f"Apply the edits: stego classes apply {shown(classes_file(settings))} --to {shown(masks)}")
+            if serve_gallery(settings, told, ui, stop):
+                ui.line(f"Apply the edits: stego classes apply {shown(classes_file(settings))} --to {shown(masks)}")
         else:
             ui.line(f"Open {shown(built.page)} in a browser.")
     if built.failed:

@@ -102,6 +102,12 @@ class ClassesStore:
                 "file": shown(self._file.absolute()),
             }
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there are edits that the masks do not have yet."""
+        with self._lock:
+            return self._edits != self._masks.edits()
+
     def save(self, content: object) -> dict[str, Any]:
         """Save edits that a page sends, {"edits", "digest"}; return what `read` does.
 

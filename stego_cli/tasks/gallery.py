@@ -62,7 +62,7 @@ def make_gallery(settings: GallerySettings, progress: Progress, stop: Stop) -> B
     return build_gallery(tree, _out(settings), _edits(tree, settings), _model(settings), progress, stop)
 
 
-def serve_gallery(settings: GallerySettings, told: Callable[[str], None], progress: Progress, stop: Stop) -> None:
+def serve_gallery(settings: GallerySettings, told: Callable[[str], None], progress: Progress, stop: Stop) -> bool:
     """Serve a gallery that is made, until a signal comes; its page's edits are saved at once.
 
     Args:
@@ -70,6 +70,9 @@ def serve_gallery(settings: GallerySettings, told: Callable[[str], None], progre
         told: is called with the address once the page can be opened.
         progress: told of every save.
         stop: asked when to end.
+
+    Returns:
+        Whether there are edits that the masks do not have yet.
 
     Raises:
         UsageError: the port cannot be used, or the classes file is wrong.
@@ -93,6 +96,7 @@ def serve_gallery(settings: GallerySettings, told: Callable[[str], None], progre
         finally:
             server.shutdown()
             store.wait()  # masks that are being changed: between two of them it sees the signal
+    return store.waiting
 
 
 class _Masks:

@@ -18,7 +18,10 @@ from stego_cli.errors import UsageError
 from stego_cli.gallery.build import edits_as_json
 from stego_cli.gallery.edits_store import ClassesStore, parse_edits
 from stego_cli.gallery.server import GalleryServer
-from stego_cli.progress import Progress
+from stego_cli.progress import Progress, Quiet
+from stego_cli.stop import Stop
+from stego_cli.tasks.classes import applied, edit_classes
+from stego_cli.tasks.gallery import GallerySettings, make_gallery, serve_gallery
 
 SIX = ClassEdits(6)
 
@@ -243,3 +246,19 @@ def test_edits_are_applied_while_the_page_asks_how_far_it_is(server):
     masks.end.put(UsageError("The photographs are gone.", "Put them back."))
     assert settled(server)["error"] == "The photographs are gone. Put them back."
     assert ask(server, "PUT", "/TOKEN/api/classes", edit(server, renamed(JOINED, {4: "water"}), digest))[0] == 200
+
+
+def test_after_serving_it_is_known_whether_edits_wait_for_the_masks(make_masks):
+    masks = make_masks(["a.jpg", "b.jpg"])
+    settings = GallerySettings(masks)
+    make_gallery(settings, Quiet(), Stop())
+
+    def edits_wait() -> bool:
+        stop = Stop()
+        return serve_gallery(settings, lambda _: setattr(stop, "requested", 2), Quiet(), stop)
+
+    assert not edits_wait()
+    (masks / "classes.toml").write_text(write_classes_file(renamed(ClassEdits(6), {1: "sky"})))
+    assert edits_wait()
+    edit_classes(masks, applied(masks / "classes.toml"), Quiet(), Stop())
+    assert not edits_wait()
