@@ -41,7 +41,7 @@ def traced(backbone: FrozenViT) -> onnx.GraphProto:
             verbose=False,
         )
     assert program is not None  # the dynamo exporter always returns one
-    model: onnx.ModelProto = program.model_proto
+    model = program.model_proto
     _strip_notes(model)
     return model.graph
 
