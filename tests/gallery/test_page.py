@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -52,14 +53,19 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 
 def wait(browser: webdriver.Chrome, until: Callable[[webdriver.Chrome], object]) -> None:
-    WebDriverWait(browser, 20, 0.05).until(until)
+    """Wait for what a page comes to show; what was found is stale where the page loads itself anew in between."""
+    WebDriverWait(browser, 20, 0.05, [StaleElementReferenceException]).until(until)
+
+
+def wait_until_drawn(browser: webdriver.Chrome) -> None:
+    wait(browser, lambda page: page.execute_script("return document.body?.dataset.ready") == "yes")
 
 
 def open_page(browser: webdriver.Chrome, address: str, width: int = 1280) -> None:
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.get(address)
-    wait(browser, lambda page: page.execute_script("return document.body.dataset.ready") == "yes")
+    wait_until_drawn(browser)
 
 
 def name_class(browser: webdriver.Chrome, number: int, name: str) -> None:
@@ -237,6 +243,7 @@ def test_named_joined_split_and_applied_masks_and_model_are_right_to_the_pixel(b
     wait(browser, lambda page: page.find_element(By.ID, "save").text == "Saved")
     browser.find_element(By.ID, "apply").click()
     wait(browser, lambda page: page.find_element(By.ID, "status").text == "Applied: 4 masks changed.")
+    wait_until_drawn(browser)
     assert not browser.find_element(By.ID, "next").is_displayed()
     assert len(browser.find_elements(By.CSS_SELECTOR, "#class-4 .row img")) > 0
     assert complaints(browser) == []
