@@ -36,7 +36,7 @@ SHARE_OF_MEMORY = 0.25  # of the GPU's, that working on a part of a batch may ta
 _SHORT = 32  # pixels of a vertex that one lane gathers one after the other; a longer list has a program of its own
 _BLOCK = 1024  # elements that a program holds of each operand: 8 a thread
 _LONG_BLOCK = 2048  # the same for the long lists
-_INTERPRETED_BLOCK = 1 << 17  # Triton's interpreter takes a time for each program, whatever its size
+_INTERPRETED_BLOCK = 1 << 17  # at most: Triton's interpreter takes a time for each program, and one for each element
 _BYTES_PER_ENTRY = 96  # of building a lattice, for each corner of each pixel
 _ROWS_PER_PIXEL = 5  # two buffers of probabilities, two of a lattice's rows, of up to 1.5 vertices a pixel
 _TILE = 8  # pixels, the width of what a program updates
@@ -155,7 +155,7 @@ class _Filter:
     def splat(self, probs: Tensor, values: Tensor) -> None:
         """Sum rows of pixels, (P, width), into rows of vertices, (M, width)."""
         kernels, count = _triton_kernels(), self.lattice.count
-        block = _block(probs)
+        block = _block(count, probs.shape[1])
         arguments = (probs, self.pixels, self.splat_weights, self.lattice.first_entry, values)
         kernels.splat[(-(-count // block["ROWS"]),)](*arguments, count, SHORT=_SHORT, **block)
         if len(self.long):
@@ -165,7 +165,7 @@ class _Filter:
     def blur(self, values: Tensor, spare: Tensor) -> Tensor:
         """Blur along all axes, from one of two buffers to the other and back; return the one with the result."""
         axes, count = self.lattice.neighbours, self.lattice.count
-        block = _block(values)
+        block = _block(*values.shape)
         grid = (-(-count // block["ROWS"]),)
         for axis in range(0, len(axes), 2):
             pair = axis + 1 < len(axes)
@@ -175,11 +175,10 @@ class _Filter:
         return values
 
 
-def _block(rows: Tensor) -> dict[str, int]:
-    """Return the compile-time options of a Triton kernel on (n, width) rows."""
-    width = rows.shape[1]
+def _block(count: int, width: int) -> dict[str, int]:
+    """Return the compile-time options of a Triton kernel on (count, width) rows."""
     cols = 1 << (width - 1).bit_length()
-    elements = _INTERPRETED_BLOCK if _interpreted() else _BLOCK
+    elements = min(_INTERPRETED_BLOCK, cols << max(count - 1, 0).bit_length()) if _interpreted() else _BLOCK
     return {"WIDTH": width, "ROWS": max(1, elements // cols), "COLS": cols, "enable_fp_fusion": True}
 
 
@@ -236,7 +235,7 @@ class MeanField:
         """
         lattice, classes = self.bilateral.lattice, self.unary.shape[1]
         result, chosen, form = output
-        block = _block(self.unary.new_empty(0, row_width(classes)))
+        block = _block(self.height * _TILE, row_width(classes))
         wide = min(_TILE, block["ROWS"])
         tall = block["ROWS"] // wide
         probs, values = inputs or (self.unary, self.unary)
