@@ -30,7 +30,7 @@ from stego_cli.model.probes import ClusterProbe
 from stego_cli.model.provenance import Provenance
 from stego_cli.model.segmenter import Segmenter
 from stego_cli.model.vit import build
-from stego_cli.model.weights import pull
+from stego_cli.model.weights import pull, weights_sha256
 from stego_cli.palette import Colour
 from stego_cli.progress import Progress
 from stego_cli.reading import LONGEST_NAME, Ranges, check_bands, check_ranges
@@ -273,7 +273,7 @@ def segmenter(checkpoint: Checkpoint, flip: bool, progress: Progress) -> Segment
     else:
         row = backbone(checkpoint.backbone.name)
         weights = pull(row, progress)
-    if sha256(weights) != checkpoint.weights_sha256:
+    if weights_sha256(weights) != checkpoint.weights_sha256:
         raise WeightsError(
             f"{weights} is not the {row.name} that this head was trained on (its sha256 differs).",
             "Import the checkpoint again."

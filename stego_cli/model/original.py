@@ -28,6 +28,7 @@ from stego_cli.model.head import Head
 from stego_cli.model.probes import ClusterProbe
 from stego_cli.model.provenance import Provenance
 from stego_cli.model.torch_archive import Record, StoredTensor, TorchArchive
+from stego_cli.model.weights import weights_sha256
 from stego_cli.settings import DEFAULT_RES, PAPER_TEMPERATURE, Token, TrainSettings
 from stego_cli.text import shown
 
@@ -84,7 +85,7 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
         backbone=row,
         block=block,
         token=token,
-        weights_sha256=sha256(run / BACKBONE_FILE),
+        weights_sha256=weights_sha256(run / BACKBONE_FILE),
         res=DEFAULT_RES,
         settings=settings,
         provenance=Provenance(imported={"file": shown(file.name), "sha256": digest, "configuration": source.config}),

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stego_cli.images.atomic import sha256
 from stego_cli.model.backbones import backbone
 from stego_cli.model.provenance import BlockCandidate
 from stego_cli.model.vit import FrozenViT, build
-from stego_cli.model.weights import pull
+from stego_cli.model.weights import pull, weights_sha256
 from stego_cli.progress import Progress
 from stego_cli.settings import TrainSettings
 from stego_cli.training.blocks import best_block, block_dimensions
@@ -45,13 +44,13 @@ def resolve_backbone(paths: list[Path], settings: TrainSettings, context: RunCon
     """
     row = backbone(settings.backbone)
     weights = pull(row, context.progress)
-    weights_sha256 = sha256(weights)
+    digest = weights_sha256(weights)
     if not isinstance(settings.block, str):
-        return ResolvedBackbone(build(row, weights, settings.block, settings.token), weights_sha256)
+        return ResolvedBackbone(build(row, weights, settings.block, settings.token), digest)
     whole = build(row, weights, -1, settings.token)
     dimensions = block_dimensions(whole, paths, cut_of(settings, whole.row.patch, context.reading), context)
     if not dimensions:  # no photograph can be decoded: computing the features will report that
-        return ResolvedBackbone(build(row, weights, None, settings.token), weights_sha256)
+        return ResolvedBackbone(build(row, weights, None, settings.token), digest)
     by_block = ", ".join(f"{block}: {value:.1f}" for block, value in dimensions.items())
     context.progress.note(f"Dimensions used by the features of each block: {by_block}.")
     considered: tuple[BlockCandidate, ...] = tuple(
@@ -59,7 +58,7 @@ def resolve_backbone(paths: list[Path], settings: TrainSettings, context: RunCon
     )
     context.progress.event("blocks", curve=considered)
     vit = build(row, weights, best_block(dimensions), settings.token)
-    return ResolvedBackbone(vit, weights_sha256, considered)
+    return ResolvedBackbone(vit, digest, considered)
 
 
 def resolve_settings(settings: TrainSettings, block: int, views: int, progress: Progress) -> TrainSettings:

