@@ -31,15 +31,15 @@ def masks(made: Path, tmp_path: Path) -> Path:
     return shutil.copytree(made / "masks", tmp_path / "masks")
 
 
-def test_masks_are_listed_named_joined_and_dropped(run_stego, masks):
+def test_masks_are_listed_named_joined_and_dropped(stego, masks):
     before = {file.name: read_ids(file) for file in masks.glob("*.png")}
-    ended = run_stego("classes", "list", "--to", "masks", "--json")
+    ended = stego("classes", "list", "--to", "masks", "--json")
     events = [json.loads(line) for line in ended.stdout.splitlines()]
     assert [event["number"] for event in events if event["event"] == "class"] == [0, 1, 2, 3]
     assert sum(event["share"] for event in events if event["event"] == "class") == pytest.approx(1, abs=1e-5)
-    assert run_stego("classes", "name", f"3={NASTY}", "--to", "masks").returncode == 0
-    assert run_stego("classes", "join", "warm=0,1", "--to", "masks").returncode == 0
-    ended = run_stego("classes", "drop", "2", "--to", "masks")
+    assert stego("classes", "name", f"3={NASTY}", "--to", "masks").returncode == 0
+    assert stego("classes", "join", "warm=0,1", "--to", "masks").returncode == 0
+    ended = stego("classes", "drop", "2", "--to", "masks")
     assert ended.returncode == 0
     assert "warm" in ended.stdout
     assert "a<b>[red]\\n\\u202e\\u001b[31m" in ended.stdout
@@ -48,27 +48,27 @@ def test_masks_are_listed_named_joined_and_dropped(run_stego, masks):
         assert np.array_equal(read_ids(masks / name), values[labels])
 
 
-def test_a_model_and_a_file_are_edited_and_joins_taken_back(run_stego, tiny_model, tmp_path):
+def test_a_model_and_a_file_are_edited_and_joins_taken_back(stego, tiny_model, tmp_path):
     model = tmp_path / "m.onnx"
     shutil.copy(tiny_model, model)
-    assert run_stego("classes", "join", "warm=red,blue", "--to", "m.onnx").returncode == 0
-    assert "warm" in run_stego("classes", "list", "--to", "m.onnx").stdout
-    assert run_stego("classes", "part", "warm", "--to", "m.onnx").returncode == 0
+    assert stego("classes", "join", "warm=red,blue", "--to", "m.onnx").returncode == 0
+    assert "warm" in stego("classes", "list", "--to", "m.onnx").stdout
+    assert stego("classes", "part", "warm", "--to", "m.onnx").returncode == 0
     (tmp_path / "classes.toml").write_text("format = 1\nclasses = 4\n[class.1]\njoins = [3]\n")
-    assert run_stego("classes", "colour", "0=#010203", "--to", "classes.toml").returncode == 0
+    assert stego("classes", "colour", "0=#010203", "--to", "classes.toml").returncode == 0
     assert tomllib.loads((tmp_path / "classes.toml").read_text())["class"]["0"] == {"colour": "#010203"}
-    ended = run_stego("classes", "apply", "classes.toml", "--to", "m.onnx", "--renumber", "--json")
+    ended = stego("classes", "apply", "classes.toml", "--to", "m.onnx", "--renumber", "--json")
     listed = [json.loads(line) for line in ended.stdout.splitlines() if '"class"' in line]
     assert [(event["number"], event["value"]) for event in listed] == [(0, 0), (1, 1), (2, 2)]
 
 
-def test_a_run_keeps_its_classes_beside_its_configuration(run_stego, tmp_path):
+def test_a_run_keeps_its_classes_beside_its_configuration(stego, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.json").write_text(json.dumps({"classes": 3, "shares": [0.5, 0.3, 0.2]}))
-    assert run_stego("classes", "join", "land=0,2", "--to", "run").returncode == 0
+    assert stego("classes", "join", "land=0,2", "--to", "run").returncode == 0
     assert tomllib.loads((run / "classes.toml").read_text())["class"]["0"] == {"name": "land", "joins": [2]}
-    assert "70.0%" in run_stego("classes", "list", "--to", "run").stdout
+    assert "70.0%" in stego("classes", "list", "--to", "run").stdout
 
 
 @pytest.mark.parametrize(
@@ -89,89 +89,89 @@ def test_a_run_keeps_its_classes_beside_its_configuration(run_stego, tmp_path):
         (["apply", "missing.toml"], "cannot be read"),
     ],
 )
-def test_what_cannot_be_is_refused_and_the_masks_are_untouched(run_stego, masks, words, said):
+def test_what_cannot_be_is_refused_and_the_masks_are_untouched(stego, masks, words, said):
     (masks.parent / "wrong.toml").write_text("format = 1\nclasses = 4\n[class.7]\nname = 'x'\n")
     (masks.parent / "other.toml").write_text("format = 1\nclasses = 5\n")
     before = {file: file.read_bytes() for file in masks.rglob("*") if file.is_file() and file.name != "lock"}
-    ended = run_stego("classes", *words, "--to", "masks")
+    ended = stego("classes", *words, "--to", "masks")
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
     assert before == {file: file.read_bytes() for file in masks.rglob("*") if file.is_file() and file.name != "lock"}
 
 
-def test_what_has_no_classes_is_refused(run_stego, tmp_path):
-    assert run_stego("classes", "list", "--to", "nothing").returncode == 4
+def test_what_has_no_classes_is_refused(stego, tmp_path):
+    assert stego("classes", "list", "--to", "nothing").returncode == 4
     (tmp_path / "folder").mkdir()
-    assert run_stego("classes", "list", "--to", "folder").returncode == 2
+    assert stego("classes", "list", "--to", "folder").returncode == 2
     (tmp_path / "x.onnx").write_bytes(b"nonsense")
-    assert run_stego("classes", "list", "--to", "x.onnx").returncode == 5
+    assert stego("classes", "list", "--to", "x.onnx").returncode == 5
 
 
-def segment(run_stego, model: Path, *more: object):
-    ended = run_stego(
+def segment(stego, model: Path, *more: object):
+    ended = stego(
         "segment", "photos", "--out", "masks", "--model", model, "--no-crf", "--device", "cpu", "--json", *more
     )
     summary = json.loads(ended.stdout.splitlines()[-1]) if ended.returncode == 0 else {}
     return ended, summary
 
 
-def test_segmenting_goes_on_with_the_classes_that_the_masks_have(run_stego, masks, tiny_model, photos_folder):
+def test_segmenting_goes_on_with_the_classes_that_the_masks_have(stego, masks, tiny_model, photos_folder):
     shutil.copytree(photos_folder, masks.parent / "photos")
-    _, plain = segment(run_stego, tiny_model)
+    _, plain = segment(stego, tiny_model)
     assert (plain["done"], plain["kept"]) == (11, 2)  # of those two only the times have changed
     before = {file.name: read_ids(file) for file in masks.glob("*.png")}
-    assert run_stego("classes", "join", "warm=0,2", "--to", "masks").returncode == 0
-    assert run_stego("classes", "drop", "3", "--to", "masks").returncode == 0
-    ended, summary = segment(run_stego, tiny_model)
+    assert stego("classes", "join", "warm=0,2", "--to", "masks").returncode == 0
+    assert stego("classes", "drop", "3", "--to", "masks").returncode == 0
+    ended, summary = segment(stego, tiny_model)
     assert (summary["done"], summary["kept"]) == (0, 13), ended.stderr
     assert "warm" in summary["shares"]
     assert "void" in summary["shares"]
     for name in ("cat", "wren"):
         (masks / f"{name}.png").unlink()
-    _, summary = segment(run_stego, tiny_model, "--also", "overlay")
+    _, summary = segment(stego, tiny_model, "--also", "overlay")
     assert summary["done"] == 13
     values = np.array([0, 1, 0, 255], np.uint8)
     for name, labels in before.items():
         assert np.array_equal(read_ids(masks / name), values[labels])
-    _, summary = segment(run_stego, tiny_model, "--overwrite")
+    _, summary = segment(stego, tiny_model, "--overwrite")
     assert "warm" not in summary["shares"]
     for name, labels in before.items():
         assert np.array_equal(read_ids(masks / name), labels)
 
 
-def test_an_edited_model_makes_masks_with_its_classes(run_stego, tiny_model, photos_folder, tmp_path):
+def test_an_edited_model_makes_masks_with_its_classes(stego, tiny_model, photos_folder, tmp_path):
     shutil.copytree(photos_folder, tmp_path / "photos")
     shutil.copy(tiny_model, tmp_path / "m.onnx")
-    segment(run_stego, "m.onnx")
+    segment(stego, "m.onnx")
     plain = {file.name: read_ids(file) for file in (tmp_path / "masks").glob("*.png")}
-    assert run_stego("classes", "join", "cold=blue,green", "--to", "m.onnx").returncode == 0
-    assert run_stego("classes", "drop", "red", "--to", "m.onnx").returncode == 0
-    ended, _ = segment(run_stego, "m.onnx")
+    assert stego("classes", "join", "cold=blue,green", "--to", "m.onnx").returncode == 0
+    assert stego("classes", "drop", "red", "--to", "m.onnx").returncode == 0
+    ended, _ = segment(stego, "m.onnx")
     assert ended.returncode == 2
     assert "other settings" in ended.stderr
-    _, summary = segment(run_stego, "m.onnx", "--overwrite")
+    _, summary = segment(stego, "m.onnx", "--overwrite")
     assert set(summary["shares"]) == {"cold", "dark", "void"}
     for name, labels in plain.items():
         made = read_ids(tmp_path / "masks" / name)
         assert set(np.unique(made)) <= {2, 3, 255}
         # Summed probabilities can win where none of the members did, and never lose where one of them won.
         assert (made[(labels == 1) | (labels == 2)] == 2).all()
-    listed = run_stego("classes", "list", "--to", "masks").stdout
+    listed = stego("classes", "list", "--to", "masks").stdout
     assert "cold" in listed
-    assert run_stego("classes", "name", "cold=sea", "--to", "masks").returncode == 0
-    assert "sea" in segment(run_stego, "m.onnx")[1]["shares"]
+    assert stego("classes", "name", "cold=sea", "--to", "masks").returncode == 0
+    assert "sea" in segment(stego, "m.onnx")[1]["shares"]
 
 
-def test_a_change_that_was_stopped_is_finished_before_segmenting_goes_on(run_stego, masks, tiny_model, photos_folder):
+def test_a_change_that_was_stopped_is_finished_before_segmenting_goes_on(stego, masks, tiny_model, photos_folder):
     shutil.copytree(photos_folder, masks.parent / "photos")
-    segment(run_stego, tiny_model)
+    segment(stego, tiny_model)
     text = "format = 1\nclasses = 4\n[class.0]\nname = 'warm'\njoins = [2]\n"
     size = (masks / ".stego/journal.jsonl").stat().st_size
     pending = {"table": [0, 1, 0, *range(3, 256)], "classes": text, "journal": size}
     (masks / ".stego/classes-pending.json").write_text(json.dumps(pending))
-    ended, _ = segment(run_stego, tiny_model)
+    ended, _ = segment(stego, tiny_model)
     assert ended.returncode == 2
     assert "stopped in the middle" in ended.stderr
-    assert run_stego("classes", "apply", "--to", "masks").returncode == 0
-    assert "warm" in segment(run_stego, tiny_model)[1]["shares"]
+    assert stego("classes", "apply", "--to", "masks").returncode == 0
+    assert "warm" in segment(stego, tiny_model)[1]["shares"]

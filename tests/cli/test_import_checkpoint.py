@@ -30,7 +30,7 @@ class Shell:
 
 
 def test_an_imported_checkpoint_exports_and_segments_and_gives_the_classes_of_the_original(
-    tmp_path: Path, run_stego, imported
+    tmp_path: Path, stego, imported
 ) -> None:
     assert "dino-vits16 (feat), code of width 70, 27 clusters, a linear probe of 27 classes" in imported.stderr
     event = imported.event
@@ -52,7 +52,7 @@ def test_an_imported_checkpoint_exports_and_segments_and_gives_the_classes_of_th
         assert (refine(coffee, log_probs, CrfSettings()).argmax(0) == refined).mean() >= 0.995
 
     crop.save(tmp_path / "coffee.png")
-    segmented = run_stego("segment", "coffee.png", "--out", "masks", "--model", imported.model, "--device", "cpu")
+    segmented = stego("segment", "coffee.png", "--out", "masks", "--model", imported.model, "--device", "cpu")
     assert segmented.returncode == 0, segmented.stderr
     with Image.open(tmp_path / "masks" / "coffee.png") as mask, Image.open(GOLDEN / "coffee_cluster_crf.png") as wanted:
         assert (np.array(mask) == np.array(wanted)).mean() >= 0.995

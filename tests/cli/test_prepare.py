@@ -24,8 +24,8 @@ def voc(tmp_path: Path) -> Path:
     return archives.as_tar(archives.voc_files(), tmp_path / "T.tar")
 
 
-def test_voc_from_its_archive_says_what_it_made_and_the_second_time_nothing(voc, run_stego, tmp_path) -> None:
-    ended = run_stego("prepare", "voc2012", "--source", "T.tar", "--out", "voc", "--json")
+def test_voc_from_its_archive_says_what_it_made_and_the_second_time_nothing(voc, stego, tmp_path) -> None:
+    ended = stego("prepare", "voc2012", "--source", "T.tar", "--out", "voc", "--json")
     assert ended.returncode == 0, ended.stderr
     last = json.loads(ended.stdout.splitlines()[-2])
     assert last["event"] == "prepared"
@@ -33,7 +33,7 @@ def test_voc_from_its_archive_says_what_it_made_and_the_second_time_nothing(voc,
     assert "aeroplane" in ended.stderr
     assert "void" in ended.stderr
     before = archives.contents(tmp_path / "voc")
-    ended = run_stego("prepare", "voc2012", "--source", "T.tar", "--out", "voc")
+    ended = stego("prepare", "voc2012", "--source", "T.tar", "--out", "voc")
     assert (ended.returncode, ended.stderr) == (0, "voc is prepared already; nothing to do.\n")
     assert archives.contents(tmp_path / "voc") == before
 

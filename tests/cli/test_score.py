@@ -32,8 +32,8 @@ def folders(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_score_writes_json_a_report_and_a_table(folders: Path, run_stego) -> None:
-    ended = run_stego(
+def test_score_writes_json_a_report_and_a_table(folders: Path, stego) -> None:
+    ended = stego(
         "score", "--pred", "pred", "--gt", "gt", "--classes", "potsdam3", "--json", "s/score.json", "--report", "r.html"
     )
     assert ended.returncode == 0, ended.stderr
@@ -57,9 +57,9 @@ def test_score_writes_json_a_report_and_a_table(folders: Path, run_stego) -> Non
     assert (folders / "r.html").read_text().startswith("<!doctype html>")
 
 
-def test_labels_are_remapped_first(folders: Path, run_stego) -> None:
+def test_labels_are_remapped_first(folders: Path, stego) -> None:
     (folders / "remap.txt").write_text("0 1\n1-2 0\n255 1\n")
-    ended = run_stego("score", "--pred", "pred", "--gt", "gt", "--classes", "2", "--remap", "remap.txt", "--json", "-")
+    ended = stego("score", "--pred", "pred", "--gt", "gt", "--classes", "2", "--remap", "remap.txt", "--json", "-")
     assert ended.returncode == 0, ended.stderr
     written = json.loads(ended.stdout)
     assert written["ignored_pixels"] == 0
@@ -68,11 +68,11 @@ def test_labels_are_remapped_first(folders: Path, run_stego) -> None:
     assert written["unmatched_pixels"] == 16  # cluster 2 is no class of two
 
 
-def test_failed_pairs_are_listed_and_end_with_3(folders: Path, run_stego) -> None:
+def test_failed_pairs_are_listed_and_end_with_3(folders: Path, stego) -> None:
     (folders / "pred" / "x" / "b.png").unlink()
     Image.new("RGB", (6, 4), (9, 0, 0)).save(folders / "gt" / "x" / "c.png")
     Image.new("L", (6, 4)).save(folders / "pred" / "x" / "c.png")
-    ended = run_stego("score", "--pred", "pred", "--gt", "gt", "--json", "-")
+    ended = stego("score", "--pred", "pred", "--gt", "gt", "--json", "-")
     assert ended.returncode == 3
     written = json.loads(ended.stdout)
     assert (written["images"], written["failed"]) == (1, 2)
@@ -81,11 +81,11 @@ def test_failed_pairs_are_listed_and_end_with_3(folders: Path, run_stego) -> Non
     assert "x/c.png: label: a colour picture (#090000)" in ended.stderr
 
 
-def test_what_was_left_out_or_changed_is_said(folders: Path, run_stego) -> None:
+def test_what_was_left_out_or_changed_is_said(folders: Path, stego) -> None:
     Image.fromarray(np.full((2, 3), 7, dtype=np.uint8)).save(folders / "pred" / "x" / "b.png")
     Image.new("L", (6, 4), 255).save(folders / "gt" / "x" / "v.png")
     Image.new("L", (6, 4)).save(folders / "pred" / "x" / "v.png")
-    ended = run_stego("score", "--pred", "pred", "--gt", "gt", "--classes", "3")
+    ended = stego("score", "--pred", "pred", "--gt", "gt", "--classes", "3")
     assert ended.returncode == 0
     assert "50.0% of the labelled pixels were predicted as a cluster that is matched to no class" in ended.stderr
     assert "Masks of another size than their label, resized to it (nearest pixel): 1." in ended.stderr
@@ -103,8 +103,8 @@ def test_what_was_left_out_or_changed_is_said(folders: Path, run_stego) -> None:
         (("--pred", "pred", "--gt", "gt", "--json", "gt/x/a.png/s.json"), 6),
     ],
 )
-def test_exit_codes(folders: Path, run_stego, arguments: tuple[str, ...], code: int) -> None:
-    ended = run_stego("score", *arguments)
+def test_exit_codes(folders: Path, stego, arguments: tuple[str, ...], code: int) -> None:
+    ended = stego("score", *arguments)
     assert ended.returncode == code, ended.stderr
     assert ended.stderr.count("Error: ") == 1
     assert "Traceback" not in ended.stderr

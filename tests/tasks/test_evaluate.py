@@ -72,11 +72,9 @@ def test_a_missing_split_and_missing_labels_are_named(flip_model: Path, data: Pa
 
 
 def test_the_command_shows_published_figures_and_writes_json(
-    run_stego, flip_model: Path, data: Path, tmp_path: Path
+    stego, flip_model: Path, data: Path, tmp_path: Path
 ) -> None:
-    ended = run_stego(
-        "evaluate", data, "--model", flip_model, "--no-crf", "--classes", "cocostuff27", "--json", "out.json"
-    )
+    ended = stego("evaluate", data, "--model", flip_model, "--no-crf", "--classes", "cocostuff27", "--json", "out.json")
     assert ended.returncode == 0, ended.stderr
     assert "STEGO (DINO ViT-B/8), published" in ended.stdout
     figures = json.loads((tmp_path / "out.json").read_text())
