@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support import original_checkpoint
+from tests.support.command import stego_in
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
         ["import-checkpoint", "coco.ckpt", "--out", "coco", "--json"],
         ["export-onnx", "coco", "--out", "coco.onnx", "--flip"],
     ):
-        command = [sys.executable, "-m", "stego_cli", *words]
-        ended.append(subprocess.run(command, cwd=folder, capture_output=True, text=True))
+        ended.append(stego_in(folder, *words))
         assert ended[-1].returncode == 0, ended[-1].stderr
     event = next(line for line in ended[0].stdout.splitlines() if '"imported"' in line)
     return Imported(folder / "coco.onnx", json.loads(event), ended[0].stderr)

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 
 from stego_cli.images.ids import read_ids
+from tests.support.command import stego_in
 
 NASTY = "a<b>[red]\n\u202e\x1b[31m"
 
@@ -21,8 +20,8 @@ def made(tiny_model: Path, photos_folder: Path, tmp_path_factory: pytest.TempPat
     (folder / "photos").mkdir()
     for name in ("cat", "lake"):
         shutil.copy(photos_folder / f"{name}.jpg", folder / "photos")
-    command = [sys.executable, "-m", "stego_cli", "segment", "photos", "--out", "masks", "--model", tiny_model]
-    subprocess.run([*command, "--no-crf", "--device", "cpu"], cwd=folder, check=True, capture_output=True)
+    words = ("segment", "photos", "--out", "masks", "--model", tiny_model, "--no-crf", "--device", "cpu")
+    assert stego_in(folder, *words).returncode == 0
     return folder
 
 
