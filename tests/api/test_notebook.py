@@ -11,18 +11,25 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
+from tests.support.found_classes import assert_classes_recur, assert_sky_is_one_class
+
 NOTEBOOK = Path(__file__).parents[2] / "docs/notebooks/first_steps.ipynb"
 
 
 @pytest.fixture(scope="module")
-def cells(real_weights, tmp_path_factory):
-    """The code cells after a run; what the notebook writes goes into a folder of the test."""
+def ran(real_weights, tmp_path_factory):
+    """The code cells after a run, and the folder of masks; what the notebook writes goes into a folder of the test."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     folder = tmp_path_factory.mktemp("notebook")
     setup = nbformat.v4.new_code_cell(f"import tempfile; tempfile.tempdir = {str(folder)!r}")
     notebook.cells.insert(0, setup)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": NOTEBOOK.parent}}).execute()
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell for cell in notebook.cells if cell.cell_type == "code"], next(folder.glob("stego-*")) / "masks"
+
+
+@pytest.fixture(scope="module")
+def cells(ran):
+    return ran[0]
 
 
 def value(cell, kind):
@@ -41,6 +48,11 @@ def test_every_photograph_gets_a_mask_and_the_pixels_are_those_of_model(cells):
     assert value(find(cells, "stego_cli.segment("), "text/plain") == "(13, [])"
     assert value(find(cells, ".all()"), "text/plain") == "True"
     assert value(find(cells, "len(run"), "text/plain") == "6"
+
+
+def test_the_classes_are_those_that_a_person_sees(ran):
+    assert_classes_recur(ran[1])
+    assert_sky_is_one_class(ran[1])
 
 
 def test_progress_is_shown_on_standard_error_and_is_no_error(cells):
