@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -95,14 +94,14 @@ def test_an_unknown_user_with_a_cache_trains(tmp_path, some, as_nobody, real_wei
 
 
 @pytest.mark.parametrize("place", ["/proc/cache", "file/cache"])
-def test_a_cache_that_cannot_be_made(tmp_path, place):
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work/file").touch()
-    ended = run(tmp_path, "", "models", "pull", "focus-vits14", STEGO_CACHE=place)
+def test_a_cache_that_cannot_be_made(tmp_path, stego, monkeypatch, place):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STEGO_CACHE", place)
+    ended = stego("models", "pull", "focus-vits14")
     assert ended.returncode == 6
     assert "cannot be kept in" in one_error(ended)
     assert "Set STEGO_CACHE" in ended.stderr
-    ended = run(tmp_path, "", "doctor", "--no-self-test", "--json", STEGO_CACHE=place)
+    ended = stego("doctor", "--no-self-test", "--json")
     (cache,) = [each for each in json.loads(ended.stdout)["findings"] if each["name"] == "cache"]
     assert cache["status"] == "warning"
     assert "STEGO_CACHE" in cache["remedy"]
@@ -148,7 +147,7 @@ def in_full(tmp_path, place, *words):
     return run(tmp_path, "", *words, TMPDIR="/proc")
 
 
-def test_both_onnx_runtimes(tmp_path):
+def test_both_onnx_runtimes(tmp_path, stego, monkeypatch):
     """Their packages overwrite each other's files; the second is here by its metadata alone."""
     from importlib import metadata
 
@@ -157,8 +156,8 @@ def test_both_onnx_runtimes(tmp_path):
     about = tmp_path / f"site/{other.replace('-', '_')}-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {other}\nVersion: 1.0\n")
-    path = os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parents[2])])
-    ended = run(tmp_path, "", "doctor", "--no-self-test", "--json", PYTHONPATH=path)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    ended = stego("doctor", "--no-self-test", "--json")
     (found,) = [each for each in json.loads(ended.stdout)["findings"] if each["name"] == "onnxruntime"]
     assert found["status"] == "warning"
     assert "both builds are installed" in found["text"]
