@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.support.processes import PATIENCE
+from tests.support.stopped_runs import COUNT
 
 # The command is replaced into the process that sets the limits, as a shell would do it.
 _EXEC = "import os, sys; os.execv(sys.executable, [sys.executable, '-m', 'stego_cli', *sys.argv[1:]])"
@@ -123,10 +124,10 @@ def as_ordinary_user(segment_after: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def original_many(tmp_path_factory: pytest.TempPathFactory, photos_folder: Path) -> Path:
-    """24 photographs that no test changes, enough for a run with CRF to last a while."""
+    """Photographs that no test changes, enough for a run with CRF to last a while."""
     folder = tmp_path_factory.mktemp("many")
     with Image.open(photos_folder / "lake.jpg") as lake:
-        for index in range(24):
+        for index in range(COUNT):
             lake.crop((index, 0, index + 224, 224)).save(folder / f"{index:02}.png")
     return folder
 

@@ -154,12 +154,12 @@ def test_a_file_that_grows_while_it_is_read_is_reported(photos, segment, photos_
 def test_a_file_removed_or_spoilt_during_the_run_is_reported(many, start, journal, tmp_path):
     run = start(many, tmp_path / "masks")
     run.wait_for(1)
-    (many / "22.png").unlink()
-    (many / "23.png").write_bytes(b"spoilt")
+    (many / "14.png").unlink()
+    (many / "15.png").write_bytes(b"spoilt")
     code, said = run.end()
     assert code == 3
-    assert "failed: 22.png: No such file or directory" in said
-    assert "failed: 23.png: not a picture" in said
+    assert "failed: 14.png: No such file or directory" in said
+    assert "failed: 15.png: not a picture" in said
     entries = journal(tmp_path / "masks")
-    assert {path for path, entry in entries.items() if entry["status"] == "failed"} == {"22.png", "23.png"}
-    assert len(list((tmp_path / "masks").glob("*.png"))) == 22
+    assert {path for path, entry in entries.items() if entry["status"] == "failed"} == {"14.png", "15.png"}
+    assert len(list((tmp_path / "masks").glob("*.png"))) == 14

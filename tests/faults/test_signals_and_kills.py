@@ -7,33 +7,28 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from stego_cli.images.atomic import sha256
-from tests.support.processes import PATIENCE
+from tests.support.stopped_runs import (
+    COUNT,
+    PROCESSES,
+    THREADS,
+    a_signal_lets_what_has_begun_finish,
+    assert_no_worker_outlives,
+    assert_whole,
+    contents,
+    no_worker_dies_of_ctrl_c,
+    photographs_of_killed_workers_are_done,
+)
 
+# Other signals, moments and numbers of victims: benchmarks/checks/test_stopped_runs.py.
 pytestmark = pytest.mark.slow
 
-# Each photograph takes long enough to be interrupted. One engine refines in threads, the other in worker processes.
-THREADS = ("--res", "364", "--crf-engine", "cpu")
-PROCESSES = ("--res", "210", "--crf-engine", "pydensecrf")
 THREADS_AND_PROCESSES = [
     pytest.param(THREADS, id="threads"),
     pytest.param(PROCESSES, id="processes", marks=pytest.mark.pydensecrf),
 ]
-
-
-def contents(out):
-    return {path.relative_to(out): path.read_bytes() for path in out.rglob("*.png")}
-
-
-def assert_whole(out, journal):
-    entries = journal(out)
-    for entry in entries.values():
-        assert sha256(out / entry["mask"]) == entry["sha256"]
-    return len(entries)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +51,7 @@ def test_killed_runs_resume_to_the_same_bytes_and_redo_nothing_finished(
 ):
     out = tmp_path / "masks"
     finished = {}
-    for entries in (1, 9, 16):
+    for entries in (1, 6, 11):
         run = start(many, out, *how)
         run.wait_for(entries)
         workers = run.workers()
@@ -74,49 +69,21 @@ def test_killed_runs_resume_to_the_same_bytes_and_redo_nothing_finished(
     last = start(many, out, *how)
     code, said = last.end()
     assert code == 0
-    assert f"{len(finished)} of 24 photographs have their masks already" in said
+    assert f"{len(finished)} of {COUNT} photographs have their masks already" in said
     assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
     assert contents(out) == undisturbed(how)
-    assert assert_whole(out, journal) == 24
+    assert assert_whole(out, journal) == COUNT
     assert not list(out.rglob("*.tmp"))
 
 
-def alive(process):
-    try:
-        return bool(Path(f"/proc/{process}/cmdline").read_bytes())  # a dead one that nobody waited for has none
-    except OSError:
-        return False
-
-
-def assert_no_worker_outlives(workers):
-    end = time.monotonic() + PATIENCE
-    while any(alive(worker) for worker in workers):
-        assert time.monotonic() < end, "a worker of a killed run lives on"
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("how", THREADS_AND_PROCESSES)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code", "how"),
+    [(signal.SIGINT, 130, THREADS), pytest.param(signal.SIGTERM, 143, PROCESSES, marks=pytest.mark.pydensecrf)],
+)
 def test_one_signal_lets_what_has_begun_finish_and_the_same_command_does_the_rest(
-    many, tmp_path, start, journal, number, code, how
+    many, start, journal, number, code, how
 ):
-    out = tmp_path / "masks"
-    run = start(many, out, *how)
-    run.wait_for(2)
-    run.signal(number)
-    ended, said = run.end()
-    assert ended == code
-    assert "Traceback" not in said
-    assert "Error" not in said
-    assert "The same command does the rest." in said
-    done = assert_whole(out, journal)
-    assert 2 <= done < 24
-    assert len(contents(out)) == done
-    assert not list(out.rglob("*.tmp"))
-    code, said = start(many, out, *how).end()
-    assert code == 0
-    assert f"{done} of 24 photographs have their masks already" in said
-    assert assert_whole(out, journal) == 24
+    a_signal_lets_what_has_begun_finish(many, start, journal, how, number, code)
 
 
 @pytest.mark.parametrize("engine", ["cpu", pytest.param("pydensecrf", marks=pytest.mark.pydensecrf)])
@@ -131,38 +98,17 @@ def test_a_second_ctrl_c_ends_at_once_without_a_traceback(many, tmp_path, start,
     assert code == 130
     assert time.monotonic() - began < 2 * max(1, os.getloadavg()[0] / 2)  # 2 s on a machine that is not busy
     assert "Traceback" not in said
-    assert 1 <= assert_whole(tmp_path / "masks", journal) < 24
+    assert 1 <= assert_whole(tmp_path / "masks", journal) < COUNT
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.15, 0.4])
 @pytest.mark.pydensecrf
-def test_ctrl_c_while_workers_start_kills_none_of_them(many, tmp_path, start, delay):
-    out = tmp_path / "masks"
-    run = start(many, out, *PROCESSES)
-    run.wait_for(0)  # the journal is opened just before the first photograph is read
-    time.sleep(delay)
-    run.signal(signal.SIGINT)
-    code, said = run.end()
-    assert code == 130
-    assert "Traceback" not in said
-    assert "died" not in said
+def test_ctrl_c_while_workers_start_kills_none_of_them(many, start):
+    no_worker_dies_of_ctrl_c(many, start, 0.15)
 
 
-@pytest.mark.parametrize("victims", [1, 2])
 @pytest.mark.pydensecrf
-def test_a_killed_worker_is_noticed_and_its_photographs_are_done(many, tmp_path, start, journal, undisturbed, victims):
-    out = tmp_path / "masks"
-    run = start(many, out, *PROCESSES)
-    run.wait_for(3)
-    workers = run.workers()
-    assert len(workers) == 2
-    for worker in workers[:victims]:
-        os.kill(worker, signal.SIGKILL)
-    code, said = run.end()
-    assert code == 0, said
-    assert "A worker process died" in said
-    assert contents(out) == undisturbed(PROCESSES)
-    assert assert_whole(out, journal) == 24
+def test_a_killed_worker_is_noticed_and_its_photographs_are_done(many, start, journal, undisturbed):
+    assert photographs_of_killed_workers_are_done(many, start, journal, 1) == undisturbed(PROCESSES)
 
 
 @pytest.mark.pydensecrf
@@ -187,4 +133,4 @@ def test_a_second_run_on_one_output_is_refused_by_name_of_the_first(many, tmp_pa
     assert second.returncode == 6
     assert f"process {run.pid} on " in second.stderr
     assert run.end()[0] == 0
-    assert len(contents(run.out)) == 24
+    assert len(contents(run.out)) == COUNT
