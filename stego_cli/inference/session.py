@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.decode import Rgb
+from stego_cli.inference.attention import with_fused_attention
 from stego_cli.inference.contract import (
     CLUSTER_OUTPUT,
     INPUT,
@@ -213,7 +214,7 @@ class Session:
 
     def _on_cpu(self, content: bytes, name: str) -> ort.InferenceSession:
         try:
-            return self._started(content, [providers.CPU])
+            return self._started(with_fused_attention(content), [providers.CPU])
         except Exception as error:
             raise ModelError(f"{name} is not a readable ONNX model: {_first_line(error)}") from error
 
@@ -243,6 +244,9 @@ class Session:
     def _started(self, content: bytes, chain: list[Any]) -> ort.InferenceSession:
         import onnxruntime as ort
 
+        # From the second run of a shape on, ONNX Runtime plans one block for all arrays of a run, and keeps it beside
+        # the memory of the first run. On the CPU that nearly doubles the memory of large windows, and is no faster.
+        self._options.enable_mem_pattern = chain != [providers.CPU]
         # With the fallback it would take other providers without asking, and print that.
         return ort.InferenceSession(content, self._options, providers=chain, enable_fallback=0)
 
