@@ -17,7 +17,13 @@ from stego_cli.training.train import train
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, photos_folder: Path, real_weights: Path) -> Path:
     folder = tmp_path_factory.mktemp("correspond") / "run"
-    train([photos_folder / "wren.jpg"], folder, TrainSettings(res=56, steps=2, restarts=1, classes=2), Quiet(), Stop())
+    train(
+        [photos_folder / "wren.jpg"],
+        folder,
+        TrainSettings(res=56, steps=2, restarts=1, classes=2, block=1),
+        Quiet(),
+        Stop(),
+    )
     return folder
 
 

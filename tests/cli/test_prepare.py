@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 import export
-from stego_cli import settings
 from stego_cli.classes import TABLES
+from stego_cli.settings import TrainSettings
+from stego_cli.tasks import discover
+from stego_cli.tasks.train import TrainTask
 from stego_cli.training import linear_probe
 from stego_cli.training.linear_probe import fit_linear_probe
 from tests.support import archives
@@ -136,8 +138,8 @@ def test_evaluated_without_a_model_one_is_trained_with_the_data_sets_classes(
             files[f"VOCdevkit/VOC2012/SegmentationClass/{name}.png"] = label
     archives.as_tar(files, voc)
     stego("prepare", "voc2012", "--source", "T.tar", "--out", "voc")
-    quick = functools.partial(settings.TrainSettings, steps=1, res=56, restarts=1)
-    monkeypatch.setattr(settings, "TrainSettings", quick)
+    quick = functools.partial(TrainTask, training=TrainSettings(steps=1, res=56, restarts=1, block=1))
+    monkeypatch.setattr(discover, "TrainTask", quick)
     monkeypatch.setattr(linear_probe, "fit_linear_probe", functools.partial(fit_linear_probe, steps=3))
     # The export has its own tests and takes most of the time.
     monkeypatch.setattr(export, "export_onnx", lambda run, target, how, ui: shutil.copy(flip_model, target))

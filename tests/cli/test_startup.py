@@ -120,10 +120,10 @@ def test_wrong_use_ends_with_2_and_says_how_to_get_help(arguments: tuple[str, ..
 
 
 @pytest.mark.parametrize("command", ["segment", "train"])
-def test_a_folder_without_photographs_ends_with_4(command: str, tmp_path: Path) -> None:
+def test_a_folder_without_photographs_ends_with_4(command: str, tmp_path: Path, stego) -> None:
     (tmp_path / "empty").mkdir()
     for folder in ("empty", "missing"):
-        code, _, said = modules_after(command, folder, "--out", "out", cwd=tmp_path)
-        assert code == 4
-        assert folder in said
+        ended = stego(command, folder, "--out", "out")
+        assert ended.returncode == 4
+        assert folder in ended.stderr
         assert not (tmp_path / "out").exists()

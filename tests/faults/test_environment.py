@@ -87,7 +87,7 @@ def test_an_unknown_user_without_a_home(tmp_path, some, tiny_model, as_nobody):
 
 
 def test_an_unknown_user_with_a_cache_trains(tmp_path, some, as_nobody, real_weights):
-    words = ("train", some, "--out", "run", "--steps", 1, "--res", 56, "--classes", 2)
+    words = ("train", some, "--out", "run", "--steps", 1, "--res", 56, "--classes", 2, "--block", 1)
     nameless = {"without": ("HOME", "USER", "LOGNAME", "XDG_CACHE_HOME"), "inside": as_nobody}
     ended = run(tmp_path, "", *words, **nameless, STEGO_CACHE=str(real_weights.parents[1]))
     assert ended.returncode == 0, ended.stderr

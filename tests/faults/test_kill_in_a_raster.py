@@ -13,7 +13,7 @@ from tests.support.processes import PATIENCE
 def test_killed_in_the_middle_and_resumed_it_gives_the_same_bytes(start, tmp_path):
     photos = tmp_path / "in"
     photos.mkdir()
-    write_raster(photos / "town.tif", fields(1500, 1900))
+    write_raster(photos / "town.tif", fields(900, 1300))
     whole = start(photos, tmp_path / "whole", "--workers", 1)
     assert whole.end()[0] == 0
     killed = start(photos, tmp_path / "masks", "--workers", 1)

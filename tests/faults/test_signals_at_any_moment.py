@@ -5,8 +5,6 @@ import http.server
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -14,44 +12,16 @@ from pathlib import Path
 import pytest
 
 from stego_cli.model import focus
+from tests.support.early_signals import MAIN, ends_at_once, seconds_to_the_end, start
 
 BOTH = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-MAIN = """
-from stego_cli import __main__ as module
-begin = module.end_on_signals
-module.end_on_signals = lambda: (begin(), print(flush=True))  # before that a signal is the interpreter's
-module.main()
-"""
 
 
-def seconds_to_the_end(process, number):
-    process.send_signal(number)
-    sent = time.monotonic()
-    out, said = process.communicate(timeout=60)
-    # The second term counts on a busy machine alone, where the process waits for a core like all others.
-    return (time.monotonic() - sent) / max(1, os.getloadavg()[0] / (os.cpu_count() or 1)), out, said
-
-
-def start(program, *words, cwd, **env):
-    command = [sys.executable, "-c", program, *map(str, words)]
-    return subprocess.Popen(
-        command, cwd=cwd, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-# From the first import to the training of a model: the last two are within the imports of torch and what follows.
-@pytest.mark.parametrize("after", [0.05, 0.5, 2.0, 4.0])
+# Within the first imports, and within that of torch. Other moments: benchmarks/checks/test_other_moments.py.
+@pytest.mark.parametrize("after", [0.05, 2.0])
 @BOTH
 def test_before_the_first_mask(tmp_path, photos_folder, number, code, after):
-    process = start(MAIN, "segment", photos_folder, "--out", "masks", cwd=tmp_path)
-    process.stdout.readline()
-    time.sleep(after)
-    seconds, _, said = seconds_to_the_end(process, number)
-    assert process.returncode == code, said
-    assert seconds < 2
-    assert said.endswith("Stopped at once.\n")
-    assert "Traceback" not in said
-    assert not list(tmp_path.rglob(".stego-*"))
+    ends_at_once(tmp_path, photos_folder, number, code, after)
 
 
 # Libraries compute without Python's lock, and nothing in the main thread can interrupt them.

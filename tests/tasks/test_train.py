@@ -11,7 +11,7 @@ from stego_cli.settings import TrainSettings
 from stego_cli.stop import Stop
 from stego_cli.tasks.train import TrainTask, train
 
-SHORT = {"res": 56, "steps": 1, "restarts": 1, "points": 5}
+SHORT = {"res": 56, "steps": 1, "restarts": 1, "points": 5, "block": 1}
 
 
 @pytest.fixture

@@ -98,19 +98,27 @@ def test_a_data_set_is_known_by_its_layout(tmp_path: Path) -> None:
     assert training_folders(tmp_path, tmp_path / "own") == Folders(photos, tmp_path / "own")
 
 
+SETTINGS = TrainSettings(res=112, steps=4, classes=4, restarts=2, block=1)
+
+
+@pytest.fixture(scope="module")
+def without_labels(photos_folder: Path, tmp_path_factory: pytest.TempPathFactory, real_weights: Path) -> Path:
+    run = tmp_path_factory.mktemp("plain") / "run"
+    train([photos_folder / f"{name}.jpg" for name in PHOTOS], run, SETTINGS, Quiet(), Stop())
+    return run
+
+
 @pytest.mark.parametrize("void", [False, True])
 def test_training_with_labels_changes_nothing_but_the_linear_probe(
-    void: bool, photos_folder: Path, tmp_path: Path, real_weights: Path
+    void: bool, without_labels: Path, photos_folder: Path, tmp_path: Path
 ) -> None:
     for name in PHOTOS:
         with Image.open(photos_folder / f"{name}.jpg") as photo:
             values = np.repeat(np.arange(photo.height) > photo.height // 2, photo.width).reshape(-1, photo.width)
         labelled(tmp_path / "labels", name, np.full_like(values, 255, dtype=np.uint8) if void else values)
     paths = [photos_folder / f"{name}.jpg" for name in PHOTOS]
-    settings = TrainSettings(res=112, steps=8, classes=4, restarts=2)
-    train(paths, tmp_path / "without", settings, Quiet(), Stop())
-    train(paths, tmp_path / "with", settings, Quiet(), Stop(), Folders(photos_folder, tmp_path / "labels"))
-    plain, probed = load_checkpoint(tmp_path / "without"), load_checkpoint(tmp_path / "with")
+    train(paths, tmp_path / "with", SETTINGS, Quiet(), Stop(), Folders(photos_folder, tmp_path / "labels"))
+    plain, probed = load_checkpoint(without_labels), load_checkpoint(tmp_path / "with")
     assert torch.equal(plain.cluster.centroids, probed.cluster.centroids)
     assert plain.linear is None
     if void:

@@ -17,7 +17,7 @@ from stego_cli.stop import Stop
 from tests.support.two_processes import free_ports, run_twice
 
 ROOT = Path(__file__).parents[2]
-STEPS, STOPPED_AT = 16, 5
+STEPS, STOPPED_AT = 10, 3
 FILES = ("model.safetensors", "config.json", "metrics.jsonl", "report.html")
 
 
@@ -65,7 +65,7 @@ def in_one_process(folder: Path, ports: list[str]) -> None:
     if rank == "1":
         (folder / "pid").write_text(str(os.getpid()))
     paths = sorted((ROOT / "tests" / "photos").glob("*.jpg"))[:3]
-    settings = TrainSettings(res=56, steps=STEPS, points=5, restarts=1, classes=4, device="cpu")
+    settings = TrainSettings(res=56, steps=STEPS, points=5, restarts=1, classes=4, block=1, device="cpu")
     os.environ["MASTER_PORT"] = ports[0]
     train(paths, folder / "whole", settings, Quiet(), Stop())
     os.environ["MASTER_PORT"] = ports[1]

@@ -17,7 +17,7 @@ from stego_cli.training.run_folder import RunOptions
 from stego_cli.training.train import train
 from tests.support.recorder import Recorder, StopAtStep
 
-SETTINGS = TrainSettings(res=56, steps=10, points=5, restarts=1, classes=4)
+SETTINGS = TrainSettings(res=56, steps=10, points=5, restarts=1, classes=4, block=1)
 TERMS = ("negative", "inter", "intra")
 
 
