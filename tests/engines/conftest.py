@@ -15,7 +15,7 @@ def ray_address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def slow_photos(tmp_path_factory, photos_folder):
-    """Eight photographs and a broken one in two folders; with `--res 700` and the CRF they take a while."""
+    """Eight photographs and a broken one in two folders; with `--res 560` and the CRF they take a while."""
     folder = tmp_path_factory.mktemp("photos")
     (folder / "below").mkdir()
     with Image.open(photos_folder / "lake.jpg") as lake:

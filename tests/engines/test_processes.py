@@ -32,7 +32,7 @@ def command(tiny_model, slow_photos):
 def expected(command, tmp_path_factory):
     """The masks of one process."""
     out = tmp_path_factory.mktemp("one")
-    subprocess.run(command(out, "--res", 700), capture_output=True, timeout=PATIENCE)
+    subprocess.run(command(out, "--res", 560), capture_output=True, timeout=PATIENCE)
     assert len(contents(out)) == COUNT
     return contents(out)
 
@@ -65,7 +65,7 @@ def first_worker(out, run):
 
 
 def test_masks_and_journal_are_those_of_one_process_though_one_is_killed(command, expected, tmp_path):
-    run = begun(command(tmp_path, "--res", 700, "--processes", 2, "--json"))
+    run = begun(command(tmp_path, "--res", 560, "--processes", 2, "--json"))
     os.kill(first_worker(tmp_path, run), signal.SIGKILL)
     out, err = run.communicate(timeout=PATIENCE)
     events = [json.loads(line) for line in out.splitlines()]
@@ -81,7 +81,7 @@ def test_masks_and_journal_are_those_of_one_process_though_one_is_killed(command
 
 
 def test_ctrl_c_of_the_terminal_keeps_what_was_begun_and_the_same_command_does_the_rest(command, expected, tmp_path):
-    words = command(tmp_path, "--res", 700, "--processes", 2)
+    words = command(tmp_path, "--res", 560, "--processes", 2)
     run = begun(words)
     first_worker(tmp_path, run)
     os.killpg(run.pid, signal.SIGINT)

@@ -20,7 +20,7 @@ COUNT = 8
 @pytest.fixture(scope="module")
 def command(tiny_model, slow_photos):
     """`command(out, ...)`: the words of a run over the slow photographs."""
-    words = [sys.executable, "-m", "stego_cli", "segment", slow_photos, "--model", tiny_model, "--res", 700]
+    words = [sys.executable, "-m", "stego_cli", "segment", slow_photos, "--model", tiny_model, "--res", 560]
     return lambda out, *more: [*map(str, [*words, "--out", out, "--workers", 1, *more])]
 
 
