@@ -26,6 +26,8 @@ from tests.support.processes import PATIENCE
 calm_threads()  # as the command does, before anything imports torch
 # A shell starts what runs in the background with Ctrl-C ignored, and the commands that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# The hundreds of processes that tests start would each compile the package, a third of the time that a start takes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 RunStego = Callable[..., "subprocess.CompletedProcess[str]"]
 

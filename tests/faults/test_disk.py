@@ -115,7 +115,7 @@ def on_small_disk(disk, photos, model, how=THREAD, filled="", more=""):
     ],
 )
 def test_a_full_disk_ends_the_run_and_the_same_command_goes_on_when_there_is_room(
-    tmp_path, tiny_model, run_stego, journal, how
+    tmp_path, tiny_model, stego, journal, how
 ):
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -128,7 +128,7 @@ def test_a_full_disk_ends_the_run_and_the_same_command_goes_on_when_there_is_roo
     done = assert_masks_are_whole(out, journal)
     assert 1 <= done < 8
     kept = {path: path.stat().st_mtime_ns for path in out.glob("*.png")}
-    assert run_stego("segment", folder, "--out", out, "--model", tiny_model, *how).returncode == 0
+    assert stego("segment", folder, "--out", out, "--model", tiny_model, *how).returncode == 0
     assert assert_masks_are_whole(out, journal) == 8
     assert sum(path.stat().st_mtime_ns == kept[path] for path in kept) >= done
 
@@ -181,12 +181,10 @@ def test_standard_output_on_a_full_disk_ends_the_run_in_one_sentence(tmp_path, p
 
 
 @pytest.mark.parametrize("out", ["file.txt/masks", "file.txt", "/proc/masks"])
-def test_an_output_that_cannot_be_a_folder_is_refused_before_the_model_is_loaded(
-    tmp_path, run_stego, photos_folder, out
-):
+def test_an_output_that_cannot_be_a_folder_is_refused_before_the_model_is_loaded(tmp_path, stego, photos_folder, out):
     (tmp_path / "file.txt").write_text("not a folder")
     (tmp_path / "garbage.onnx").write_text("not a model")  # reading it would end with another exit code
-    result = run_stego("segment", photos_folder, "--out", out, "--model", "garbage.onnx")
+    result = stego("segment", photos_folder, "--out", out, "--model", "garbage.onnx")
     assert result.returncode == 6
     assert "cannot be written" in result.stderr
     assert "Traceback" not in result.stderr

@@ -178,10 +178,10 @@ def test_photographs_are_not_steadied_and_the_message_says_how_they_become_a_vid
     assert not (tmp_path / "masks").exists()
 
 
-def test_killed_in_the_middle_and_resumed_it_gives_the_same_bytes(tmp_path, tiny_model, run_stego):
+def test_killed_in_the_middle_and_resumed_it_gives_the_same_bytes(tmp_path, tiny_model, stego, run_stego):
     write_clip(tmp_path / "clip.mp4", frames=30)
     words = ("segment", "clip.mp4", "--model", tiny_model, "--device", "cpu", "--steady", "--mask-video", "--overlay")
-    assert run_stego(*words, "--out", "whole").returncode == 0
+    assert stego(*words, "--out", "whole").returncode == 0
     # The kill comes from inside, at the tenth frame: its time does not depend on the machine.
     (tmp_path / "sitecustomize.py").write_text(
         "import os, signal\n"
@@ -197,7 +197,7 @@ def test_killed_in_the_middle_and_resumed_it_gives_the_same_bytes(tmp_path, tiny
     killed = run_stego(*words, "--out", "masks", PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     assert killed.returncode == -signal.SIGKILL
     (tmp_path / "sitecustomize.py").unlink()
-    resumed = run_stego(*words, "--out", "masks")
+    resumed = stego(*words, "--out", "masks")
     assert resumed.returncode == 0, resumed.stderr
     assert "frames are done already" in resumed.stderr
     for file in ("masks.mkv", "overlay.mp4", "areas.csv"):
