@@ -32,11 +32,22 @@ def with_fused_attention(content: bytes) -> bytes:
         nodes += found.nodes() if found else [node]
     if len(nodes) == len(model.graph.node):
         return content
+    nodes = _needed(nodes, {each.name for each in model.graph.output})
     del model.graph.node[:]
-    model.graph.node.extend(nodes)  # what nothing reads any more is dropped by ONNX Runtime
+    model.graph.node.extend(nodes)
     model.opset_import.append(onnx.helper.make_opsetid(_DOMAIN, 1))
     serialised: bytes = model.SerializeToString()
     return serialised
+
+
+def _needed(nodes: list[Any], outputs: set[str]) -> list[Any]:
+    """Return the nodes, in order, without those that nothing reads: ONNX Runtime would run them."""
+    kept, read = list[Any](), set(outputs)
+    for node in reversed(nodes):
+        if read.intersection(node.output):
+            kept.append(node)
+            read.update(node.input)
+    return kept[::-1]
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,10 @@ def pictures(batch: int) -> np.ndarray:
 
 def test_each_attention_is_one_node_that_computes_the_same(written):
     fused = with_fused_attention(written)
-    assert operators(fused)[FUSED] == operators(written)["Softmax"] == 6
+    before, after = operators(written), operators(fused)
+    assert after[FUSED] == before["Softmax"] == 6
+    assert not after["Softmax"]  # none of it is computed beside
+    assert after["MatMul"] == before["MatMul"] - 2 * 6
     images = pictures(1)
     assert np.abs(computed(fused, images) - computed(written, images)).max() < 1e-5
 
