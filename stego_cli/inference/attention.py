@@ -10,23 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, NodeProto
 
 _DOMAIN = "com.microsoft"
 
 
 def with_fused_attention(content: bytes) -> bytes:
     """Return a serialised model with each attention in float32 as one node; what has none, or is broken, as it is."""
+    if b"Softmax" not in content:
+        return content  # before the import of onnx, which takes longer than the start of a small model
     import onnx
 
     try:
         model = onnx.load_model_from_string(content)
-    except Exception:  # ONNX Runtime says what is wrong with it
+    except Exception:  # whatever is wrong with it, ONNX Runtime says so in words of its own
         return content
-    graph, nodes = _Graph(model.graph), list[Any]()
+    graph, nodes = _Graph(model.graph), list["NodeProto"]()
     for node in model.graph.node:
         found = graph.attention(node) if node.op_type == "Reshape" else None
         nodes += found.nodes() if found else [node]
@@ -40,9 +45,9 @@ def with_fused_attention(content: bytes) -> bytes:
     return serialised
 
 
-def _needed(nodes: list[Any], outputs: set[str]) -> list[Any]:
+def _needed(nodes: list[NodeProto], outputs: set[str]) -> list[NodeProto]:
     """Return the nodes, in order, without those that nothing reads: ONNX Runtime would run them."""
-    kept, read = list[Any](), set(outputs)
+    kept, read = list["NodeProto"](), set(outputs)
     for node in reversed(nodes):
         if read.intersection(node.output):
             kept.append(node)
@@ -59,7 +64,7 @@ class _Attention:
     scale: float
     output: str
 
-    def nodes(self) -> list[Any]:
+    def nodes(self) -> list[NodeProto]:
         from onnx import helper
 
         parts = [f"{self.output}/{part}" for part in ("queries", "keys", "values")]
@@ -75,11 +80,11 @@ class _OtherFormError(Exception):
 class _Graph:
     """A graph, walked from what a node gives to what it was made from."""
 
-    def __init__(self, graph: Any) -> None:  # noqa: ANN401  (a message of protobuf, as all nodes here)
+    def __init__(self, graph: GraphProto) -> None:
         self._makers = {output: node for node in graph.node for output in node.output}
         self._constants = {each.name: each for each in graph.initializer}
 
-    def attention(self, joined: Any) -> _Attention | None:  # noqa: ANN401
+    def attention(self, joined: NodeProto) -> _Attention | None:
         """Return the attention that ends at this node, if it has the very form that `export.transformer` writes."""
         try:
             (mixed,) = self._into(joined.input[0], "Transpose", perm=[0, 2, 1, 3])

@@ -108,6 +108,6 @@ def test_constants_of_another_kind_are_no_attention(written, what):
     assert with_fused_attention(other) == other
 
 
-@pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x07" * 40])
+@pytest.mark.parametrize("content", [b"", b"no model", b"Softmax of no model", b"\x08\x07" * 40])
 def test_what_is_no_model_is_left_to_onnx_runtime(content):
     assert with_fused_attention(content) == content
