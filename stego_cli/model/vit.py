@@ -131,10 +131,9 @@ def build(row: Backbone, weights: Path | None, block: int | None = None, token: 
     architecture = row.timm_name
     # Some of timm's entries name a loader for the format of the first publication; ours are safetensors.
     overlay = {"file": str(weights), "custom_load": False} if weights and row.source == "hub" else None
-    # Drawing first weights takes a second and more; where the file has all of them, none are drawn.
-    drawn = weights is None or overlay is not None
+    own = None if overlay else weights  # a file with all weights: first ones, which take a second, are not drawn
     try:
-        with torch.device("cpu" if drawn else "meta"):
+        with torch.device("meta" if own else "cpu"):
             vit: Any = timm.create_model(
                 architecture,
                 pretrained=overlay is not None,
@@ -142,10 +141,10 @@ def build(row: Backbone, weights: Path | None, block: int | None = None, token: 
                 num_classes=0,
                 dynamic_img_size=True,
             )
-        if weights and not drawn:
+        if own:
             from safetensors.torch import load_file
 
-            vit.to_empty(device="cpu").load_state_dict(load_file(weights))
+            vit.to_empty(device="cpu").load_state_dict(load_file(own))
     except (RuntimeError, OSError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         if weights is None or "Unknown model" in reason:
