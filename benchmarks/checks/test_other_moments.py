@@ -4,7 +4,6 @@ import signal
 
 import pytest
 
-from tests.gallery.conftest import make_masks  # noqa: F401  (a fixture)
 from tests.support.early_signals import ends_at_once
 from tests.support.killed_edits import the_same_command_finishes
 
@@ -16,5 +15,5 @@ def test_before_the_first_mask(tmp_path, photos_folder, number, code, after):
 
 
 @pytest.mark.parametrize("changed", [1, 50])
-def test_a_kill_in_the_middle_leaves_what_the_same_command_finishes(make_masks, changed):  # noqa: F811
+def test_a_kill_in_the_middle_leaves_what_the_same_command_finishes(make_masks, changed):
     the_same_command_finishes(make_masks, changed)
