@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from stego_cli.class_edits import (
-    ClassEdit,
-    ClassEdits,
-    EditError,
+from stego_cli.class_edits import ClassEdit, ClassEdits, EditError
+from stego_cli.class_operations import (
     dropped,
     joined,
     parted,

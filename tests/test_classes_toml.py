@@ -4,7 +4,8 @@ import tomllib
 
 import pytest
 
-from stego_cli.class_edits import ClassEdit, ClassEdits, joined, renamed, split
+from stego_cli.class_edits import ClassEdit, ClassEdits
+from stego_cli.class_operations import joined, renamed, split
 from stego_cli.classes_toml import parse_classes_file, parse_colour, read_classes, write_classes_file
 from stego_cli.errors import UsageError
 

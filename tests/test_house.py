@@ -32,6 +32,7 @@ ROOMS = [
     {"stego_cli.sources"},
     {"stego_cli.images"},
     {"stego_cli.classes_toml"},
+    {"stego_cli.class_operations"},
     {"stego_cli.class_edits"},
     {"stego_cli.stop", "stego_cli.progress", "stego_cli.settings", "stego_cli.class_files"},
     {"stego_cli.part_settings", "stego_cli.reading"},

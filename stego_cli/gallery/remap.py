@@ -21,7 +21,8 @@ import numpy as np
 from msgspec import Meta
 
 from stego_cli.checked_json import parse_file
-from stego_cli.class_edits import VALUES, ClassEdits, pending_splits, split, transition
+from stego_cli.class_edits import VALUES, ClassEdits
+from stego_cli.class_operations import pending_splits, split, transition
 from stego_cli.classes_toml import parse_classes_file, write_classes_file
 from stego_cli.errors import ModelError, PhotoError, Stopped, UsageError
 from stego_cli.gallery.mask_tree import (

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stego_cli.class_edits import ClassEdits, default_name, split
+from stego_cli.class_edits import ClassEdits, default_name
+from stego_cli.class_operations import split
 from stego_cli.classes_toml import write_classes_file
 from stego_cli.errors import ModelError, PhotoError, UsageError
 from stego_cli.gallery.centroids import centroids_of_model, with_pieces

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stego_cli.class_edits import ClassEdit, ClassEdits, EditError, default_name, transition
+from stego_cli.class_edits import ClassEdit, ClassEdits, EditError, default_name
+from stego_cli.class_operations import transition
 from stego_cli.classes_toml import FILE_NAME, parse_classes_file, read_classes, write_classes_file
 from stego_cli.errors import ModelError, UsageError, setting
 from stego_cli.images.atomic import write_bytes

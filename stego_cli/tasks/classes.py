@@ -7,17 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from stego_cli.class_edits import (
-    ClassEdits,
-    dropped,
-    joined,
-    parted,
-    pending_splits,
-    recoloured,
-    renamed,
-    renumbered,
-    split,
-)
+from stego_cli.class_edits import ClassEdits
+from stego_cli.class_operations import dropped, joined, parted, pending_splits, recoloured, renamed, renumbered, split
 from stego_cli.classes_toml import FILE_NAME, parse_colour, read_classes, write_classes_file
 from stego_cli.errors import ModelError, NoInputError, UsageError
 from stego_cli.gallery.mask_tree import open_masks

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stego_cli.class_edits import ClassEdits, require_reachable
+from stego_cli.class_edits import ClassEdits
+from stego_cli.class_operations import require_reachable
 from stego_cli.classes_toml import FILE_NAME, read_classes
 from stego_cli.errors import UsageError
 from stego_cli.gallery.build import Built, build_gallery

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stego_cli.class_edits import ClassEdits, joined, renamed
+from stego_cli.class_edits import ClassEdits
+from stego_cli.class_operations import joined, renamed
 from stego_cli.errors import NoInputError, UsageError
 from stego_cli.gallery.mask_tree import open_masks, read_labels
 from stego_cli.gallery.remap import change_classes

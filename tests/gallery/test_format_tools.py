@@ -16,7 +16,8 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from stego_cli.class_edits import ClassEdits, dropped, joined, renamed
+from stego_cli.class_edits import ClassEdits
+from stego_cli.class_operations import dropped, joined, renamed
 from stego_cli.gallery.formats.common import Shaping
 from stego_cli.gallery.mask_tree import MaskTree, open_masks
 from stego_cli.gallery.remap import change_classes

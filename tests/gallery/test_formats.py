@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from stego_cli.class_edits import ClassEdits, dropped, joined, renamed
+from stego_cli.class_edits import ClassEdits
+from stego_cli.class_operations import dropped, joined, renamed
 from stego_cli.errors import NoInputError, UsageError
 from stego_cli.gallery.formats import FORMATS
 from stego_cli.gallery.formats.common import Shaping

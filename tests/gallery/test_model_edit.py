@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 import pytest
 
-from stego_cli.class_edits import ClassEdits, dropped, joined, recoloured, renamed, renumbered
+from stego_cli.class_edits import ClassEdits
+from stego_cli.class_operations import dropped, joined, recoloured, renamed, renumbered
 from stego_cli.errors import ModelError
 from stego_cli.gallery.model_edit import classes_of_model, edit_model, shares_of_model
 from stego_cli.inference.session import Session

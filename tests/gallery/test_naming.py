@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stego_cli.class_edits import ClassEdits, EditError, renamed, split
+from stego_cli.class_edits import ClassEdits, EditError
+from stego_cli.class_operations import renamed, split
 from stego_cli.classes import ClassTable
 from stego_cli.gallery.naming import named_edits, votes_of
 from stego_cli.gallery.worth_labelling import worth_labelling

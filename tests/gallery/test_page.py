@@ -15,7 +15,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from stego_cli.class_edits import ClassEdit, ClassEdits, dropped, joined, renamed, split
+from stego_cli.class_edits import ClassEdit, ClassEdits
+from stego_cli.class_operations import dropped, joined, renamed, split
 from stego_cli.classes_toml import read_classes, write_classes_file
 from stego_cli.gallery.build import edits_as_json
 from stego_cli.gallery.mask_tree import open_masks

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stego_cli.class_edits import ClassEdits, dropped, joined, recoloured, renamed, renumbered
+from stego_cli.class_edits import ClassEdits
+from stego_cli.class_operations import dropped, joined, recoloured, renamed, renumbered
 from stego_cli.errors import OutputError, UsageError
 from stego_cli.gallery import remap
 from stego_cli.gallery.mask_tree import open_masks, read_labels

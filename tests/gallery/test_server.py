@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stego_cli.class_edits import ClassEdits, joined, renamed, transition
+from stego_cli.class_edits import ClassEdits
+from stego_cli.class_operations import joined, renamed, transition
 from stego_cli.classes_toml import read_classes, write_classes_file
 from stego_cli.errors import UsageError
 from stego_cli.gallery.build import edits_as_json

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 import pytest
 
-from stego_cli.class_edits import ClassEdits, joined, renamed, split
+from stego_cli.class_edits import ClassEdits
+from stego_cli.class_operations import joined, renamed, split
 from stego_cli.classes_toml import read_classes
 from stego_cli.errors import ModelError, UsageError
 from stego_cli.gallery.centroids import centroids_of_model
