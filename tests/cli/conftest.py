@@ -1,4 +1,4 @@
-"""What tests of commands share: the way from a published-style checkpoint to a model file, gone once."""
+"""What tests of commands share: `stego prepare folder` on given files, and a model of a published-style checkpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import original_checkpoint
+from tests.support import archives, original_checkpoint
 from tests.support.command import stego_in
 
 
@@ -36,3 +36,16 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
         assert ended[-1].returncode == 0, ended[-1].stderr
     event = next(line for line in ended[0].stdout.splitlines() if '"imported"' in line)
     return Imported(folder / "coco.onnx", json.loads(event), ended[0].stderr)
+
+
+@pytest.fixture
+def prepared(stego, tmp_path):
+    """`prepared(files, ...)`: how the command ended on a folder of these files, and what is in dataset.json."""
+
+    def run(files: dict[str, bytes] | str, *words: object):
+        source = files if isinstance(files, str) else archives.as_folder(files, tmp_path / "given").name
+        ended = stego("prepare", "folder", "--source", source, "--out", "out", "--overwrite", *words)
+        about = tmp_path / "out/dataset.json"
+        return ended, json.loads(about.read_text()) if about.exists() else None
+
+    return run
