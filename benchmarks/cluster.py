@@ -6,7 +6,8 @@
 
 `overhead` runs `stego segment` with either engine over the same photographs, crops of `tests/photos`, and compares the
 masks. A run on Ray starts a cluster of this machine, and ends it; what that takes is printed apart, as the time of a
-run over one photograph less that of the local engine. The local engine is timed before and after.
+run over one photograph less that of the local engine. The local engine is timed before and after each run on Ray:
+machines that others share change their speed by more than what is measured, so give `--rounds`.
 
 `listing` writes a simulated listing of photographs and of their masks to a spool, then looks at groups of buckets as a
 run does that is resumed: it reads the journal (in parts of 256 lines, written before), names masks, and compares.
@@ -24,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean
 
 from PIL import Image
 
@@ -48,34 +50,40 @@ def main() -> None:
     overhead_options.add_argument("--model", type=Path, required=True)
     overhead_options.add_argument("--photographs", type=int, default=1000)
     overhead_options.add_argument("--workers", type=int, help="of `stego segment`")
+    overhead_options.add_argument("--rounds", type=int, default=1, help="runs on Ray")
     listing_options = kinds.add_parser("listing")
     listing_options.add_argument("--objects", type=int, default=100_000_000)
     listing_options.add_argument("--groups", type=int, default=2, help="to look at; 0: all")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="stego-") as folder:
         if chosen.kind == "overhead":
-            overhead(chosen.model, chosen.photographs, chosen.workers, Path(folder))
+            overhead(chosen, Path(folder))
         else:
             listing(chosen.objects, chosen.groups, Path(folder))
 
 
-def overhead(model: Path, count: int, workers: int | None, folder: Path) -> None:
+def overhead(chosen: argparse.Namespace, folder: Path) -> None:
     """Print what both engines take, and what of Ray's time is its start."""
-    make_photographs(folder / "photos", count)
-    make_photographs(folder / "one", 1)
     one, many = folder / "one", folder / "photos"
-    start = run("ray", model, one, folder / "one-ray", workers) - run(
-        "local", model, one, folder / "one-local", workers
+    make_photographs(one, 1)
+    make_photographs(many, chosen.photographs)
+
+    def seconds(engine: str, photos: Path, out: str) -> float:
+        return run(engine, chosen.model, photos, folder / out, chosen.workers)
+
+    start = seconds("ray", one, "one-ray") - seconds("local", one, "one-local")
+    print(f"start of Ray: {start:.1f} s", flush=True)
+    local, ray = [seconds("local", many, "local")], []
+    for number in range(chosen.rounds):
+        ray.append(seconds("ray", many, f"ray-{number}"))
+        local.append(seconds("local", many, f"local-{number}"))
+        print(f"{chosen.photographs} photographs: ray {ray[-1]:.1f} s; local {local[-2]:.1f} s before,", end=" ")
+        print(f"{local[-1]:.1f} s after", flush=True)
+    once = mean(local)
+    print(f"overhead of Ray: {100 * (mean(ray) / once - 1):.1f} %, its start {100 * start / once:.1f} % among it")
+    ours, theirs = (
+        {file.name: file.read_bytes() for file in (folder / way).glob("*.png")} for way in ("local", "ray-0")
     )
-    before = run("local", model, many, folder / "local", workers)
-    ray = run("ray", model, many, folder / "ray", workers)
-    after = run("local", model, many, folder / "again", workers)
-    local = (before + after) / 2
-    print(f"{count} photographs: local {before:.1f} s before and {after:.1f} s after, ray {ray:.1f} s")
-    print(
-        f"overhead of Ray: {100 * (ray / local - 1):.1f} %; its start takes {start:.1f} s, {100 * start / local:.1f} %"
-    )
-    ours, theirs = ({file.name: file.read_bytes() for file in (folder / way).glob("*.png")} for way in ("local", "ray"))
     print(f"masks: {len(ours)}, the same bytes: {ours == theirs}")
 
 

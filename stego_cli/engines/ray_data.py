@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import ray.data
 
 _PIECES = 4096  # that Ray is given at once: the items of more are not in memory
-_PIECE, _PIECE_ON_GPU = 64, 512  # items of a piece: seconds of work, so that what surrounds it does not count
+_PIECE, _PIECE_ON_GPU = 128, 512  # items of a piece: work enough, so that a worker's idle cores at its end do not count
 _PIECES_A_WORKER = 8  # at least, where there are few items, so that workers end at about the same time
 _GLANCE = 0.2  # seconds between two looks at whether to stop
 _PATIENCE = 60.0  # seconds that workers have after a stop to finish what they have begun
