@@ -63,7 +63,7 @@ def agreement(photos: list[Path], models: Path, device: str) -> float:
     same = total = 0
     for file in photos:
         pixels = decode(file, sessions[0].info.res, sessions[0].info.patch).pixels
-        exact, half = (np.asarray(one.labels(pixels[None], [pixels.shape[1::-1]])[0]) for one in pipelines)
+        exact, half = (np.asarray(one.labels([pixels], [pixels.shape[1::-1]])[0]) for one in pipelines)
         same, total = same + int((exact == half).sum()), total + exact.size
     return same / total
 
@@ -94,7 +94,7 @@ def time_decoder(photos: list[Path], device: str) -> None:
 def median_of(work: Callable[[], object]) -> float:
     """Return the median seconds of a call, its work on the GPU included."""
     seconds = []
-    wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+    wait: Callable[[], object] = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
     for _ in range(12 if torch.cuda.is_available() else 3):
         wait()
         began = time.perf_counter()

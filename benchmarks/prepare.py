@@ -70,11 +70,8 @@ def compare(folder: Path, runs: int) -> None:
     tree, tar, out = folder / "tree", folder / "voc.tar", folder / "out"
     ways: dict[str, Callable[[], object]] = {
         "copyfile": lambda: copy(tree, out),
-        "cp -r": lambda: (out.mkdir(), run(["cp", "-r", *(str(tree / ROOT / kind) for kind in KINDS), str(out)])),
-        "tar -x": lambda: (
-            out.mkdir(),
-            run(["tar", "-xf", str(tar), "-C", str(out), *(f"{ROOT}/{kind}" for kind in KINDS)]),
-        ),
+        "cp -r": lambda: into(out, ["cp", "-r", *(str(tree / ROOT / kind) for kind in KINDS), str(out)]),
+        "tar -x": lambda: into(out, ["tar", "-xf", str(tar), "-C", str(out), *(f"{ROOT}/{kind}" for kind in KINDS)]),
         "stego prepare TAR": lambda: run(prepare(tar, out)),
         "stego prepare FOLDER": lambda: run(prepare(tree, out)),
         "stego prepare FOLDER --link": lambda: run([*prepare(tree, out), "--link"]),
@@ -119,6 +116,12 @@ def prepare(source: Path, out: Path) -> list[str]:
 def run(words: list[str]) -> None:
     """Run a command to its end."""
     subprocess.run(words, check=True, capture_output=True)
+
+
+def into(out: Path, words: list[str]) -> None:
+    """Make a folder and run the command that fills it."""
+    out.mkdir()
+    run(words)
 
 
 def copy(tree: Path, out: Path) -> None:

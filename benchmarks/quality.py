@@ -38,6 +38,7 @@ from stego_cli.model.probes import ClusterProbe
 from stego_cli.model.vit import FrozenViT, build
 from stego_cli.model.weights import pull
 from stego_cli.progress import Quiet
+from stego_cli.reading import Reading
 from stego_cli.scoring.matching import assign, matched_confusion
 from stego_cli.scoring.metrics import accuracy, class_iou, mean_iou
 from stego_cli.settings import TrainSettings
@@ -86,7 +87,9 @@ def panel_of(data: Path, folder: Path, settings: TrainSettings, vit: FrozenViT) 
     if not kept.is_file():
         paths = sorted((data / "imgs").glob("*/*"))
         context = RunContext(torch.device("cpu"), folder, Quiet(), Stop())
-        torch.save(compute_features(vit, survey(paths, cut_of(settings, vit.row.patch)), 2**40, context), kept)
+        torch.save(
+            compute_features(vit, survey(paths, cut_of(settings, vit.row.patch, Reading())), 2**40, context), kept
+        )
     cache: FeatureCache = torch.load(kept, weights_only=False)
     ids = [read_ids((data / "labels" / path.parent.name / path.name).with_suffix(".png")) for path in cache.paths]
     classes = 1 + max(int(each[each != 255].max(initial=0)) for each in ids)
@@ -123,7 +126,7 @@ def found(way: str, cache: FeatureCache, settings: TrainSettings, vit: FrozenViT
 
 def nearest(codes: Codes, tokens: Tensor, cluster: ClusterProbe) -> Tensor:
     """Return the cluster of each patch, int64 (T,)."""
-    return torch.cat([cluster.nearest(codes(part.float())) for part in tokens.split(20_000)])
+    return torch.cat([cluster.nearest(codes(part.float())) for part in torch.split(tokens, 20_000)])
 
 
 def counted(clusters: Tensor, labels: Tensor, count: int) -> Counts:
@@ -194,6 +197,7 @@ def main() -> None:
     options.features.mkdir(parents=True, exist_ok=True)
     settings = changed(TrainSettings(), options.changes)
     row = backbone(settings.backbone)
+    assert not isinstance(settings.block, str)  # "auto" is for photographs, not for kept features
     vit = build(row, pull(row, Quiet()), settings.block)
     sums: dict[str, list[NDArray[np.float64]]] = {}
     for data in options.data:

@@ -2,11 +2,13 @@
 
     python benchmarks/rasters.py speed --side 2800                        a model that tells colours apart
     python benchmarks/rasters.py speed --side 1400 --picture mosaic.png --model stego.onnx
+    python benchmarks/rasters.py speed --side 20000 --coarser 4 --picture mosaic.png --model stego.onnx
     python benchmarks/rasters.py sparse --side 60000                      a raster that is mostly empty
     python benchmarks/rasters.py tilings --picture mosaic.png --model stego.onnx --overlap 0.5
 
 speed     the raster, and the same pixels as photographs of `--cut` pixels a side (by default 2,000) worked at the same
-          scale, each by a process of its own: seconds, and the most memory that it had.
+          scale, each by a process of its own: seconds, and the most memory that it had. With `--coarser` both are
+          worked at so many times coarser than their pixels, the raster by `--res-ground`.
 sparse    a raster of which one window in fifty has a value: seconds and the most memory.
 tilings   the labels of a picture, and those of the same picture with a margin of half a window around it, so that all
           windows lie elsewhere: the share of pixels that agree, in all and within a patch of where windows meet; and
@@ -37,12 +39,13 @@ from stego_cli.sources.rasters import LEAST_SIDE, OVERLAP
 from stego_cli.sources.windows import starts
 
 PATCH = 14
+METRES = 0.5  # of a pixel
 PROFILE = {
     "driver": "GTiff",
     "count": 3,
     "dtype": "uint8",
     "crs": "EPSG:32633",
-    "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000),
+    "transform": Affine(METRES, 0, 500_000, 0, -METRES, 5_000_000),
     "tiled": True,
     "compress": "deflate",
 }
@@ -54,6 +57,7 @@ def main() -> None:
     options.add_argument("what", choices=["speed", "sparse", "tilings"])
     options.add_argument("--side", type=int, default=2800)
     options.add_argument("--cut", type=int, default=2000)
+    options.add_argument("--coarser", type=int, default=1)
     options.add_argument("--picture", type=Path)
     options.add_argument("--model", type=Path)
     options.add_argument("--overlap", type=float, default=OVERLAP / LEAST_SIDE)
@@ -69,7 +73,7 @@ def main() -> None:
         if chosen.what == "sparse":
             sparse(root, chosen.side, words)
         elif chosen.what == "speed":
-            speed(root, pixels_of(chosen.picture, chosen.side), chosen.cut, words)
+            speed(root, pixels_of(chosen.picture, chosen.side), chosen.cut, chosen.coarser, words)
         else:
             tilings(root, pixels_of(chosen.picture, None), chosen.overlap, words)
 
@@ -78,7 +82,8 @@ def pixels_of(picture: Path | None, side: int | None) -> np.ndarray:
     """Return a picture, repeated to `side` pixels or as it is; without one, squares of plain colours."""
     if picture is None:
         rows, columns = np.mgrid[: side or 1400, : side or 1400] // 90
-        return np.eye(3, dtype=np.uint8)[(rows * rows + columns) % 3] * 200
+        plain: np.ndarray = np.eye(3, dtype=np.uint8)[(rows * rows + columns) % 3] * 200
+        return plain
     with Image.open(picture) as image:
         pixels = np.asarray(image.convert("RGB"))
     if side is None:
@@ -113,7 +118,7 @@ def run(*words: object) -> Run:
     return Run(time.perf_counter() - started, cpu, after.ru_maxrss / 1024)
 
 
-def speed(root: Path, pixels: np.ndarray, cut: int, words: list[str]) -> None:
+def speed(root: Path, pixels: np.ndarray, cut: int, coarser: int, words: list[str]) -> None:
     """Time a raster beside the same pixels as photographs."""
     write(root / "raster.tif", pixels)
     (root / "photos").mkdir()
@@ -121,8 +126,9 @@ def speed(root: Path, pixels: np.ndarray, cut: int, words: list[str]) -> None:
         for left in range(0, pixels.shape[1], cut):
             part = Image.fromarray(pixels[top : top + cut, left : left + cut])
             part.save(root / f"photos/{top}-{left}.png", compress_level=1)
-    raster = run(root / "raster.tif", "--out", root / "a", *words)
-    photos = run(root / "photos", "--out", root / "b", "--res", min(cut, *pixels.shape[:2]), *words)
+    ground = ["--res-ground", METRES * coarser] if coarser > 1 else []
+    raster = run(root / "raster.tif", "--out", root / "a", *ground, *words)
+    photos = run(root / "photos", "--out", root / "b", "--res", min(cut, *pixels.shape[:2]) // coarser, *words)
     print(
         f"raster of {pixels.shape[1]} x {pixels.shape[0]}: {raster.seconds:.1f} s, {raster.cpu:.1f} s of processor; "
         f"most memory: {raster.memory:.0f} MB"
