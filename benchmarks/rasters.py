@@ -100,7 +100,7 @@ def write(file: Path, pixels: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of `stego segment`: seconds, those of the processor, and the most memory of any process so far in MB."""
+    """A run of `stego segment`: seconds, those of the processor, and the most memory that it had in MB."""
 
     seconds: float
     cpu: float
@@ -109,13 +109,22 @@ class Run:
 
 def run(*words: object) -> Run:
     """Run `stego segment`."""
-    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, "-m", "stego_cli", "segment", *map(str, words)], check=True, stderr=subprocess.DEVNULL
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(time.perf_counter() - started, cpu, after.ru_maxrss / 1024)
+    started, before, memory = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN), 0.0
+    command = [sys.executable, "-m", "stego_cli", "segment", *map(str, words)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        memory = max(memory, most_memory(process.pid))
+        time.sleep(0.1)
+    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return Run(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, memory)
+
+
+def most_memory(pid: int) -> float:
+    """Return the most memory that a process has had, in MB. Its parent's figure for it counts the parent's own too."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next((int(line.split()[1]) / 1000 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
 
 
 def speed(root: Path, pixels: np.ndarray, cut: int, coarser: int, words: list[str]) -> None:

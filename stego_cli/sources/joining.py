@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stego_cli.classes import VOID
-from stego_cli.images.passes import counts, likeliest, replaced
+from stego_cli.images.passes import counts, likeliest
 from stego_cli.sources.source import PartMask
 from stego_cli.sources.windows import Box
 
@@ -47,8 +47,11 @@ def joined(boxes: Sequence[Box], read: Callable[[Box], PartMask | None], within:
         for left, right in _between(lefts, within.left, within.right):
             cell = Box(top, left, bottom - top, right - left)
             some = [(box, part) for box in rows if box.meets(cell) and (part := read(box)) is not None]
-            if some:
-                strip[:, left - within.left : right - within.left] = _likeliest(cell, some, overlap)
+            for piece in _pieces(cell, [box for box, _ in some]):
+                there = [(box, part) for box, part in some if box.meets(piece)]
+                if there:
+                    labels = _alone(piece, *there[0]) if len(there) == 1 else _likeliest(piece, there, overlap)
+                    strip[_within(piece, cell.top, within.left)] = labels
         yield strip
 
 
@@ -58,43 +61,58 @@ def _between(marks: set[int], first: int, last: int) -> list[tuple[int, int]]:
     return list(zip([first, *inner], [*inner, last], strict=True))
 
 
-def _likeliest(cell: Box, some: Sequence[tuple[Box, PartMask]], overlap: int) -> Strip:
-    """Return the labels of a cell from those of the windows that meet it."""
-    classes = _classes(part for _, part in some)
+def _pieces(cell: Box, boxes: Sequence[Box]) -> Iterator[Box]:
+    """Yield the parts of a cell that meet the same windows all over."""
+    for top, bottom in _between({edge for box in boxes for edge in (box.top, box.bottom)}, cell.top, cell.bottom):
+        for left, right in _between({edge for box in boxes for edge in (box.left, box.right)}, cell.left, cell.right):
+            yield Box(top, left, bottom - top, right - left)
+
+
+def _alone(piece: Box, box: Box, part: PartMask) -> Strip:
+    """Return what `_likeliest` does where there is one window: its labels, a smaller one first of two as probable."""
+    own = _within(piece, box.top, box.left)
+    labels, surety = part.labels[own], part.surety[own]
+    if part.second is not None and part.second_surety is not None:
+        second, other = part.second[own], part.second_surety[own]
+        changed = ((other > surety) | ((other == surety) & (second < labels))) & (second != VOID) & (labels != VOID)
+        labels, surety = np.where(changed, second, labels), np.where(changed, other, surety)
+    return np.where(surety == 0, np.uint8(VOID), labels)
+
+
+def _likeliest(piece: Box, some: Sequence[tuple[Box, PartMask]], overlap: int) -> Strip:
+    """Return the labels of a piece from those of windows that contain it."""
+    votes = [vote for box, part in some for vote in _votes(piece, box, part, overlap)]
+    found = np.zeros(VOID + 1, bool)
+    for labels, _ in votes:
+        found |= counts(np.ascontiguousarray(labels)) > 0
+    classes = found[:VOID].nonzero()[0].astype(np.uint8)
     if not len(classes):
-        return np.full((cell.height, cell.width), VOID, np.uint8)
-    index = np.zeros(VOID + 1, np.uint8)
-    index[classes] = np.arange(len(classes))
-    scores = np.zeros((len(classes), cell.height, cell.width), np.float32)
-    for box, part in some:
-        rows = slice(max(box.top, cell.top), min(box.bottom, cell.bottom))
-        columns = slice(max(box.left, cell.left), min(box.right, cell.right))
-        own = _moved(rows, box.top), _moved(columns, box.left)
-        there = scores[:, _moved(rows, cell.top), _moved(columns, cell.left)]
-        fading = _fading(box.height, overlap)[own[0], None] * _fading(box.width, overlap)[own[1]]
-        at = np.indices(fading.shape, sparse=True)
-        for labels, surety in ((part.labels, part.surety), (part.second, part.second_surety)):
-            if labels is not None and surety is not None:
-                nothing = (part.labels[own] == VOID) | (labels[own] == VOID)  # it has no value there
-                weight = np.where(nothing, 0, surety[own]) * fading
-                there[replaced(np.ascontiguousarray(labels[own]), index), *at] += weight
+        return np.full((piece.height, piece.width), VOID, np.uint8)
+    pixels = piece.height * piece.width
+    scores = np.zeros((len(classes), piece.height, piece.width), np.float32)
+    flat, places = scores.reshape(-1), np.arange(pixels).reshape(piece.height, piece.width)
+    first = np.zeros(VOID + 1, np.int64)  # place of a class's scores
+    first[classes] = np.arange(len(classes)) * pixels
+    for labels, weight in votes:
+        flat[first[labels] + places] += weight  # half the time of indices into three dimensions
     chosen: Strip = classes[likeliest(scores)[0]]
     chosen[~scores.any(0)] = VOID
     return chosen
 
 
-def _classes(parts: Iterator[PartMask]) -> NDArray[np.uint8]:
-    """Return the values that labels have, rising, without that of no label."""
-    found = np.zeros(VOID + 1, bool)
-    for part in parts:
-        for labels in (part.labels, part.second):
-            if labels is not None:
-                found |= counts(labels) > 0
-    return found[:VOID].nonzero()[0].astype(np.uint8)
+def _votes(piece: Box, box: Box, part: PartMask, overlap: int) -> Iterator[tuple[Strip, NDArray[np.float32]]]:
+    """Yield the labels that a window has for a piece, and what each weighs there."""
+    own = _within(piece, box.top, box.left)
+    fading = _fading(box.height, overlap)[own[0], None] * _fading(box.width, overlap)[own[1]]
+    for labels, surety in ((part.labels, part.surety), (part.second, part.second_surety)):
+        if labels is not None and surety is not None:
+            nothing = (part.labels[own] == VOID) | (labels[own] == VOID)  # it has no value there
+            yield labels[own], np.where(nothing, 0, surety[own]) * fading
 
 
-def _moved(pixels: slice, first: int) -> slice:
-    return slice(pixels.start - first, pixels.stop - first)
+def _within(box: Box, top: int, left: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a box in an array whose first pixel is at (top, left)."""
+    return slice(box.top - top, box.bottom - top), slice(box.left - left, box.right - left)
 
 
 @lru_cache(maxsize=16)

@@ -60,6 +60,29 @@ def test_any_part_of_a_raster_gets_the_labels_that_it_has_in_the_whole():
         assert np.array_equal(found, whole[part.top : part.bottom, part.left : part.right])
 
 
+def test_every_pixel_gets_the_class_with_the_largest_sum_over_all_windows():
+    within = Box(0, 0, 70, 90)
+    boxes = windows(70, 90, 40, 12, within)
+    random = np.random.default_rng(0)
+    numbers = np.array([0, 1, 2, 255], np.uint8)  # few, so that classes are as probable as each other at many pixels
+    parts = {
+        box: PartMask(
+            *(values[random.integers(0, 4, (40, 40))] for values in (numbers, np.arange(4, dtype=np.uint8)) * 2)
+        )
+        for box in boxes
+    }
+    sums = np.zeros((256, 70, 90), np.float32)
+    rise = np.minimum((np.minimum(np.arange(40), np.arange(40)[::-1]) + 0.5) / 12, 1).astype(np.float32)
+    for box, part in parts.items():
+        for labels, surety in ((part.labels, part.surety), (part.second, part.second_surety)):
+            weight = np.where((part.labels == 255) | (labels == 255), 0, surety) * (rise[:, None] * rise)
+            rows, columns = np.indices((40, 40))
+            sums[labels, rows + box.top, columns + box.left] += weight
+    expected = np.where(sums.any(0), sums.argmax(0), 255)
+    assert len({box.top for box in boxes}) > 2
+    assert np.array_equal(np.concatenate(list(joined(boxes, parts.get, within, 12))), expected)
+
+
 def test_a_part_keeps_the_two_most_probable_classes_and_the_label_stays_the_first():
     probabilities = np.array([[[0.6, 0.3]], [[0.3, 0.35]], [[0.1, 0.35]]], np.float32)
     labels = np.array([[4, 5]], np.uint8)
