@@ -20,7 +20,6 @@ from stego_cli.sources.source import PartMask
 from stego_cli.sources.windows import Box
 
 Strip = NDArray[np.uint8]
-_KEPT = 16  # windows, of which a cell and the next one share some
 
 
 def joined(boxes: Sequence[Box], read: Callable[[Box], PartMask | None], within: Box, overlap: int) -> Iterator[Strip]:
@@ -37,16 +36,17 @@ def joined(boxes: Sequence[Box], read: Callable[[Box], PartMask | None], within:
     Yields:
         uint8 (h, within.width), 255 where no window has a label.
     """
-    read = lru_cache(maxsize=_KEPT)(read)
     by_top, lefts = defaultdict[int, list[Box]](list), {box.left for box in boxes}
     for box in boxes:
         by_top[box.top].append(box)
     for top, bottom in _between(set(by_top), within.top, within.bottom):
         strip = np.full((bottom - top, within.width), VOID, np.uint8)
+        kept: dict[Box, PartMask | None] = {}  # of the cell before, which shares some windows with the next one
         rows = [box for first in sorted(by_top) for box in by_top[first] if first < bottom and box.bottom > top]
         for left, right in _between(lefts, within.left, within.right):
             cell = Box(top, left, bottom - top, right - left)
-            some = [(box, part) for box in rows if box.meets(cell) and (part := read(box)) is not None]
+            kept = {box: kept[box] if box in kept else read(box) for box in rows if box.meets(cell)}
+            some = [(box, part) for box, part in kept.items() if part is not None]
             for piece in _pieces(cell, [box for box, _ in some]):
                 there = [(box, part) for box, part in some if box.meets(piece)]
                 if there:
