@@ -7,7 +7,6 @@ neighbour, which sees more on the other side of it, decides.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
@@ -36,22 +35,17 @@ def joined(boxes: Sequence[Box], read: Callable[[Box], PartMask | None], within:
     Yields:
         uint8 (h, within.width), 255 where no window has a label.
     """
-    by_top, lefts = defaultdict[int, list[Box]](list), {box.left for box in boxes}
-    for box in boxes:
-        by_top[box.top].append(box)
-    for top, bottom in _between(set(by_top), within.top, within.bottom):
+    tops, lefts = {box.top for box in boxes}, {box.left for box in boxes}
+    for top, bottom in _between(tops, within.top, within.bottom):
         strip = np.full((bottom - top, within.width), VOID, np.uint8)
         kept: dict[Box, PartMask | None] = {}  # of the cell before, which shares some windows with the next one
-        rows = [box for first in sorted(by_top) for box in by_top[first] if first < bottom and box.bottom > top]
+        rows = [box for box in boxes if box.top < bottom and box.bottom > top]
         for left, right in _between(lefts, within.left, within.right):
             cell = Box(top, left, bottom - top, right - left)
             kept = {box: kept[box] if box in kept else read(box) for box in rows if box.meets(cell)}
             some = [(box, part) for box, part in kept.items() if part is not None]
             for piece in _pieces(cell, [box for box, _ in some]):
-                there = [(box, part) for box, part in some if box.meets(piece)]
-                if there:
-                    labels = _alone(piece, *there[0]) if len(there) == 1 else _likeliest(piece, there, overlap)
-                    strip[_within(piece, cell.top, within.left)] = labels
+                strip[_within(piece, top, within.left)] = _labels(piece, some, overlap)
         yield strip
 
 
@@ -66,6 +60,14 @@ def _pieces(cell: Box, boxes: Sequence[Box]) -> Iterator[Box]:
     for top, bottom in _between({edge for box in boxes for edge in (box.top, box.bottom)}, cell.top, cell.bottom):
         for left, right in _between({edge for box in boxes for edge in (box.left, box.right)}, cell.left, cell.right):
             yield Box(top, left, bottom - top, right - left)
+
+
+def _labels(piece: Box, some: Sequence[tuple[Box, PartMask]], overlap: int) -> Strip | int:
+    """Return the labels of a piece, or that it has none, from those of the windows that contain it."""
+    there = [(box, part) for box, part in some if box.meets(piece)]
+    if not there:
+        return VOID
+    return _alone(piece, *there[0]) if len(there) == 1 else _likeliest(piece, there, overlap)
 
 
 def _alone(piece: Box, box: Box, part: PartMask) -> Strip:
