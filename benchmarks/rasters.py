@@ -124,7 +124,7 @@ def run(*words: object) -> Run:
 def most_memory(pid: int) -> float:
     """Return the most memory that a process has had, in MB. Its parent's figure for it counts the parent's own too."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return next((int(line.split()[1]) / 1000 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
 
 
 def speed(root: Path, pixels: np.ndarray, cut: int, coarser: int, words: list[str]) -> None:
