@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 HELP = """Join and name the classes of a run or a model by a few labelled photographs, 1 to 5 or more.
 
 Each cluster becomes the class that its labelled pixels mostly have; one without labelled pixels becomes what the
-clusters most alike are. Masks then have the labels' own numbers. What was said about the classes before is replaced.
+clusters most alike are. Then the clusters move a little, until their classes are those of the labels. Masks made from
+then on have the labels' own numbers. What was said about the classes before is replaced; with --no-fit the clusters are
+again where they were found.
 
 \b
 Examples:
@@ -66,6 +68,12 @@ def command(
     ignore: IgnoreOption = None,
     remap: RemapOption = None,
     palette: PaletteOption = None,
+    fit: Annotated[
+        bool,
+        typer.Option(
+            "--fit/--no-fit", help="Also move the clusters until their classes are those of the labels, or only name."
+        ),
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be decided; change nothing.")] = False,
     device: DeviceOption = "auto",
     as_json: EventsOption = False,
@@ -85,6 +93,7 @@ def command(
         remap=None if remap is None else read_remap(remap),
         palette=palette,
         device=device,
+        fit=fit,
         dry_run=dry_run,
     )
     ui = Ui(as_json)
@@ -127,7 +136,8 @@ def _show(report: NamingReport, to: Path, ui: Ui, as_json: bool) -> None:
         clusters=len(report.votes),
         classes=len({vote.label for vote in report.votes} - {None}),
         missing=list(report.missing),
-        changed=report.changed is not None,
+        changed=report.changed,
+        moved=report.moved,
     )
     if not as_json:
         ui.table("", ["cluster", "class", "certainty", "labelled pixels", "of which"], rows, out=True)
@@ -144,7 +154,7 @@ def _conclude(report: NamingReport, to: Path, ui: Ui) -> None:
     )
     if report.missing:
         ui.warn(f"In the labels, but no cluster is mostly of it: {', '.join(map(visible, report.missing))}.")
-    if report.changed is None:
+    if not report.changed:
         ui.line(f"Nothing was changed in {shown(to)}.")
     elif report.kind == "run":
         ui.line(f"Kept in {shown(to / 'classes.toml')}. Next: `stego export-onnx {shown(to)}`.")

@@ -8,6 +8,7 @@ normalises over the K classes. The centroids are the last such constant on the w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -19,6 +20,20 @@ from stego_cli.gallery.survey import Floats
 from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT
 
 _PIECES = "stego/split/"  # how names of constants begin that a split made
+_PRIOR = "stego/prior/"  # how names begin of what adds a prior to a graph that had none
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """What codes of unit length are held against.
+
+    Attributes:
+        columns: float32 (D, K), the centroids times the temperature.
+        log_prior: float32 (K,), 0 where all are alike.
+    """
+
+    columns: Floats
+    log_prior: Floats
 
 
 def centroids_of_model(content: bytes, classes: int) -> Floats | None:
@@ -36,12 +51,15 @@ def centroids_of_model(content: bytes, classes: int) -> Floats | None:
 
 
 class Codes:
-    """The part of a model that makes codes.
+    """The part of a model that makes codes, and what they are held against.
 
     Args:
         content: of a model file without a last stage of edited classes.
         classes: K.
         name: of the file, for messages.
+
+    Attributes:
+        clusters: that the codes are held against.
 
     Raises (when built):
         ModelError: its centroids are not found.
@@ -52,22 +70,26 @@ class Codes:
 
         model = onnx.load_from_string(content)
         node = _require_product(model.graph, classes, name)
-        self._centroids = _constants(model.graph)[node.input[1]].astype(np.float32)  # (D, K)
-        prior = _prior(model.graph, _behind(model.graph, node), classes)
-        self._log_prior = 0.0 if prior is None else _constants(model.graph)[prior[0].input[prior[1]]].reshape(-1)
+        self.clusters = _clusters(model.graph, node, classes)
         self._output = node.input[0]
         _keep_what_makes(model.graph, self._output)
         self._session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    def cells(self, image: NDArray[np.uint8]) -> Floats:
+        """Return the codes (h, w, D), float32, of the cells of `image` (1, H, W, 3)."""
+        (codes,) = self._session.run([self._output], {INPUT: image})
+        first: Floats = np.asarray(codes[0], np.float32)
+        return first
 
     def of(self, image: NDArray[np.uint8], number: int) -> Floats:
         """Return the codes (n, D), float32, of the cells of `image` (1, H, W, 3) whose class is `number`.
 
         A cell's class is the most probable one, as at its middle in the whole model.
         """
-        (codes,) = self._session.run([self._output], {INPUT: image})
-        flat: Floats = np.asarray(codes, np.float32).reshape(-1, len(self._centroids))
+        columns, log_prior = self.clusters.columns, self.clusters.log_prior
+        flat = self.cells(image).reshape(-1, len(columns))
         length = np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
-        own: Floats = flat[(flat / length @ self._centroids + self._log_prior).argmax(1) == number]
+        own: Floats = flat[(flat / length @ columns + log_prior).argmax(1) == number]
         return own
 
 
@@ -103,10 +125,52 @@ def with_pieces(model: onnx.ModelProto, classes: int, number: int, pieces: tuple
     kept = [entry for entry in graph.value_info if entry.name not in made]  # these say K
     del graph.value_info[:]
     graph.value_info.extend(kept)
-    used = {given for each in graph.node for given in each.input}
-    for index in reversed(range(len(graph.initializer))):
-        if graph.initializer[index].name not in used:
-            del graph.initializer[index]
+    _drop_unused(graph)
+
+
+def with_clusters(model: onnx.ModelProto, clusters: Clusters, name: str) -> Clusters:
+    """Put other clusters in the place of all; return those that were there.
+
+    Raises:
+        ModelError: these are not found.
+        ValueError: the others have codes of another length.
+    """
+    graph, classes = model.graph, clusters.columns.shape[1]
+    node = _require_product(graph, classes, name)
+    before, behind = _clusters(graph, node, classes), _behind(graph, node)
+    columns = _constants(graph)[node.input[1]]
+    if columns.shape != clusters.columns.shape:
+        raise ValueError(f"clusters of shape {clusters.columns.shape}, not {columns.shape}")
+    _replace_input(graph, node, 1, clusters.columns.astype(columns.dtype))
+    prior, log_prior = _prior(graph, behind, classes), clusters.log_prior[:, None, None]
+    if prior is not None:
+        _replace_input(graph, *prior, log_prior)
+    elif log_prior.any():
+        _add_prior(graph, behind, log_prior, name)
+    _drop_unused(graph)
+    return before
+
+
+def _clusters(graph: onnx.GraphProto, node: onnx.NodeProto, classes: int) -> Clusters:
+    constants, prior = _constants(graph), _prior(graph, _behind(graph, node), classes)
+    log_prior = np.zeros(classes) if prior is None else constants[prior[0].input[prior[1]]].reshape(-1)
+    return Clusters(constants[node.input[1]].astype(np.float32), log_prior.astype(np.float32))
+
+
+def _add_prior(graph: onnx.GraphProto, behind: list[onnx.NodeProto], log_prior: Floats, name: str) -> None:
+    """Add a log-prior (K, 1, 1) to the scores, from which the last difference takes the logarithm of their sum."""
+    last = next((node for node in reversed(behind) if node.op_type == "Sub"), None)
+    maker = None if last is None else _makers(graph).get(last.input[0])
+    if last is None or maker is None:
+        raise ModelError(f"The scores of the classes are not found in {name}.", "Export it again.")
+    scores, with_prior = last.input[0], f"{_PRIOR}scores"
+    for node in behind:
+        for place, given in enumerate(node.input):
+            if given == scores:
+                node.input[place] = with_prior
+    adding = onnx.helper.make_node("Add", [scores, f"{_PRIOR}log"], [with_prior], f"{_PRIOR}add")
+    graph.initializer.append(numpy_helper.from_array(log_prior, f"{_PRIOR}log"))
+    graph.node.insert(list(graph.node).index(maker) + 1, adding)
 
 
 def _replaced(rows: NDArray[np.generic], number: int, pieces: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -158,6 +222,13 @@ def _replace_input(graph: onnx.GraphProto, node: onnx.NodeProto, place: int, val
             del graph.initializer[index]
     graph.initializer.append(numpy_helper.from_array(values, name))
     node.input[place] = name
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    used = {given for each in graph.node for given in each.input}
+    for index in reversed(range(len(graph.initializer))):
+        if graph.initializer[index].name not in used:
+            del graph.initializer[index]
 
 
 def _require_product(graph: onnx.GraphProto, classes: int, name: str) -> onnx.NodeProto:

@@ -23,6 +23,7 @@ from stego_cli.gallery.survey import Floats
 from stego_cli.hierarchy import hierarchy_of
 from stego_cli.images.decode import decode
 from stego_cli.images.streams import map_ahead
+from stego_cli.inference.contract import FOUND_CLUSTERS
 from stego_cli.inference.session import Session
 from stego_cli.machine import cores
 from stego_cli.palette import palette
@@ -129,6 +130,7 @@ def split_model(content: bytes, number: int, pieces: Floats, parts: Floats, name
     with_pieces(model, edits.count, number, (pieces, parts), name)
     set_classes(model, after.count)
     about = about_of(before, name)
+    about.pop(FOUND_CLUSTERS, None)  # the parts were found among the centroids as they are now
     about["classes"] = after.count
     about["class_names"] += [default_name(each) for each in range(edits.count, after.count)]
     about["palette"] += palette(after.count)[edits.count :]

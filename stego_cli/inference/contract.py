@@ -26,6 +26,7 @@ OURS = re.compile(b".{1,16}" + PRODUCER.encode(), re.DOTALL)
 INPUT = "image"  # uint8 (B, H, W, 3), RGB
 CLUSTER_OUTPUT = "cluster_log_probs"  # float32 (B, K, H, W)
 LINEAR_OUTPUT = "linear_log_probs"  # float32 (B, C, H, W), when labels trained one
+FOUND_CLUSTERS = "found_clusters"  # key of the metadata: see stego_cli/gallery/moves.py
 OUTPUTS: dict[Probe, str] = {"cluster": CLUSTER_OUTPUT, "linear": LINEAR_OUTPUT}
 
 # The order of the keys in the file.
@@ -52,7 +53,12 @@ _KEYS = (
     "stretch",
     "res_ground",
     "parity",
+    FOUND_CLUSTERS,
 )
+_OPTIONAL = {
+    *("linear_class_names", "linear_palette", "parity", "hierarchy", "bands", "stretch", "res_ground"),
+    FOUND_CLUSTERS,
+}
 
 
 Byte = Annotated[int, Meta(ge=0, le=255)]
@@ -127,6 +133,7 @@ class ExportRecord:
         weights_sha256: of the backbone's weights file.
         checkpoint_sha256: of the checkpoint's tensors.
         parity: what the comparison with the trained model found; None before it.
+        found_clusters: where they were found, if labels moved them since (stego_cli/gallery/moves.py).
     """
 
     stego_version: str
@@ -136,6 +143,7 @@ class ExportRecord:
     weights_sha256: str
     checkpoint_sha256: str
     parity: Parity | None = None
+    found_clusters: str = ""
 
 
 class _Format(Struct):
@@ -164,14 +172,14 @@ class _Checked(Struct):
     checkpoint_sha256: str = ""
     parity: dict[str, float] | None = None
     found: _Found | None = None
+    found_clusters: str = ""
 
 
 def metadata_text(info: ModelInfo, record: ExportRecord | None = None) -> str:
     """Return the metadata of a model file; the same values give the same text. What is empty or None is left out."""
     made = {} if record is None else asdict(record)
     fields = {"format": FORMAT, **asdict(info), **made}
-    optional = ("linear_class_names", "linear_palette", "parity", "hierarchy", "bands", "stretch", "res_ground")
-    return json.dumps({key: fields[key] for key in _KEYS if key in fields and (fields[key] or key not in optional)})
+    return json.dumps({key: fields[key] for key in _KEYS if key in fields and (fields[key] or key not in _OPTIONAL)})
 
 
 def parse_metadata(text: str | None, name: str) -> ModelInfo:

@@ -74,6 +74,7 @@ class Checkpoint:
         linear_names: C names of its classes; empty: they have none.
         linear_palette: C colours of its classes; empty: they have none of their own.
         folder: the run folder that it was read from.
+        found: the cluster probe as training found it, if labels changed it since.
     """
 
     head: Head
@@ -90,6 +91,7 @@ class Checkpoint:
     linear_names: tuple[str, ...] = ()
     linear_palette: tuple[Colour, ...] = ()
     folder: Path | None = None
+    found: ClusterProbe | None = None
 
     @property
     def centroids(self) -> Tensor:
@@ -98,9 +100,9 @@ class Checkpoint:
 
     @property
     def hierarchy(self) -> Hierarchy:
-        """Which clusters a coarser choice of classes joins."""
+        """Which clusters a coarser choice of classes joins, by where they were found."""
         sizes = [round(share, 6) for share in self.shares]  # as in config.json
-        return hierarchy_of(self.centroids.numpy(), sizes)
+        return hierarchy_of((self.found or self.cluster).centroids.numpy(), sizes)
 
 
 _Byte = Annotated[int, Meta(ge=0, le=255)]
@@ -166,6 +168,8 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
     tensors |= {f"cluster.{name}": value for name, value in checkpoint.cluster.state_dict().items()}
     if checkpoint.linear is not None:
         tensors["linear.weight"], tensors["linear.bias"] = checkpoint.linear
+    if checkpoint.found is not None:
+        tensors |= {f"found.{name}": value for name, value in checkpoint.found.state_dict().items()}
     contiguous = {name: value.detach().cpu().float().contiguous() for name, value in tensors.items()}
     content = save(contiguous)
     config = {
@@ -212,6 +216,10 @@ def load_checkpoint(run: Path) -> Checkpoint:
         linear = (tensors["linear.weight"], tensors["linear.bias"]) if "linear.weight" in tensors else None
         cluster = ClusterProbe(tensors["cluster.centroids"], settings.temperature, tensors.get("cluster.log_prior"))
         _check_probes(stored, settings.code, cluster, linear)
+        found = None
+        if "found.centroids" in tensors:
+            found = ClusterProbe(tensors["found.centroids"], settings.temperature, tensors.get("found.log_prior"))
+            _check_clusters(stored, settings.code, found)
         config = parse_file(run / CONFIG_FILE, dict[str, Any])
         return Checkpoint(
             head=head,
@@ -228,6 +236,7 @@ def load_checkpoint(run: Path) -> Checkpoint:
             linear_names=stored.linear_names,
             linear_palette=stored.linear_palette,
             folder=run,
+            found=found,
         )
     except UsageError as error:  # of the settings in it
         raise ModelError(f"The checkpoint in {run} is damaged: {error}.", "Train again, or restore it.") from error
@@ -236,13 +245,17 @@ def load_checkpoint(run: Path) -> Checkpoint:
         raise ModelError(f"The checkpoint in {run} is damaged: {reason}.", "Train again, or restore it.") from error
 
 
-def _check_probes(stored: _Config, code: int, cluster: ClusterProbe, linear: tuple[Tensor, Tensor] | None) -> None:
-    classes = 0 if linear is None else len(linear[1])
+def _check_clusters(stored: _Config, code: int, cluster: ClusterProbe) -> None:
     shape, prior = cluster.centroids.shape, cluster.log_prior
     if shape != (stored.classes, code):
         raise ValueError(f"the centroids have the shape {tuple(shape)}, not {stored.classes, code}")
     if prior is not None and (prior.shape != (stored.classes,) or not prior.isfinite().all()):
         raise ValueError(f"the prior is not {stored.classes} finite numbers")
+
+
+def _check_probes(stored: _Config, code: int, cluster: ClusterProbe, linear: tuple[Tensor, Tensor] | None) -> None:
+    classes = 0 if linear is None else len(linear[1])
+    _check_clusters(stored, code, cluster)
     if linear is not None and (linear[0].shape != (classes, code) or linear[1].shape != (classes,)):
         raise ValueError(f"the linear probe has the shape {tuple(linear[0].shape)}")
     for name in ("linear_names", "linear_palette"):

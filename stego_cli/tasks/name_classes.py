@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stego_cli.class_edits import ClassEdits
 from stego_cli.classes import VOID, ClassTable
-from stego_cli.errors import ModelError, NoInputError, PhotoError, UsageError, setting
+from stego_cli.classes_toml import FILE_NAME, write_classes_file
+from stego_cli.errors import ModelError, NoInputError, UsageError, setting
+from stego_cli.gallery.centroids import Codes
+from stego_cli.gallery.fitting import LabelledCells
 from stego_cli.gallery.mask_tree import open_masks
-from stego_cli.gallery.model_edit import as_found, classes_of_model
+from stego_cli.gallery.model_edit import as_found, classes_of_model, edit_model
+from stego_cli.gallery.moves import model_as_found, moved_model
 from stego_cli.gallery.naming import Vote, named_edits, votes_of
 from stego_cli.gallery.worth_labelling import worth_labelling
-from stego_cli.hierarchy import Hierarchy
-from stego_cli.images.decode import decode
-from stego_cli.images.ids import Ids, resize_ids
+from stego_cli.images.atomic import write_bytes
 from stego_cli.images.label_files import ColourClasses
-from stego_cli.inference.predict import Recipe, predict
 from stego_cli.inference.session import Session
 from stego_cli.palette import palette
 from stego_cli.progress import Progress
-from stego_cli.scoring.confusion import Counts, Grid, changes_across, count, make_grid
+from stego_cli.scoring.confusion import Counts, Grid, make_grid
 from stego_cli.scoring.mask_pairs import MaskPair, walk_pairs
-from stego_cli.scoring.tally import read_side, same_aspect
 from stego_cli.settings import ExportSettings
 from stego_cli.stop import NEVER, Stop
-from stego_cli.tasks.classes import ClassesReport, edit_classes, kind_of
+from stego_cli.tasks.classes import kind_of
 from stego_cli.tasks.label_reading import label_reading
+from stego_cli.tasks.labelled_photographs import LabelledPhotographs, compare
 from stego_cli.text import shown
 
 _SHOWS = 0.01  # share of a photograph from which it shows a class
@@ -51,6 +51,7 @@ class NamingTask:
         remap: label value to class, -1 for none; values not listed are of no class.
         palette: file of colours and names, for labels that are colour pictures.
         device: that the model runs on.
+        fit: also move the clusters until their classes are those of the labels; else they stay where they were found.
         dry_run: change nothing.
     """
 
@@ -62,6 +63,7 @@ class NamingTask:
     remap: dict[int, int] | None = None
     palette: Path | None = None
     device: str = "auto"
+    fit: bool = True
     dry_run: bool = False
 
 
@@ -76,7 +78,8 @@ class NamingReport:
         names: of the labels' classes.
         photographs: with labels that were used.
         missing: names of classes in the labels that no cluster got.
-        changed: what `edit_classes` reports; None: nothing was changed.
+        changed: whether the run or model has these classes now.
+        moved: whether its clusters moved, or would.
         failed: photographs or labels that could not be used: path and reason.
     """
 
@@ -86,7 +89,8 @@ class NamingReport:
     names: tuple[str, ...]
     photographs: int
     missing: tuple[str, ...]
-    changed: ClassesReport | None
+    changed: bool
+    moved: bool
     failed: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -118,20 +122,54 @@ def name_classes(task: NamingTask, progress: Progress, stop: Stop = NEVER) -> Na
         )
     photos, labels = _how_read(task)
     pairs = _labelled(photos, task.labels)
+    name = shown(task.to)
     content = _model(task.to, kind, progress)
-    before = classes_of_model(content, shown(task.to))
-    plain = as_found(content, shown(task.to)).SerializeToString()  # whatever was said of the classes since
-    session = Session.from_bytes(plain, task.device, shown(task.to))
-    counts, used, failed = _counted(session, (photos, task.labels), pairs, labels, progress, stop)
-    table = labels.table or _numbered(counts)
-    counts = counts[: len(table.names), : session.info.classes]
-    hierarchy: Hierarchy = session.info.hierarchy
-    votes = votes_of(counts, hierarchy)
+    before = classes_of_model(content, name)
+    content = model_as_found(content, before.count, name)
+    plain = as_found(content, name).SerializeToString()  # whatever was said of the classes since
+    session = Session.from_bytes(plain, task.device, name)
+    codes = _codes(plain, before.count, name, progress) if task.fit else None
+    labelled = LabelledPhotographs(photos, task.labels, pairs, labels.colours)
+    seen = compare(labelled, session, codes, labels.grid, progress, stop)
+    table = labels.table or _numbered(seen.counts)
+    counts = seen.counts[: len(table.names), : session.info.classes]
+    votes = votes_of(counts, session.info.hierarchy)
     edits = named_edits(votes, table, before)
     given = {vote.label for vote in votes}
     missing = tuple(table.names[index] for index in np.flatnonzero(counts.sum(1)).tolist() if index not in given)
-    changed = None if task.dry_run else edit_classes(task.to, lambda _: edits, progress, stop)
-    return NamingReport(kind, edits, votes, table.names, used, missing, changed, failed)
+    if not task.dry_run:
+        of_cluster = [vote.label for vote in votes]
+        if kind == "model":
+            if codes is not None:
+                content = moved_model(content, seen.cells.fitted(codes.clusters, of_cluster), name)
+            write_bytes(task.to, edit_model(content, edits, name))
+        else:
+            _move_run(task.to, None if codes is None else seen.cells, of_cluster)
+            write_bytes(task.to / FILE_NAME, write_classes_file(edits).encode())
+    return NamingReport(
+        kind, edits, votes, table.names, seen.used, missing, not task.dry_run, codes is not None, seen.failed
+    )
+
+
+def _codes(plain: bytes, clusters: int, name: str, progress: Progress) -> Codes | None:
+    """Return the part of a model that makes codes; None, with a warning, where its graph is another one."""
+    try:
+        return Codes(plain, clusters, name)
+    except ModelError as error:
+        progress.warn(f"{error.message} Its clusters are named, and stay where they are.")
+        return None
+
+
+def _move_run(run: Path, cells: LabelledCells | None, of_cluster: Sequence[int | None]) -> None:
+    """Move the clusters of a run from where training found them; without cells they are there again."""
+    from stego_cli.model.checkpoint import load_checkpoint, save_checkpoint
+
+    checkpoint = load_checkpoint(run)
+    found = checkpoint.found or checkpoint.cluster
+    if cells is not None:
+        save_checkpoint(replace(checkpoint, cluster=cells.fitted_probe(found, of_cluster), found=found), run)
+    elif checkpoint.found is not None:
+        save_checkpoint(replace(checkpoint, cluster=found, found=None), run)
 
 
 def _how_read(task: NamingTask) -> tuple[Path, _Labels]:
@@ -174,46 +212,6 @@ def _model(target: Path, kind: str, progress: Progress) -> bytes:
         except OSError as error:
             raise ModelError(f"The model {shown(target)} cannot be read: {error.strerror or error}.") from error
     return content
-
-
-def _counted(
-    session: Session,
-    folders: tuple[Path, Path],
-    pairs: Sequence[MaskPair],
-    labels: _Labels,
-    progress: Progress,
-    stop: Stop,
-) -> tuple[Counts, int, list[tuple[str, str]]]:
-    """Return the labelled pixels by class and cluster, how many photographs they are of, and what failed."""
-    recipe = Recipe(session.info.res, "cluster", None)
-    counts, used, failed = labels.grid.empty(), 0, []
-    with progress.stage("Comparing", len(pairs), unit="photographs") as stage:
-        for pair in pairs:
-            stop.check()
-            try:
-                ids = read_side(str(folders[1]), pair.label, "label", labels.colours)
-                decoded = decode(folders[0] / pair.pred, recipe.res, session.info.patch)
-                counts += _count(labels.grid, ids, predict(session, decoded, recipe).labels)
-                used += 1
-            except PhotoError as error:
-                failed.append((pair.pred, error.message))
-                progress.warn(f"{shown(pair.pred)}: {error.message}")
-            stage.advance()
-    if not counts[:-1].any():
-        raise NoInputError(
-            f"No pixel of the {used} labels in {shown(folders[1])} has a class"
-            + (f"; {failed[0][0]}: {failed[0][1]}." if failed else "."),
-            "Label values are class numbers; 255 is void.",
-        )
-    return counts, used, failed
-
-
-def _count(grid: Grid, given: Ids, found: NDArray[np.uint8]) -> Counts:
-    if not same_aspect(given.shape, found.shape):
-        sizes = [f"{width} x {height}" for height, width in (found.shape, given.shape)]
-        raise PhotoError(f"the photograph is {sizes[0]} pixels, the label {sizes[1]}, another shape")
-    ids = grid.remapped(resize_ids(given, *found.shape) if given.shape != found.shape else given)
-    return count(ids, found, grid, changes_across(ids) | changes_across(found))
 
 
 def _numbered(counts: Counts) -> ClassTable:

@@ -112,7 +112,7 @@ def split_in_run(run: Path, pair: tuple[int, int], source: SplitSource, progress
     pieces, parts = _parts(codes, number, into, source.seed)
     cluster = checkpoint.cluster.split(number, torch.from_numpy(pieces), torch.from_numpy(parts))
     shares = tuple(split_shares(checkpoint.shares, number, parts)) if checkpoint.shares else ()
-    save_checkpoint(replace(checkpoint, cluster=cluster, shares=shares), run)
+    save_checkpoint(replace(checkpoint, cluster=cluster, shares=shares, found=None), run)
 
 
 @dataclass(frozen=True)

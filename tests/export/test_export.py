@@ -1,7 +1,6 @@
 """The real backbone under a random head, exported and held against torch."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,74 +9,22 @@ import onnx
 import pytest
 import timm
 import torch
-from PIL import Image
 
 from export import export_onnx, parity
 from export.graph import graph_of
 from export.transformer import is_plain
-from stego_cli.class_edits import ClassEdits
-from stego_cli.classes import ClassTable
 from stego_cli.errors import ModelError, UsageError
-from stego_cli.gallery.model_edit import as_found
-from stego_cli.gallery.run_classes import classes_of_run
-from stego_cli.gallery.split import split_model
 from stego_cli.images.atomic import sha256
 from stego_cli.inference.session import Session
 from stego_cli.model.backbones import backbone
-from stego_cli.model.checkpoint import Checkpoint, load_checkpoint, newest_run, save_checkpoint, segmenter
+from stego_cli.model.checkpoint import load_checkpoint, newest_run, segmenter
 from stego_cli.model.head import Head
 from stego_cli.model.probes import ClusterProbe
 from stego_cli.model.segmenter import Segmenter
 from stego_cli.model.vit import FrozenViT, build
 from stego_cli.progress import Quiet
-from stego_cli.settings import ExportSettings, TrainSettings
-from stego_cli.stop import Stop
-from stego_cli.tasks.classes import edit_classes, named, splitting
-from stego_cli.tasks.name_classes import NamingTask, name_classes
-from stego_cli.tasks.split import SplitSource
-
-
-def make_run(folder: Path, weights: Path, block: int | None = None) -> Path:
-    """Save a checkpoint of the real backbone, up to `block`, with a head and centroids drawn from a seed."""
-    vit = build(backbone("focus-vits14"), weights, block)
-    torch.manual_seed(0)
-    settings = TrainSettings(classes=6, block=vit.block, code=24)
-    checkpoint = Checkpoint(
-        Head(384, 24),
-        ClusterProbe(torch.randn(6, 24), settings.temperature, torch.tensor([0.5] + 5 * [0.1]).log()),
-        (0.5, 0.1, 0.1, 0.1, 0.1, 0.1),
-        vit.row,
-        vit.block,
-        "feat",
-        sha256(weights),
-        224,
-        settings,
-    )
-    save_checkpoint(checkpoint, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(real_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of the backbone's default block."""
-    return make_run(tmp_path_factory.mktemp("run"), real_weights)
-
-
-@pytest.fixture(scope="module")
-def shallow_run(real_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of one block, for what does not depend on the depth."""
-    return make_run(tmp_path_factory.mktemp("shallow"), real_weights, block=0)
-
-
-@pytest.fixture(scope="module")
-def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model file of that run."""
-    return export_onnx(run, tmp_path_factory.mktemp("exported") / "model.onnx", ExportSettings(), Quiet())
-
-
-def picture(photos_folder: Path, name: str, width: int, height: int) -> np.ndarray:
-    with Image.open(photos_folder / name) as image:
-        return np.array(image.convert("RGB").resize((width, height)))[None]
+from stego_cli.settings import ExportSettings
+from tests.support.runs import picture
 
 
 @pytest.mark.parametrize(
@@ -252,63 +199,3 @@ def test_the_file_says_nothing_of_the_machine_that_made_it(run: Path, exported: 
         assert str(folder).encode() not in content
     for note in (b"stack_trace", b"pkg.torch", b'.py", line'):
         assert note not in content
-
-
-def test_a_split_class_of_an_exported_model_has_the_probabilities_that_torch_gives(exported, run, photos_folder):
-    pieces = torch.nn.functional.normalize(torch.randn(3, 24, generator=torch.Generator().manual_seed(1)), dim=1)
-    parts = np.array([0.5, 0.3, 0.2], np.float32)
-    content = split_model(exported.read_bytes(), 2, pieces.numpy(), parts, "m")
-    checkpoint = load_checkpoint(run)
-    more = replace(checkpoint, cluster=checkpoint.cluster.split(2, pieces, torch.from_numpy(parts)))
-    image = picture(photos_folder, "cat.jpg", 84, 56)
-    with torch.no_grad():
-        wanted = segmenter(more, ExportSettings().flip, Quiet())(torch.from_numpy(image))[0].numpy()
-    got = Session.from_bytes(content, "cpu").log_probs(image)
-    assert got.shape == (1, 8, 56, 84)
-    assert np.abs(got - wanted).max() < 1e-3
-
-
-def test_a_class_of_a_run_is_split_and_its_export_would_have_the_parts(shallow_run, photos_folder, tmp_path):
-    run = shutil.copytree(shallow_run, tmp_path / "run")
-    before = load_checkpoint(run)
-    (tmp_path / "photos").mkdir()
-    for name in ("cat.jpg", "lake.jpg", "otters.jpg"):
-        shutil.copy(photos_folder / name, tmp_path / "photos")
-    report = edit_classes(run, splitting("0", 2), Quiet(), Stop(), SplitSource(tmp_path / "photos"))
-    after = load_checkpoint(run)
-    assert report.edits == ClassEdits(6, splits=((0, 2),))
-    assert after.cluster.centroids.shape == (7, 24)
-    unit = torch.nn.functional.normalize(before.cluster.centroids, dim=1)
-    assert torch.allclose(after.cluster.centroids[1:6], unit[1:])
-    assert after.shares[1:6] == before.shares[1:]
-    assert after.shares[0] + after.shares[6] == pytest.approx(0.5, abs=1e-5)
-    assert after.shares[0] >= after.shares[6] > 0
-    assert len(after.hierarchy) == 6
-    edit_classes(run, named(["6=part"]), Quiet(), Stop())
-    assert classes_of_run(run)[0].names[6] == "part"
-
-
-def test_labels_name_the_classes_of_a_run_and_its_export_has_them_joined(
-    shallow_run: Path, photos_folder: Path, tmp_path: Path
-) -> None:
-    run = shutil.copytree(shallow_run, tmp_path / "run")
-    (tmp_path / "labels").mkdir()
-    with Image.open(photos_folder / "lake.jpg") as photo:
-        labels = np.zeros(photo.size[::-1], np.uint8)
-    labels[: len(labels) // 2] = 1
-    Image.fromarray(labels).save(tmp_path / "labels" / "lake.png")
-    table = ClassTable(("ground", "sky"), ((1, 2, 3), (4, 5, 6)))
-    report = name_classes(NamingTask(tmp_path / "labels", run, photos_folder, table, device="cpu"), Quiet())
-    assert (report.kind, report.photographs, len(report.votes)) == ("run", 1, 6)
-    content = export_onnx(run, tmp_path / "m.onnx", ExportSettings(), Quiet()).read_bytes()
-    found = Session.from_bytes(as_found(content, "m").SerializeToString(), "cpu")
-    named = Session.from_bytes(content, "cpu")
-    assert set(named.info.class_names) == {"ground", "sky"}
-    assert dict(zip(named.info.class_names, named.info.mask_values, strict=True)) == {"ground": 0, "sky": 1}
-    assert dict(zip(named.info.class_names, named.info.palette, strict=True))["sky"] == (4, 5, 6)
-    assert named.info.hierarchy == found.info.hierarchy == load_checkpoint(run).hierarchy
-    image = picture(photos_folder, "cat.jpg", 168, 112)
-    before, after = np.exp(found.log_probs(image)), np.exp(named.log_probs(image))
-    for channel, name in enumerate(named.info.class_names):
-        members = [vote.cluster for vote in report.votes if vote.label == table.names.index(name)]
-        assert np.allclose(after[:, channel], before[:, members].sum(1), atol=1e-6)
