@@ -152,6 +152,8 @@ def _conclude(report: NamingReport, to: Path, ui: Ui) -> None:
         f"{len(report.votes)} clusters, {classes} classes, by {report.photographs} labelled photographs"
         + (f"; {unsure} clusters are uncertain (?): more labels, or a look at them, would help." if unsure else ".")
     )
+    if report.moved and report.changed:
+        ui.line("The clusters have moved a little to fit the labels; with --no-fit they are only named.")
     if report.missing:
         ui.warn(f"In the labels, but no cluster is mostly of it: {', '.join(map(visible, report.missing))}.")
     if not report.changed:

@@ -148,3 +148,10 @@ def test_clusters_of_no_class_and_cells_without_labels_are_left_out():
     assert np.allclose(np.linalg.norm(after.columns, axis=0), 5, atol=1e-5)
     assert (after.columns.diagonal() > 4).all()
     assert after.log_prior[2] < 0  # cells with labels are not of a cluster without a class
+
+
+def test_the_command_says_whether_clusters_moved(labelled, stego):
+    words = ("classes", "from-labels", "labels", "--photos", "photos", "--to", "m.onnx", "--device", "cpu")
+    assert "have moved" in stego(*words).stderr
+    assert "have moved" not in stego(*words, "--no-fit").stderr
+    assert "have moved" not in stego(*words, "--dry-run").stderr
