@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from stego_cli.errors import ModelError
+from stego_cli.errors import ModelError, setting
 from stego_cli.gallery.survey import Floats
 from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT
 
@@ -131,9 +131,14 @@ def with_pieces(model: onnx.ModelProto, classes: int, number: int, pieces: tuple
 def with_clusters(model: onnx.ModelProto, clusters: Clusters, name: str) -> Clusters:
     """Put other clusters in the place of all; return those that were there.
 
+    Args:
+        model: with or without a last stage of edited classes; it is changed.
+        clusters: as many as there are.
+        name: of the model file, for messages.
+
     Raises:
-        ModelError: these are not found.
-        ValueError: the others have codes of another length.
+        ModelError: those that are there, or what adds their prior to, are not found.
+        ValueError: the others are for codes of another length.
     """
     graph, classes = model.graph, clusters.columns.shape[1]
     node = _require_product(graph, classes, name)
@@ -152,6 +157,7 @@ def with_clusters(model: onnx.ModelProto, clusters: Clusters, name: str) -> Clus
 
 
 def _clusters(graph: onnx.GraphProto, node: onnx.NodeProto, classes: int) -> Clusters:
+    """Return the clusters that a node multiplies codes with."""
     constants, prior = _constants(graph), _prior(graph, _behind(graph, node), classes)
     log_prior = np.zeros(classes) if prior is None else constants[prior[0].input[prior[1]]].reshape(-1)
     return Clusters(constants[node.input[1]].astype(np.float32), log_prior.astype(np.float32))
@@ -162,7 +168,9 @@ def _add_prior(graph: onnx.GraphProto, behind: list[onnx.NodeProto], log_prior: 
     last = next((node for node in reversed(behind) if node.op_type == "Sub"), None)
     maker = None if last is None else _makers(graph).get(last.input[0])
     if last is None or maker is None:
-        raise ModelError(f"The scores of the classes are not found in {name}.", "Export it again.")
+        raise ModelError(
+            f"The scores of the classes are not found in {name}.", f"Export it again, or give {setting('no_fit')}."
+        )
     scores, with_prior = last.input[0], f"{_PRIOR}scores"
     for node in behind:
         for place, given in enumerate(node.input):
@@ -225,6 +233,7 @@ def _replace_input(graph: onnx.GraphProto, node: onnx.NodeProto, place: int, val
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove constants that no node uses."""
     used = {given for each in graph.node for given in each.input}
     for index in reversed(range(len(graph.initializer))):
         if graph.initializer[index].name not in used:

@@ -27,7 +27,7 @@ from stego_cli.scoring.confusion import Grid
 PULL, _PULL_OF_PRIOR = 0.005, 0.0005  # as measured: docs/log/naming.md
 _STEPS, _RATE = 150, 0.02  # of Adam; 60 steps are about as good
 _MOST_CELLS = 20_000
-_LEAST = 1e-9  # share or probability
+_LEAST = 1e-9  # share, probability or length
 
 
 @dataclass
@@ -64,7 +64,7 @@ class LabelledCells:
         for cluster, label in enumerate(of_cluster):
             if label is not None:
                 joins[cluster, label] = 1
-        lengths = torch.from_numpy(np.linalg.norm(clusters.columns, axis=0))[:, None]
+        lengths = torch.from_numpy(np.linalg.norm(clusters.columns, axis=0)).clamp(min=_LEAST)[:, None]
         found = torch.from_numpy(clusters.columns.T.copy()) / lengths
         centroids, shift = found.clone().requires_grad_(), torch.zeros(len(found), requires_grad=True)
         prior = torch.from_numpy(clusters.log_prior)

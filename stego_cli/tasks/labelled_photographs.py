@@ -24,7 +24,7 @@ from stego_cli.scoring.tally import read_side, same_aspect
 from stego_cli.stop import Stop
 from stego_cli.text import shown
 
-_MOST_CODED = 300  # photographs whose codes are taken; more move the clusters little
+_MOST_CODED = 100  # photographs whose codes are taken, evenly; they have more cells than are used
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,16 @@ def test_a_prior_counts_in_a_graph_that_had_none(coded_model):
     )
 
 
+def test_a_graph_without_such_a_difference_is_refused_with_the_way_out(coded_model):
+    model = onnx.load_from_string(coded_model)
+    del model.graph.node[-1]
+    model.graph.node.append(onnx.helper.make_node("LogSoftmax", ["scores"], ["cluster_log_probs"], axis=1))
+    clusters = Clusters((5 * CENTROIDS.T).astype(np.float32), np.float32([0.5, 0, 0]))
+    with pytest.raises(ModelError, match="scores of the classes are not found in m") as refused:
+        moved_model(model.SerializeToString(), clusters, "m")
+    assert "no_fit" in str(refused.value.remedy)
+
+
 def test_cells_have_the_labelled_pixels_that_lie_in_them():
     ids = np.random.default_rng(0).integers(0, 5, (21, 34)).astype(np.uint8)
     counts = pixels_of_cells(ids, make_grid(3, 1, None), (4, 5))
