@@ -158,7 +158,7 @@ def measured(codes: dict[str, list[tuple[Tensor, Counts]]], times: float, option
                 used = (belief, lift) == (BELIEF, LIFT)
                 score(f"{options.labelled} drawn, belief {belief:g}, lift {lift:g}", drawn, belief, lift, used)
         some = chance.permutation(len(train))[: max(options.labelled, len(train) * 3 // 4)]
-        best = worth_labelling(train[some].sum(2), options.labelled)
+        best = worth_labelling(train[some].sum(1), options.labelled)
         score(f"{options.labelled} suggested", some[best].tolist())
     print(f"{len(centroids)} clusters; {np.mean(unseen):.1f} % of val in clusters that no label shows")
     for name, scores in rows.items():
