@@ -50,12 +50,14 @@ class LabelledCells:
         self.pixels.append(pixels[labelled])
 
     def fitted(self, clusters: Clusters, of_cluster: Sequence[int | None]) -> Clusters:
-        """Return the clusters after they moved; each column is as long as before.
+        """Return the clusters after they moved; each column is as long as before. Without labelled cells they stay.
 
         Args:
             clusters: where they were found.
             of_cluster: K classes, one for each cluster; None: it is of no class.
         """
+        if not any(map(len, self.codes)):
+            return clusters
         codes, pixels = np.concatenate(self.codes), np.concatenate(self.pixels)
         chosen = np.linspace(0, len(codes) - 1, min(len(codes), _MOST_CELLS)).round().astype(int)
         unit = F.normalize(torch.from_numpy(codes[chosen]), dim=1)

@@ -160,6 +160,13 @@ def test_clusters_of_no_class_and_cells_without_labels_are_left_out():
     assert after.log_prior[2] < 0  # cells with labels are not of a cluster without a class
 
 
+def test_without_a_labelled_cell_clusters_stay():
+    cells, found = LabelledCells(), Clusters(np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
+    assert cells.fitted(found, [0, 1, 0]) is found
+    cells.add(np.ones((1, 2, 3), np.float32), np.full((4, 4), 255, np.uint8), make_grid(2, None, None))
+    assert cells.fitted(found, [0, 1, 0]) is found
+
+
 def test_the_command_says_whether_clusters_moved(labelled, stego):
     words = ("classes", "from-labels", "labels", "--photos", "photos", "--to", "m.onnx", "--device", "cpu")
     assert "have moved" in stego(*words).stderr
