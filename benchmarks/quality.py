@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stego_cli.gallery.fitting import LabelledCells
+from stego_cli.gallery.fitting import LabelledCells, pixels_of_cells
 from stego_cli.gallery.naming import votes_of
 from stego_cli.hierarchy import hierarchy_of
 from stego_cli.images.ids import read_ids
@@ -41,6 +41,7 @@ from stego_cli.model.vit import FrozenViT, build
 from stego_cli.model.weights import pull
 from stego_cli.progress import Quiet
 from stego_cli.reading import Reading
+from stego_cli.scoring.confusion import make_grid
 from stego_cli.scoring.matching import assign, matched_confusion
 from stego_cli.scoring.metrics import accuracy, class_iou, mean_iou
 from stego_cli.settings import TrainSettings
@@ -95,17 +96,10 @@ def panel_of(data: Path, folder: Path, settings: TrainSettings, vit: FrozenViT) 
     cache: FeatureCache = torch.load(kept, weights_only=False)
     ids = [read_ids((data / "labels" / path.parent.name / path.name).with_suffix(".png")) for path in cache.paths]
     classes = 1 + max(int(each[each != 255].max(initial=0)) for each in ids)
-    labels = [labelled(each, grid, classes) for each, grid in zip(ids, cache.grids.tolist(), strict=True)]
+    every = make_grid(classes, None, None)
+    labels = [pixels_of_cells(each, every, grid) for each, grid in zip(ids, cache.grids.tolist(), strict=True)]
     train = torch.tensor([path.parent.name == "train" for path in cache.paths])
     return Panel(cache, train, torch.from_numpy(np.concatenate(labels)))
-
-
-def labelled(ids: NDArray[Any], grid: list[int], classes: int) -> Counts:
-    """Return the labelled pixels by patch and class, (h * w, K)."""
-    (height, width), (rows, columns) = ids.shape, grid
-    row, column = np.arange(height) * rows // height, np.arange(width) * columns // width
-    cell = (row[:, None] * columns + column) * classes + ids
-    return np.bincount(cell[ids < classes], minlength=rows * columns * classes).reshape(-1, classes)
 
 
 Codes = Callable[[Tensor], Tensor]

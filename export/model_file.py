@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import onnx
-from torch.nn.functional import normalize
 
 from export.graph import graph_of, halved
 from export.parity import check_parity
@@ -14,7 +13,7 @@ from export.quantized import quantized
 from stego_cli.class_edits import ClassEdits
 from stego_cli.classes import numbered
 from stego_cli.errors import ModelError, setting
-from stego_cli.gallery.centroids import Clusters
+from stego_cli.gallery.fitting import clusters_of_probe
 from stego_cli.gallery.model_edit import edit_model
 from stego_cli.gallery.moves import as_text
 from stego_cli.gallery.run_classes import classes_of_run
@@ -94,17 +93,8 @@ def _record(checkpoint: Checkpoint, digest: str) -> ExportRecord:
         token=checkpoint.token,
         weights_sha256=checkpoint.weights_sha256,
         checkpoint_sha256=digest,
-        found_clusters=_found_clusters(checkpoint),
+        found_clusters="" if checkpoint.found is None else as_text(clusters_of_probe(checkpoint.found)),
     )
-
-
-def _found_clusters(checkpoint: Checkpoint) -> str:
-    found = checkpoint.found
-    if found is None:
-        return ""
-    columns = (found.temperature * normalize(found.centroids, dim=1)).T
-    log_prior = columns.new_zeros(len(found)) if found.log_prior is None else found.log_prior
-    return as_text(Clusters(columns.numpy(), log_prior.numpy()))
 
 
 def _with_metadata(graph: onnx.ModelProto, info: ModelInfo, made: ExportRecord) -> bytes:

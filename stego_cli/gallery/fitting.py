@@ -84,11 +84,16 @@ class LabelledCells:
 
     def fitted_probe(self, probe: ClusterProbe, of_cluster: Sequence[int | None]) -> ClusterProbe:
         """Return the cluster probe after its clusters moved; as `fitted`."""
-        columns = probe.temperature * F.normalize(probe.centroids, dim=1).T.contiguous()
-        log_prior = columns.new_zeros(len(probe)) if probe.log_prior is None else probe.log_prior
-        after = self.fitted(Clusters(columns.numpy(), log_prior.numpy()), of_cluster)
+        after = self.fitted(clusters_of_probe(probe), of_cluster)
         centroids = F.normalize(torch.from_numpy(after.columns.T.copy()), dim=1)
         return ClusterProbe(centroids, probe.temperature, torch.from_numpy(after.log_prior))
+
+
+def clusters_of_probe(probe: ClusterProbe) -> Clusters:
+    """Return the clusters of a probe as a model's graph has them."""
+    columns = probe.temperature * F.normalize(probe.centroids, dim=1).T.contiguous()
+    log_prior = columns.new_zeros(len(probe)) if probe.log_prior is None else probe.log_prior
+    return Clusters(columns.numpy(), log_prior.numpy())
 
 
 def _weights(pixels: NDArray[np.int64]) -> Floats:

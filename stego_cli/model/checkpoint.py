@@ -214,12 +214,9 @@ def load_checkpoint(run: Path) -> Checkpoint:
         head = Head(stored.backbone.width, settings.code, nonlinear="head.cluster2.0.weight" in tensors)
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
         linear = (tensors["linear.weight"], tensors["linear.bias"]) if "linear.weight" in tensors else None
-        cluster = ClusterProbe(tensors["cluster.centroids"], settings.temperature, tensors.get("cluster.log_prior"))
-        _check_probes(stored, settings.code, cluster, linear)
-        found = None
-        if "found.centroids" in tensors:
-            found = ClusterProbe(tensors["found.centroids"], settings.temperature, tensors.get("found.log_prior"))
-            _check_clusters(stored, settings.code, found)
+        cluster = _cluster(tensors, "cluster", stored, settings)
+        found = _cluster(tensors, "found", stored, settings) if "found.centroids" in tensors else None
+        _check_stored(stored, settings.code, linear)
         config = parse_file(run / CONFIG_FILE, dict[str, Any])
         return Checkpoint(
             head=head,
@@ -245,17 +242,19 @@ def load_checkpoint(run: Path) -> Checkpoint:
         raise ModelError(f"The checkpoint in {run} is damaged: {reason}.", "Train again, or restore it.") from error
 
 
-def _check_clusters(stored: _Config, code: int, cluster: ClusterProbe) -> None:
-    shape, prior = cluster.centroids.shape, cluster.log_prior
-    if shape != (stored.classes, code):
-        raise ValueError(f"the centroids have the shape {tuple(shape)}, not {stored.classes, code}")
+def _cluster(tensors: dict[str, Tensor], name: str, stored: _Config, settings: TrainSettings) -> ClusterProbe:
+    """Return the cluster probe that is stored under a name."""
+    probe = ClusterProbe(tensors[f"{name}.centroids"], settings.temperature, tensors.get(f"{name}.log_prior"))
+    shape, prior = probe.centroids.shape, probe.log_prior
+    if shape != (stored.classes, settings.code):
+        raise ValueError(f"the centroids have the shape {tuple(shape)}, not {stored.classes, settings.code}")
     if prior is not None and (prior.shape != (stored.classes,) or not prior.isfinite().all()):
         raise ValueError(f"the prior is not {stored.classes} finite numbers")
+    return probe
 
 
-def _check_probes(stored: _Config, code: int, cluster: ClusterProbe, linear: tuple[Tensor, Tensor] | None) -> None:
+def _check_stored(stored: _Config, code: int, linear: tuple[Tensor, Tensor] | None) -> None:
     classes = 0 if linear is None else len(linear[1])
-    _check_clusters(stored, code, cluster)
     if linear is not None and (linear[0].shape != (classes, code) or linear[1].shape != (classes,)):
         raise ValueError(f"the linear probe has the shape {tuple(linear[0].shape)}")
     for name in ("linear_names", "linear_palette"):

@@ -68,6 +68,19 @@ def repeated(content: bytes, rng: random.Random) -> bytes:
     return content[:at] + content[start : start + rng.randrange(1, 400)] * rng.choice((1, 1, 2, 50)) + content[at:]
 
 
+def change_chunk(parts: list[tuple[bytes, bytes]], index: int, what: int, empty: bytes, rng: random.Random) -> None:
+    """Change a chunk's bytes (0; an empty one gets some) or a number in it (1), drop it (2), or repeat it (3)."""
+    kind, body = parts[index]
+    if what == 0:
+        parts[index] = kind, flipped(body, rng) if body else empty
+    elif what == 1:
+        parts[index] = kind, numbered(body, rng)
+    elif what == 2:
+        del parts[index]
+    else:
+        parts.insert(rng.randrange(len(parts)), (kind, body))
+
+
 def png_chunks(content: bytes, rng: random.Random) -> bytes:
     """Change, drop, repeat or move chunks, or add some, with the checksums right."""
     parts, at = [], 8
@@ -78,16 +91,9 @@ def png_chunks(content: bytes, rng: random.Random) -> bytes:
     if not parts:
         return flipped(content, rng)
     index = rng.randrange(len(parts))
-    kind, body = parts[index]
     what = rng.randrange(6)
-    if what == 0:
-        parts[index] = kind, flipped(body, rng) if body else bytes(5)
-    elif what == 1:
-        parts[index] = kind, numbered(body, rng)
-    elif what == 2:
-        del parts[index]
-    elif what == 3:
-        parts.insert(rng.randrange(len(parts)), (kind, body))
+    if what < 4:
+        change_chunk(parts, index, what, bytes(5), rng)
     elif what == 4:
         added = rng.choice((b"iCCP", b"zTXt", b"iTXt", b"tEXt", b"eXIf", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"gAMA"))
         text = b"a\0\0" + zlib.compress(rng.randbytes(9) + bytes(rng.choice((5, 3_000_000))))
@@ -193,15 +199,8 @@ def riff_chunks(content: bytes, rng: random.Random) -> bytes:
     if not parts:
         return flipped(content, rng)
     index, what = rng.randrange(len(parts)), rng.randrange(5)
-    kind, body = parts[index]
-    if what == 0:
-        parts[index] = kind, flipped(body, rng) if body else b"12"
-    elif what == 1:
-        parts[index] = kind, numbered(body, rng)
-    elif what == 2:
-        del parts[index]
-    elif what == 3:
-        parts.insert(rng.randrange(len(parts)), (kind, body))
+    if what < 4:
+        change_chunk(parts, index, what, b"12", rng)
     else:
         parts.append((rng.choice((b"EXIF", b"ICCP", b"XMP ", b"ANMF", b"ALPH")), rng.randbytes(40)))
     out = b"WEBP" + b"".join(
