@@ -23,7 +23,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from stego_cli.hierarchy import hierarchy_of
 from stego_cli.images.ids import read_ids
 from stego_cli.model.backbones import backbone
 from stego_cli.model.probes import ClusterProbe
+from stego_cli.model.smoothing import smoothed
 from stego_cli.model.vit import FrozenViT, build
 from stego_cli.model.weights import pull
 from stego_cli.progress import Quiet
@@ -51,7 +52,7 @@ from stego_cli.training.calibration import whitening
 from stego_cli.training.context import RunContext
 from stego_cli.training.features import FeatureCache
 from stego_cli.training.kmeans import cosine_kmeans
-from stego_cli.training.mixture import joined_classes
+from stego_cli.training.mixture import joined_classes, moved_to
 from stego_cli.training.presets import PRESETS
 from stego_cli.training.resolve import resolve_settings
 from stego_cli.training.train import fit_on
@@ -120,9 +121,10 @@ def found(way: str, cache: FeatureCache, settings: TrainSettings, vit: FrozenViT
     return lambda features: head(features).detach(), None if fit.centroids is None else fit.centroids.detach()
 
 
-def nearest(codes: Codes, tokens: Tensor, cluster: ClusterProbe) -> Tensor:
-    """Return the cluster of each patch, int64 (T,)."""
-    return torch.cat([cluster.nearest(codes(part.float())) for part in torch.split(tokens, 20_000)])
+def codes_of(codes: Codes, cache: FeatureCache, smoothing: float) -> Tensor:
+    """Return the codes of all patches, float32 (T, D)."""
+    grids = (smoothed(codes(cache.grid(view))[None], smoothing) for view in range(len(cache)))
+    return torch.cat([grid[0].flatten(0, 1) for grid in grids])
 
 
 def counted(clusters: Tensor, labels: Tensor, count: int) -> Counts:
@@ -137,21 +139,28 @@ def scored(counts: Counts, of_cluster: NDArray[np.int64]) -> Score:
     return mean_iou(class_iou(confusion, unmatched)), accuracy(confusion, unmatched)
 
 
-def named(panel: Panel, codes: Codes, points: Tensor, generator: torch.Generator) -> Score:
+class Points(NamedTuple):
+    """Codes of unit length of patches drawn at random: those of the patches alone, and smoothed ones, both (n, D)."""
+
+    alone: Tensor
+    smoothed: Tensor
+
+
+def named(panel: Panel, codes: Tensor, points: Points, generator: torch.Generator) -> Score:
     """Return the score on val of 2 K clusters named by a few labelled photographs, the mean of some draws."""
-    count, tokens = 2 * panel.classes, panel.cache.tokens
-    probe = ClusterProbe(cosine_kmeans(points, count, 4, generator), TrainSettings().temperature)
-    hierarchy = hierarchy_of(probe.centroids.numpy(), probe.shares(points).tolist())
-    clusters = nearest(codes, tokens, probe)
+    count = 2 * panel.classes
+    probe = ClusterProbe(cosine_kmeans(points.alone, count, 4, generator), TrainSettings().temperature)
+    probe = moved_to(probe, *points)
+    hierarchy = hierarchy_of(probe.centroids.numpy(), probe.shares(points.smoothed).tolist())
+    clusters = probe.nearest(codes)
     val, candidates = panel.rows((~panel.train).nonzero().flatten()), panel.train.nonzero().flatten()
-    of_val, scores = codes(tokens[val].float())[:, :, None, None], []
+    of_val, scores = codes[val, :, None, None], []
     for _ in range(_DRAWS):
         rows = panel.rows(candidates[torch.randperm(len(candidates), generator=generator)[:_LABELLED]])
         votes = votes_of(counted(clusters[rows], panel.labels[rows], count), hierarchy)
         labelled_rows = rows[panel.labels[rows].any(1)]
-        cells = LabelledCells(
-            [codes(tokens[labelled_rows].float()).numpy()], [panel.labels[labelled_rows].numpy().astype(np.int64)]
-        )
+        labels = panel.labels[labelled_rows].numpy().astype(np.int64)
+        cells = LabelledCells([codes[labelled_rows].numpy()], [labels])
         moved = cells.fitted_probe(probe, [vote.label for vote in votes])
         # As in a model: a join has the sum of the probabilities. Every cluster gets a class here.
         joins = F.one_hot(torch.tensor([vote.label for vote in votes]), panel.classes).float()
@@ -165,17 +174,23 @@ def measured(way: str, panel: Panel, settings: TrainSettings, vit: FrozenViT) ->
     everything, train = torch.arange(len(panel.cache)), panel.train.nonzero().flatten()
     val, scores = (~panel.train).nonzero().flatten(), []
     for source, target in ((everything, everything), (train, val)):
-        cache = panel.cache.only(source)
-        codes, centroids = found(way, cache, settings, vit)
+        head, centroids = found(way, panel.cache.only(source), settings, vit)
+        smoothing = settings.smoothing if way == "default" else 0.0
+        alone, codes = codes_of(head, panel.cache, 0.0), codes_of(head, panel.cache, smoothing)
         generator = torch.Generator().manual_seed(settings.seed)
-        points = F.normalize(codes(cache.random_tokens(_SAMPLE, generator)), dim=1)
+        rows = panel.rows(source)
+        drawn = rows[torch.randperm(len(rows), generator=generator)[:_SAMPLE]]
+        points = Points(F.normalize(alone[drawn], dim=1), F.normalize(codes[drawn], dim=1))
         if centroids is None:
             finer = settings.finer if way == "default" else 1
-            cluster = joined_classes(points, panel.classes, finer, settings.restarts, settings.temperature, generator)
+            cluster = joined_classes(
+                points.alone, panel.classes, finer, settings.restarts, settings.temperature, generator
+            )
+            cluster = moved_to(cluster, *points)
         else:
             cluster = ClusterProbe(centroids)
         rows = panel.rows(target)
-        counts = counted(nearest(codes, panel.cache.tokens[rows], cluster), panel.labels[rows], panel.classes)
+        counts = counted(cluster.nearest(codes[rows]), panel.labels[rows], panel.classes)
         scores.append(scored(counts, assign(counts, "hungarian")))
     return [*scores, named(panel, codes, points, generator)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import onnx
 from torch import nn
 
@@ -18,6 +19,9 @@ from export.transformer import features, is_plain, linear
 from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT, LINEAR_OUTPUT
 from stego_cli.model.head import Head
 from stego_cli.model.segmenter import Segmenter
+from stego_cli.model.smoothing import SHIFTS
+
+_END = np.iinfo(np.int64).max
 
 
 def halved(model: Segmenter) -> Segmenter:
@@ -37,6 +41,8 @@ def graph_of(model: Segmenter) -> onnx.ModelProto:
     batch, height, width = (build.size(INPUT, axis) for axis in range(3))
     sizes = Sizes(batch, height, width, build.add("Div", height, [patch]), build.add("Div", width, [patch]))
     code = build.add("Cast", _code(build, model, sizes), to=FLOAT)
+    if model.smoothing:
+        code = _smoothed(build, code, model.smoothing)
     tensors = probabilities(build, model, code, sizes)
     counts = [(CLUSTER_OUTPUT, len(model.cluster))]
     if model.has_linear:
@@ -73,6 +79,26 @@ def _head(build: Builder, values: str, head: Head) -> str:
     assert isinstance(second, nn.Linear)
     wide = build.add("Relu", linear(build, values, first))
     return build.add("Add", code, linear(build, wide, second))
+
+
+def _smoothed(build: Builder, code: str, sharpness: float) -> str:
+    """Return the code (B, h, w, D), float32, averaged as by `stego_cli.model.smoothing.smoothed`."""
+    padded = build.add("Pad", code, [0, 1, 1, 0, 0, 1, 1, 0], mode="edge")
+    length = build.add("Max", build.add("ReduceL2", padded, [3], keepdims=1), 1e-12)
+    units = build.add("Div", padded, length)
+    own, weights, terms = _shifted(build, units, 1, 1), [], []
+    for down, across in SHIFTS:
+        products = build.add("Mul", own, _shifted(build, units, down, across))
+        away = build.add("Sub", build.add("ReduceSum", products, [3], keepdims=1), 1.0)
+        weights.append(build.add("Exp", build.add("Mul", away, sharpness)))
+        terms.append(build.add("Mul", _shifted(build, padded, down, across), weights[-1]))
+    return build.add("Div", build.add("Sum", *terms), build.add("Sum", *weights))
+
+
+def _shifted(build: Builder, padded: str, down: int, across: int) -> str:
+    """Return the cells (B, h, w, ...) that begin at a place of a padded grid (B, h + 2, w + 2, ...)."""
+    rows = build.part(padded, 1, down, down - 2 or _END)
+    return build.part(rows, 2, across, across - 2 or _END)
 
 
 def _mirrored(build: Builder, tensor: str) -> str:

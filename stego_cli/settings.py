@@ -77,6 +77,7 @@ class TrainSettings:
     shifts: tuple[float, float, float] | None = None  # b itself, in the same order; None: from the quantiles
     whiten: int = 32  # F is computed on this many whitened principal components; 0: raw features
     positions: int = 8  # directions that tell a patch's place in its picture, taken out of the features; 0: none
+    smoothing: float = 4.0  # sharpness of the mean of a code and the eight around it; 0: codes stay as they are
     restarts: int = 10  # of k-means
     finer: int = 4  # k-means finds this many clusters for each class, which are then joined by their likeness
     temperature: float = 5.0  # of the cluster probe's softmax: the higher, the less a CRF changes
@@ -103,6 +104,8 @@ class TrainSettings:
             raise UsageError(f"must be 1 to {_WIDEST_CODE}, got {self.code}", field="code")
         if not 0 < self.temperature < math.inf:
             raise UsageError(f"must be above 0, got {self.temperature}", field="temperature")
+        if not 0 <= self.smoothing < math.inf:
+            raise UsageError(f"must be 0 (codes stay as they are) or more, got {self.smoothing}", field="smoothing")
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ _OURS = {
     BACKBONE_FILE: re.compile(rb".{8}\{", re.DOTALL),
     "report.html": page.OURS,
 }
+_BEFORE = {"temperature": PAPER_TEMPERATURE, "smoothing": 0.0}  # settings of runs from before these were stored
 _LINEAR = ("linear_names", "linear_palette")  # keys that config.json has only if the probe's classes have names
 _KEYS = {  # of config.json, besides those of the provenance
     *("format", "model_sha256", "classes", "shares", "hierarchy", "backbone", "block", "token", "weights_sha256"),
@@ -209,7 +210,7 @@ def load_checkpoint(run: Path) -> Checkpoint:
             raise ValueError(f"{MODEL_FILE} is not the one that {CONFIG_FILE} was written for")
         with safe_open(run / MODEL_FILE, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-        settings = TrainSettings(**{"temperature": PAPER_TEMPERATURE, **_tuples(stored.settings)})
+        settings = TrainSettings(**{**_BEFORE, **_tuples(stored.settings)})
         parse(json.dumps(asdict(settings)), TrainSettings)  # the types
         head = Head(stored.backbone.width, settings.code, nonlinear="head.cluster2.0.weight" in tensors)
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
@@ -293,7 +294,7 @@ def segmenter(checkpoint: Checkpoint, flip: bool, progress: Progress) -> Segment
             else f"Delete it and run `stego models pull {row.name}`, or train again.",
         )
     vit = build(row, weights, checkpoint.block, checkpoint.token)
-    return Segmenter(vit, checkpoint.head, checkpoint.cluster, checkpoint.linear, flip)
+    return Segmenter(vit, checkpoint.head, checkpoint.cluster, checkpoint.linear, flip, checkpoint.settings.smoothing)
 
 
 def _own_backbone(checkpoint: Checkpoint) -> Path:

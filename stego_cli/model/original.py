@@ -77,6 +77,7 @@ def import_checkpoint(file: Path, run: Path) -> Checkpoint:
         classes=len(cluster),
         code=head.cluster1.out_features,
         temperature=PAPER_TEMPERATURE,
+        smoothing=0.0,
     )
     checkpoint = Checkpoint(
         head=head,

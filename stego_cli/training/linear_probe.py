@@ -18,6 +18,7 @@ from stego_cli.model.head import Head
 from stego_cli.progress import Progress
 from stego_cli.text import shown
 from stego_cli.training.features import FeatureCache, Features
+from stego_cli.training.finished_codes import grid_codes
 from stego_cli.training.probe_labels import LabelledPoints, read_labels
 
 _BATCH = 4096  # points a step
@@ -35,7 +36,7 @@ def add_linear_probe(checkpoint: Checkpoint, features: Features, folders: Folder
     if labelled is None:
         progress.warn(f"No pixel of the labels in {shown(folders.labels or '')} has a class: no linear probe.")
         return checkpoint
-    codes = codes_at(features, checkpoint.head, labelled)
+    codes = codes_at(features, checkpoint.head, labelled, checkpoint.settings.smoothing)
     weight, bias, right = fit_linear_probe(codes, labelled, generator)
     progress.note(f"Linear probe: {labelled.count} classes, correct on {right:.1%} of the labelled training points.")
     return replace(
@@ -47,8 +48,8 @@ def add_linear_probe(checkpoint: Checkpoint, features: Features, folders: Folder
     )
 
 
-def codes_at(features: Features, head: Head, labelled: LabelledPoints) -> Tensor:
-    """Return the code of each labelled point, float32 (M, D); codes are computed a few views at a time."""
+def codes_at(features: Features, head: Head, labelled: LabelledPoints, smoothing: float = 0.0) -> Tensor:
+    """Return the code of each labelled point, float32 (M, D), smoothed; codes are computed a few views at a time."""
     points = torch.zeros(len(labelled.photos), head.cluster1.out_features)
     order = labelled.photos.argsort(stable=True)
     ordered = labelled.photos[order]
@@ -56,7 +57,7 @@ def codes_at(features: Features, head: Head, labelled: LabelledPoints) -> Tensor
         first, last = torch.searchsorted(ordered, torch.stack([indices[0], indices[-1] + 1])).tolist()
         wanted = order[first:last]
         if len(wanted):
-            codes = replace(group, tokens=_codes(group, head), starts=_starts(group.grids))
+            codes = replace(group, tokens=_codes(group, head, smoothing), starts=_starts(group.grids))
             row = torch.searchsorted(indices, labelled.photos[wanted])
             points[wanted] = sample_as_upsampled(codes, row, labelled.places[wanted])
     return points
@@ -67,16 +68,10 @@ def _starts(grids: Tensor) -> Tensor:
     return sizes.cumsum(0) - sizes
 
 
-def _codes(group: FeatureCache, head: Head) -> Tensor:
+def _codes(group: FeatureCache, head: Head, smoothing: float) -> Tensor:
     """Return the codes of a few views in one array, float16 (T', D)."""
-    sizes = group.grids.prod(1)
-    with torch.no_grad():
-        return torch.cat(
-            [
-                head(group.tokens[start : start + size].float()).half()
-                for start, size in zip(group.starts.tolist(), sizes.tolist(), strict=True)
-            ]
-        )
+    codes = [grid_codes(head, group.grid(view), smoothing).flatten(0, 1).half() for view in range(len(group))]
+    return torch.cat(codes)
 
 
 def sample_as_upsampled(cache: FeatureCache, photos: Tensor, places: Tensor) -> Tensor:

@@ -54,6 +54,21 @@ def joined_classes(
     return found[agreement.index(max(agreement))].by_frequency(unit)
 
 
+def moved_to(probe: ClusterProbe, codes: Tensor, others: Tensor) -> ClusterProbe:
+    """Return the probe of the same classes on other codes.
+
+    Args:
+        probe: of `codes`.
+        codes: (n, D), of some patches.
+        others: (n, D), other codes of the same patches.
+
+    Returns:
+        A class's centroid is the mean direction in `others` of its patches; the most frequent class there comes first.
+    """
+    centroids, _ = _means(probe.nearest(codes), F.normalize(others, dim=1), probe.centroids)
+    return ClusterProbe(centroids, probe.temperature, probe.log_prior).by_frequency(others)
+
+
 def _joined(unit: Tensor, classes: int, clusters: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return the mean directions (K, D) and shares (K,) of the classes that one start of k-means is joined to."""
     found = cosine_kmeans(unit, clusters, 1, generator)

@@ -32,6 +32,7 @@ _PAPER: Row = {
     "centring": True,
     "whiten": 0,
     "positions": 0,
+    "smoothing": 0.0,
     "finer": 1,
     "temperature": PAPER_TEMPERATURE,
 }

@@ -114,7 +114,7 @@ def test_every_kind_of_backbone_exports_with_every_size_open(name: str, token: s
     vit = build(backbone(name), None, block=0, token=token)
     head = Head(vit.row.width, 8)
     cluster = ClusterProbe(torch.randn(3, 8), 7.0, torch.tensor([0.6, 0.3, 0.1]).log())
-    model = Segmenter(vit, head, cluster, (torch.randn(5, 8), torch.randn(5)), flip=True)
+    model = Segmenter(vit, head, cluster, (torch.randn(5, 8), torch.randn(5)), flip=True, smoothing=4.0)
     graph = graph_of(model)
     onnx.helper.set_model_props(graph, {"stego": _metadata(vit.row.patch)})
     onnx.checker.check_model(graph, full_check=True)

@@ -157,7 +157,8 @@ def test_values_of_a_checkpoint_that_make_no_sense_are_named(run, stego, key, va
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("temperature", 0), ("temperature", -1), ("block", -3), ("code", 0), ("code", 10**12)]
+    ("key", "value"),
+    [("temperature", 0), ("temperature", -1), ("smoothing", -1), ("block", -3), ("code", 0), ("code", 10**12)],
 )
 def test_settings_of_a_checkpoint_that_make_no_sense_are_named(run, stego, key, value):
     config = json.loads((run / "config.json").read_text())

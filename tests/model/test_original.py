@@ -118,12 +118,14 @@ def test_saving_a_checkpoint_again_changes_no_byte(run: Path, tmp_path: Path) ->
         assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
 
 
-def test_a_run_from_before_the_temperature_was_a_setting_keeps_the_one_it_had(run: Path, tmp_path: Path) -> None:
+def test_a_run_from_before_these_were_settings_keeps_what_it_had(run: Path, tmp_path: Path) -> None:
     config = json.loads((run / "config.json").read_text())
     assert config["settings"].pop("temperature") == 2
+    assert config["settings"].pop("smoothing") == 0
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
-    assert load_checkpoint(tmp_path).settings.temperature == 2
+    settings = load_checkpoint(tmp_path).settings
+    assert (settings.temperature, settings.smoothing) == (2, 0)
 
 
 def test_a_run_without_its_backbone_or_with_another_is_refused(run: Path, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
-from stego_cli.training.mixture import joined_classes
+from stego_cli.model.probes import ClusterProbe
+from stego_cli.training.mixture import joined_classes, moved_to
 
 
 def test_a_large_class_is_not_cut_where_finer_clusters_are_joined() -> None:
@@ -65,3 +67,15 @@ def test_the_same_generator_state_gives_the_same_classes() -> None:
     assert torch.equal(first.centroids, second.centroids)
     assert first.log_prior is not None
     assert torch.equal(first.log_prior, second.log_prior)
+
+
+def test_classes_move_to_other_codes_of_the_same_patches() -> None:
+    torch.manual_seed(0)
+    codes = F.normalize(torch.cat([torch.tensor([3.0, 0.3, 0.3]) + torch.rand(40, 3), torch.rand(60, 3) - 1]), dim=1)
+    turned = codes.roll(1, dims=1) + 0.01 * torch.randn(100, 3)
+    probe = joined_classes(codes, 2, 1, 2, 5.0, torch.Generator().manual_seed(0))
+    moved = moved_to(ClusterProbe(probe.centroids.flip(0), 5.0, torch.tensor([0.4, 0.6]).log()), codes, turned)
+    torch.testing.assert_close(moved.centroids, probe.centroids.roll(1, dims=1), atol=0.01, rtol=0)
+    assert moved.log_prior is not None
+    torch.testing.assert_close(moved.log_prior, torch.tensor([0.6, 0.4]).log())
+    assert moved.shares(turned).tolist() == [0.6, 0.4]

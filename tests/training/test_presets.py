@@ -39,11 +39,12 @@ def test_a_paper_preset_has_the_published_settings(name: str) -> None:
         7,
         5,
     )
-    assert (s.lr, s.probe_lr, s.dropout, s.clamp, s.whiten, s.token, s.block, s.temperature) == (
+    assert (s.lr, s.probe_lr, s.dropout, s.clamp, s.whiten, s.smoothing, s.token, s.block, s.temperature) == (
         5e-4,
         5e-3,
         0.1,
         True,
+        0,
         0,
         "feat",
         None,

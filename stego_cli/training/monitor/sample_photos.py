@@ -22,6 +22,7 @@ from stego_cli.model.head import Head
 from stego_cli.model.probes import ClusterProbe
 from stego_cli.palette import palette
 from stego_cli.training.features import Features
+from stego_cli.training.finished_codes import grid_codes
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,17 @@ def codes_of(head: Head, features: Tensor) -> Tensor:
         return F.normalize(head(features.to(next(head.parameters()).device)), dim=-1).cpu()
 
 
-def predict(sample: SamplePhoto, head: Head, cluster: ClusterProbe) -> NDArray[np.uint8]:
+def predict(sample: SamplePhoto, head: Head, cluster: ClusterProbe, smoothing: float = 0.0) -> NDArray[np.uint8]:
     """Return the cluster of every pixel, uint8 (H, W): the code upsampled bilinearly, then the cluster probe.
 
     Args:
         sample: the photograph and its features.
         head: features to codes.
         cluster: on the CPU.
+        smoothing: sharpness of the model's `smoothed`.
     """
     with torch.no_grad():
-        code = head(sample.features.to(next(head.parameters()).device)).cpu().permute(2, 0, 1)[None]  # (1, D, h, w)
+        code = grid_codes(head, sample.features, smoothing).permute(2, 0, 1)[None]  # (1, D, h, w)
         code = F.interpolate(code, size=sample.pixels.shape[:2], mode="bilinear", align_corners=False)
         classes: NDArray[np.uint8] = cluster(code)[0].argmax(0).to(torch.uint8).numpy()
         return classes

@@ -127,7 +127,7 @@ class TensorBoard:
         self._classes = order[classes]
         colours = order.to(torch.uint8).numpy()
         for index, photo in enumerate(self._photos):
-            mask = coloured(colours[predict(photo, head, cluster)], count)
+            mask = coloured(colours[predict(photo, head, cluster, self._settings.smoothing)], count)
             self._writer.add_image(_tag(index, photo, "mask"), mask, step, dataformats="HWC")
 
 

@@ -175,7 +175,8 @@ def _photographs(checkpoint: Checkpoint, photos: list[SamplePhoto]) -> str:
     colours = palette(len(checkpoint.cluster))
     rows = []
     for photo in photos:
-        mask = encode_mask(predict(photo, checkpoint.head, checkpoint.cluster), colours)
+        labels = predict(photo, checkpoint.head, checkpoint.cluster, checkpoint.settings.smoothing)
+        mask = encode_mask(labels, colours)
         pictures = (Picture("photograph", "image/jpeg", photo.jpeg()), Picture("mask, without CRF", "image/png", mask))
         rows.append(picture_row(shown(photo.path.name), "", pictures))
     return (
