@@ -121,10 +121,12 @@ def found(way: str, cache: FeatureCache, settings: TrainSettings, vit: FrozenViT
     return lambda features: head(features).detach(), None if fit.centroids is None else fit.centroids.detach()
 
 
-def codes_of(codes: Codes, cache: FeatureCache, smoothing: float) -> Tensor:
-    """Return the codes of all patches, float32 (T, D)."""
-    grids = (smoothed(codes(cache.grid(view))[None], smoothing) for view in range(len(cache)))
-    return torch.cat([grid[0].flatten(0, 1) for grid in grids])
+def codes_of(head: Codes, cache: FeatureCache, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Return the codes of all patches, float32 (T, D): of the patches alone, and smoothed ones."""
+    grids = [head(cache.grid(view)) for view in range(len(cache))]
+    means = [smoothed(grid[None], smoothing)[0] for grid in grids]
+    alone, mean = (torch.cat([grid.flatten(0, 1) for grid in each]) for each in (grids, means))
+    return alone, mean
 
 
 def counted(clusters: Tensor, labels: Tensor, count: int) -> Counts:
@@ -176,7 +178,7 @@ def measured(way: str, panel: Panel, settings: TrainSettings, vit: FrozenViT) ->
     for source, target in ((everything, everything), (train, val)):
         head, centroids = found(way, panel.cache.only(source), settings, vit)
         smoothing = settings.smoothing if way == "default" else 0.0
-        alone, codes = codes_of(head, panel.cache, 0.0), codes_of(head, panel.cache, smoothing)
+        alone, codes = codes_of(head, panel.cache, smoothing)
         generator = torch.Generator().manual_seed(settings.seed)
         rows = panel.rows(source)
         drawn = rows[torch.randperm(len(rows), generator=generator)[:_SAMPLE]]

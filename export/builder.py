@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
+END = np.iinfo(np.int64).max  # of a slice that goes on to the last
 OPSET, _IR = 20, 10  # the first with GELU as one operator, and the file format of its time
 
 # A tensor of the graph by its name, or a constant: whole numbers are int64, one float is a float32 of no dimensions.
@@ -45,7 +46,7 @@ class Builder:
         """Return the length of an axis, int64 (1,)."""
         return self.add("Shape", tensor, start=axis, end=axis + 1)
 
-    def part(self, tensor: str, axis: int, start: int, end: int = np.iinfo(np.int64).max, step: int = 1) -> str:
+    def part(self, tensor: str, axis: int, start: int, end: int = END, step: int = 1) -> str:
         """Return `tensor[start:end:step]` along an axis."""
         return self.add("Slice", tensor, [start], [end], [axis], [step])
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import copy
 
-import numpy as np
 import onnx
 from torch import nn
 
-from export.builder import FLOAT, UINT8, Builder, declared
+from export.builder import END, FLOAT, UINT8, Builder, declared
 from export.pixels import Sizes, probabilities
 from export.traced import traced
 from export.transformer import features, is_plain, linear
@@ -20,8 +19,6 @@ from stego_cli.inference.contract import CLUSTER_OUTPUT, INPUT, LINEAR_OUTPUT
 from stego_cli.model.head import Head
 from stego_cli.model.segmenter import Segmenter
 from stego_cli.model.smoothing import SHIFTS
-
-_END = np.iinfo(np.int64).max
 
 
 def halved(model: Segmenter) -> Segmenter:
@@ -97,10 +94,10 @@ def _smoothed(build: Builder, code: str, sharpness: float) -> str:
 
 def _shifted(build: Builder, padded: str, down: int, across: int) -> str:
     """Return the cells (B, h, w, ...) that begin at a place of a padded grid (B, h + 2, w + 2, ...)."""
-    rows = build.part(padded, 1, down, down - 2 or _END)
-    return build.part(rows, 2, across, across - 2 or _END)
+    rows = build.part(padded, 1, down, down - 2 or END)
+    return build.part(rows, 2, across, across - 2 or END)
 
 
 def _mirrored(build: Builder, tensor: str) -> str:
     """Return (B, H, W, ...) with the order of its columns turned round."""
-    return build.part(tensor, 2, -1, -(2**63 - 1), -1)
+    return build.part(tensor, 2, -1, -END, -1)

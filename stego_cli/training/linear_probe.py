@@ -48,7 +48,7 @@ def add_linear_probe(checkpoint: Checkpoint, features: Features, folders: Folder
     )
 
 
-def codes_at(features: Features, head: Head, labelled: LabelledPoints, smoothing: float = 0.0) -> Tensor:
+def codes_at(features: Features, head: Head, labelled: LabelledPoints, smoothing: float) -> Tensor:
     """Return the code of each labelled point, float32 (M, D), smoothed; codes are computed a few views at a time."""
     points = torch.zeros(len(labelled.photos), head.cluster1.out_features)
     order = labelled.photos.argsort(stable=True)

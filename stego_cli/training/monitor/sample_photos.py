@@ -78,7 +78,7 @@ def codes_of(head: Head, features: Tensor) -> Tensor:
         return F.normalize(head(features.to(next(head.parameters()).device)), dim=-1).cpu()
 
 
-def predict(sample: SamplePhoto, head: Head, cluster: ClusterProbe, smoothing: float = 0.0) -> NDArray[np.uint8]:
+def predict(sample: SamplePhoto, head: Head, cluster: ClusterProbe, smoothing: float) -> NDArray[np.uint8]:
     """Return the cluster of every pixel, uint8 (H, W): the code upsampled bilinearly, then the cluster probe.
 
     Args:
