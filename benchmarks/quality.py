@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py DATA... --features FOLDER [--seeds 3] [--ways default raw whitened paper]
     python benchmarks/quality.py DATA... --features FOLDER --set positions=0 finer=1
+    python benchmarks/quality.py DATA --features FOLDER --only 1:0.6
 
 Each DATA has imgs/{train,val} and labels/{train,val}; K is the number of its labelled classes. Three figures each, mIoU
 / accuracy in percent, at patch level without CRF, the mean over seeds:
@@ -13,8 +14,9 @@ Each DATA has imgs/{train,val} and labels/{train,val}; K is the number of its la
 
 The last rows are the mean over the sets. The ways: the defaults; cosine k-means on the backbone's features; the same on
 32 whitened components of them; and the loss of the paper with the b published for CocoStuff27 (ViT-S) on raw features,
-300 steps (docs/log/training.md has its whole recipe). `--set` changes settings of the way "default". No label is read
-before the classes are found. Features are computed once and kept in FOLDER.
+300 steps (docs/log/training.md has its whole recipe). `--set` changes settings of the way "default". `--only
+CLASS:SHARE` takes the photographs of which a class covers at least that share, and the classes with a hundredth of
+their pixels. No other label is read before the classes are found. Features are computed once and kept in FOLDER.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,6 +53,7 @@ from stego_cli.training.cached import compute_features
 from stego_cli.training.calibration import whitening
 from stego_cli.training.context import RunContext
 from stego_cli.training.features import FeatureCache
+from stego_cli.training.finished_codes import Patches
 from stego_cli.training.kmeans import cosine_kmeans
 from stego_cli.training.mixture import joined_classes, moved_to
 from stego_cli.training.presets import PRESETS
@@ -83,6 +86,14 @@ class Panel:
         sizes = self.cache.grids.prod(1)
         starts = zip(self.cache.starts[views].tolist(), sizes[views].tolist(), strict=True)
         return torch.cat([torch.arange(start, start + size) for start, size in starts])
+
+    def only(self, ground: int, share: float) -> Panel:
+        """Return the photographs of which a class covers a share, and the classes with 1 % of the pixels there."""
+        pixels = torch.stack([self.labels[self.rows(view[None])].sum(0) for view in torch.arange(len(self.cache))])
+        views = (pixels[:, ground] >= share * pixels.sum(1)).nonzero().flatten()
+        labels = self.labels[self.rows(views)]
+        classes = labels.sum(0) >= 0.01 * labels.sum()
+        return Panel(self.cache.only(views), self.train[views], labels[:, classes])
 
 
 def panel_of(data: Path, folder: Path, settings: TrainSettings, vit: FrozenViT) -> Panel:
@@ -141,18 +152,11 @@ def scored(counts: Counts, of_cluster: NDArray[np.int64]) -> Score:
     return mean_iou(class_iou(confusion, unmatched)), accuracy(confusion, unmatched)
 
 
-class Points(NamedTuple):
-    """Codes of unit length of patches drawn at random: those of the patches alone, and smoothed ones, both (n, D)."""
-
-    alone: Tensor
-    smoothed: Tensor
-
-
-def named(panel: Panel, codes: Tensor, points: Points, generator: torch.Generator) -> Score:
+def named(panel: Panel, codes: Tensor, points: Patches, generator: torch.Generator) -> Score:
     """Return the score on val of 2 K clusters named by a few labelled photographs, the mean of some draws."""
     count = 2 * panel.classes
-    probe = ClusterProbe(cosine_kmeans(points.alone, count, 4, generator), TrainSettings().temperature)
-    probe = moved_to(probe, *points)
+    probe = ClusterProbe(cosine_kmeans(points.codes, count, 4, generator), TrainSettings().temperature)
+    probe = moved_to(probe, points.codes, points.smoothed)
     hierarchy = hierarchy_of(probe.centroids.numpy(), probe.shares(points.smoothed).tolist())
     clusters = probe.nearest(codes)
     val, candidates = panel.rows((~panel.train).nonzero().flatten()), panel.train.nonzero().flatten()
@@ -182,13 +186,13 @@ def measured(way: str, panel: Panel, settings: TrainSettings, vit: FrozenViT) ->
         generator = torch.Generator().manual_seed(settings.seed)
         rows = panel.rows(source)
         drawn = rows[torch.randperm(len(rows), generator=generator)[:_SAMPLE]]
-        points = Points(F.normalize(alone[drawn], dim=1), F.normalize(codes[drawn], dim=1))
+        points = Patches(*(F.normalize(each[drawn].float(), dim=1) for each in (panel.cache.tokens, alone, codes)))
         if centroids is None:
             finer = settings.finer if way == "default" else 1
             cluster = joined_classes(
-                points.alone, panel.classes, finer, settings.restarts, settings.temperature, generator
+                points.codes, points.features, panel.classes, finer, settings.restarts, settings.temperature, generator
             )
-            cluster = moved_to(cluster, *points)
+            cluster = moved_to(cluster, points.codes, points.smoothed)
         else:
             cluster = ClusterProbe(centroids)
         rows = panel.rows(target)
@@ -211,6 +215,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", default=["default", "raw", "whitened", "paper"])
     parser.add_argument("--set", nargs="+", default=[], dest="changes", metavar="NAME=NUMBER")
+    parser.add_argument("--only", metavar="CLASS:SHARE", help="photographs of which this class covers this share")
     options = parser.parse_args()
     options.features.mkdir(parents=True, exist_ok=True)
     settings = changed(TrainSettings(), options.changes)
@@ -220,6 +225,9 @@ def main() -> None:
     sums: dict[str, list[NDArray[np.float64]]] = {}
     for data in options.data:
         panel = panel_of(data, options.features, settings, vit)
+        if options.only:
+            ground, share = options.only.split(":")
+            panel = panel.only(int(ground), float(share))
         for way in options.ways:
             seeds = []
             for seed in range(options.seeds):

@@ -14,7 +14,7 @@ from stego_cli.model.provenance import ClassCandidate, MetricsLine, Provenance
 from stego_cli.progress import Progress
 from stego_cli.settings import TrainSettings, clusters_for
 from stego_cli.training.features import Features
-from stego_cli.training.finished_codes import random_codes
+from stego_cli.training.finished_codes import random_patches
 from stego_cli.training.fit import Fit
 from stego_cli.training.mixture import joined_classes, moved_to
 from stego_cli.training.resolve import ResolvedBackbone
@@ -40,8 +40,8 @@ def cluster_codes(
     settings = fit.settings
     generator = torch.Generator().manual_seed(settings.seed)  # the seed alone: a resumed run draws the same patches
     head = fit.head.cpu().eval().folded()
-    codes, smoothed = random_codes(head, features, settings.smoothing, _KMEANS_SAMPLE, generator)
-    codes = torch.nn.functional.normalize(codes, dim=1)
+    patches = random_patches(head, features, settings.smoothing, _KMEANS_SAMPLE, generator)
+    codes = torch.nn.functional.normalize(patches.codes, dim=1)
     curve: tuple[ClassCandidate, ...] = ()
     if settings.classes is None:
         settings, curve = _choose_classes(settings, features, codes, progress)
@@ -51,16 +51,18 @@ def cluster_codes(
         settings = replace(settings, overcluster=clusters)
     if fit.centroids is None or settings.overcluster is not None:
         finer = 1 if settings.overcluster is not None else settings.finer
-        probe = joined_classes(codes, clusters, finer, settings.restarts, settings.temperature, generator)
+        probe = joined_classes(
+            codes, patches.features, clusters, finer, settings.restarts, settings.temperature, generator
+        )
     else:  # trained together with the head; only ordered here
         probe = ClusterProbe(torch.nn.functional.normalize(fit.centroids.detach().cpu(), dim=1), settings.temperature)
         probe = probe.by_frequency(codes)
     if settings.smoothing:  # the classes of the codes alone, and the centroids of the smoothed ones, score best
-        probe = moved_to(probe, codes, smoothed)
+        probe = moved_to(probe, codes, patches.smoothed)
     return Checkpoint(
         head=head,
         cluster=probe,
-        shares=tuple(probe.shares(smoothed).tolist()),
+        shares=tuple(probe.shares(patches.smoothed).tolist()),
         backbone=backbone.vit.row,
         block=backbone.vit.block,
         token=backbone.vit.token,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,20 @@ from stego_cli.model.smoothing import smoothed
 from stego_cli.training.features import Features, drawn_patches
 
 _VIEWS = 1000  # that patches are drawn from, where their whole views are needed
+
+
+class Patches(NamedTuple):
+    """Some patches, on the CPU, float32.
+
+    Attributes:
+        features: (n, C), the backbone's.
+        codes: (n, D), of the patches alone.
+        smoothed: (n, D), the same codes smoothed.
+    """
+
+    features: Tensor
+    codes: Tensor
+    smoothed: Tensor
 
 
 def grid_codes(head: Head, grid: Tensor, smoothing: float) -> Tensor:
@@ -25,33 +41,32 @@ def grid_codes(head: Head, grid: Tensor, smoothing: float) -> Tensor:
         return smoothed(codes[None], smoothing)[0].cpu()
 
 
-def random_codes(
-    head: Head, features: Features, smoothing: float, count: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Return codes of at most `count` patches drawn at random: those of the patches alone, and smoothed ones.
+def random_patches(head: Head, features: Features, smoothing: float, count: int, generator: torch.Generator) -> Patches:
+    """Return at most `count` patches drawn at random.
 
     Args:
         head: features to codes.
         features: of all views; with smoothing, whole views are looked at, at most 1000 of them.
-        smoothing: sharpness of `smoothed`; 0: none, both are the same.
+        smoothing: sharpness of `smoothed`; 0: none, both codes are the same.
         count: of patches.
         generator: source of all randomness.
-
-    Returns:
-        Both (n, D), float32.
     """
     if not smoothing:
-        codes = grid_codes(head, features.random_tokens(count, generator)[None], 0)[0]
-        return codes, codes
+        drawn_features = features.random_tokens(count, generator)
+        codes = grid_codes(head, drawn_features[None], 0)[0]
+        return Patches(drawn_features, codes, codes)
     views = torch.arange(len(features))
     if len(views) > _VIEWS:
         views = torch.randperm(len(features), generator=generator)[:_VIEWS].sort().values
     of_view, patch = drawn_patches(features.grids[views], count, generator)
-    alone, mean = torch.zeros(2, len(patch), head.cluster1.out_features)
+    width = head.cluster1.out_features
+    patches = Patches(*(torch.zeros(len(patch), size) for size in (features.width, width, width)))
     for place, view in enumerate(views.tolist()):
         drawn = of_view == place
         if drawn.any():
-            codes = grid_codes(head, features.grid(view), 0)
-            alone[drawn] = codes.flatten(0, 1)[patch[drawn]]
-            mean[drawn] = smoothed(codes[None], smoothing)[0].flatten(0, 1)[patch[drawn]]
-    return alone, mean
+            grid = features.grid(view)
+            codes = grid_codes(head, grid, 0)
+            maps = (grid, codes, smoothed(codes[None], smoothing)[0])
+            for part, whole in zip(patches, maps, strict=True):
+                part[drawn] = whole.flatten(0, 1)[patch[drawn]].to(part)
+    return patches

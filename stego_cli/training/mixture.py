@@ -6,6 +6,9 @@ things with others. Among more clusters than classes the pieces of a large thing
 The joined classes then settle as a mixture of von Mises-Fisher distributions of one concentration, whose weights are
 their shares (hard assignments): what lies between two classes goes to the more frequent one. The lower the
 concentration, the stronger that is. It is the lowest of some at which no class nearly vanishes.
+
+Where one thing covers more than half of the photographs, as soil does in pictures of a field, its pieces are not alike
+in the codes: training tells apart what is frequent. They are in the backbone's features, which then decide instead.
 """
 
 from __future__ import annotations
@@ -21,18 +24,27 @@ from stego_cli.training.kmeans import cosine_kmeans
 _LOWEST, _HIGHEST, _FACTOR = 4.0, 40.0, 1.25  # concentrations that are tried
 _LEAST = 0.1  # of an equal share of the points, that a class keeps
 _ROUNDS = 20
+_GROUND = 0.5  # a class with a larger share of the points is a ground that all photographs have
 
 
 def joined_classes(
-    points: Tensor, classes: int, finer: int, restarts: int, temperature: float, generator: torch.Generator
+    points: Tensor,
+    features: Tensor,
+    classes: int,
+    finer: int,
+    restarts: int,
+    temperature: float,
+    generator: torch.Generator,
 ) -> ClusterProbe:
     """Return the cluster probe of classes of their own sizes.
 
     A small change of the clusters may change what is joined. So each start is joined and settled by itself, and the
-    result that agrees most with the others is returned.
+    result that agrees most with the others is returned. Where the features join more than half to one class, in the
+    mean of the starts, they decide what is joined, and nothing settles.
 
     Args:
         points: (n, D) float32, n at least 1; they need not have unit length.
+        features: (n, C) float32, the backbone's, of the same patches.
         classes: K.
         finer: clusters for each class; 1: plain k-means, all classes alike.
         restarts: independent starts.
@@ -42,16 +54,17 @@ def joined_classes(
     Returns:
         Classes ordered by the number of points, the largest first.
     """
-    unit = F.normalize(points, dim=1)
+    unit, features = F.normalize(points, dim=1), F.normalize(features, dim=1)
     if finer == 1:
         return ClusterProbe(cosine_kmeans(unit, classes, restarts, generator), temperature)
-    found = []
-    for _ in range(max(1, restarts)):
-        centroids, prior = _settled(unit, *_joined(unit, classes, finer * classes, generator))
-        found.append(ClusterProbe(centroids, temperature, prior.log()))
-    labels = [probe.nearest(unit) for probe in found]
+    starts = [cosine_kmeans(unit, finer * classes, 1, generator) for _ in range(max(1, restarts))]
+    found = [_joined_by(features, unit, start, classes) for start in starts]
+    if sum(float(shares.max()) for _, shares in found) / len(found) <= _GROUND:
+        found = [_settled(unit, *_joined_by(unit, unit, start, classes)) for start in starts]
+    probes = [ClusterProbe(centroids, temperature, shares.log()) for centroids, shares in found]
+    labels = [probe.nearest(unit) for probe in probes]
     agreement = [sum(_adjusted_rand(one, other, classes) for other in labels) for one in labels]
-    return found[agreement.index(max(agreement))].by_frequency(unit)
+    return probes[agreement.index(max(agreement))].by_frequency(unit)
 
 
 def moved_to(probe: ClusterProbe, codes: Tensor, others: Tensor) -> ClusterProbe:
@@ -69,15 +82,21 @@ def moved_to(probe: ClusterProbe, codes: Tensor, others: Tensor) -> ClusterProbe
     return ClusterProbe(centroids, probe.temperature, probe.log_prior).by_frequency(others)
 
 
-def _joined(unit: Tensor, classes: int, clusters: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return the mean directions (K, D) and shares (K,) of the classes that one start of k-means is joined to."""
-    found = cosine_kmeans(unit, clusters, 1, generator)
-    nearest = (unit @ found.T).argmax(1)
-    sizes = torch.bincount(nearest, minlength=clusters).tolist()
-    joined = joined_at(hierarchy_of(found.numpy(), sizes), classes)
+def _joined_by(by: Tensor, unit: Tensor, clusters: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Return the mean directions (K, D) and shares (K,) of the classes that clusters are joined to.
+
+    Args:
+        by: (n, C), of unit length; clusters whose points are alike in these are joined.
+        unit: (n, D), the points.
+        clusters: (N, D), their centroids.
+        classes: K.
+    """
+    nearest = (unit @ clusters.T).argmax(1)
+    means, shares = _means(nearest, by, by.new_zeros(len(clusters), by.shape[1]))
+    joined = joined_at(hierarchy_of(means.numpy(), shares.tolist()), classes)
     names = sorted(set(joined))  # each that of a cluster in it
     of_cluster = torch.tensor([names.index(name) for name in joined])
-    return _means(of_cluster[nearest], unit, found[names])
+    return _means(of_cluster[nearest], unit, clusters[names])
 
 
 def _settled(unit: Tensor, centroids: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
