@@ -91,9 +91,12 @@ class Panel:
         """Return the photographs of which a class covers a share, and the classes with 1 % of the pixels there."""
         pixels = torch.stack([self.labels[self.rows(view[None])].sum(0) for view in torch.arange(len(self.cache))])
         views = (pixels[:, ground] >= share * pixels.sum(1)).nonzero().flatten()
-        labels = self.labels[self.rows(views)]
+        rows, cache = self.rows(views), self.cache.only(views)
+        labels = self.labels[rows]
         classes = labels.sum(0) >= 0.01 * labels.sum()
-        return Panel(self.cache.only(views), self.train[views], labels[:, classes])
+        sizes = cache.grids.prod(1)
+        cache = replace(cache, tokens=cache.tokens[rows], starts=sizes.cumsum(0) - sizes)
+        return Panel(cache, self.train[views], labels[:, classes])
 
 
 def panel_of(data: Path, folder: Path, settings: TrainSettings, vit: FrozenViT) -> Panel:
