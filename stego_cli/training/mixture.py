@@ -54,9 +54,10 @@ def joined_classes(
     Returns:
         Classes ordered by the number of points, the largest first.
     """
-    unit, features = F.normalize(points, dim=1), F.normalize(features, dim=1)
+    unit = F.normalize(points, dim=1)
     if finer == 1:
         return ClusterProbe(cosine_kmeans(unit, classes, restarts, generator), temperature)
+    features = F.normalize(features, dim=1)
     starts = [cosine_kmeans(unit, finer * classes, 1, generator) for _ in range(max(1, restarts))]
     found = [_joined_by(features, unit, start, classes) for start in starts]
     if sum(float(shares.max()) for _, shares in found) / len(found) <= _GROUND:
