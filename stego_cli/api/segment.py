@@ -69,7 +69,7 @@ def segment(
         out: folder for the masks, or an address.
         model: file that `export_onnx` wrote; None: one that was discovered for `out` before, else ./stego.onnx, else
             classes are discovered in these photographs and the model is kept in out/.stego.
-        classes: number of classes to discover, 2 to 256; None: as many as recur.
+        classes: number of classes to discover, 2 to 256; None: as many as recur, about 8.
         overcluster: number of clusters to find for these classes, up to 255, to be joined and named later; "auto": 4
             times as many as classes; None: as many as classes.
         probe: whose classes: "cluster", or "linear" if labels trained one.

@@ -63,7 +63,7 @@ def train(
         backbone: a name in stego_cli.model.backbones.BACKBONES, or "timm:NAME"; None: the preset's.
         block: 0-based block whose features are used; "auto": chosen on the photographs; None: the backbone's own.
         token: "feat" (normed tokens) or "key" (attention keys); None: the preset's.
-        classes: number of classes, 2 to 256; None: the data set's, else the largest number whose classes are stable.
+        classes: number of classes, 2 to 256; None: the data set's, else as many as recur, about 8.
         overcluster: number of clusters to find for these classes, up to 255, to be joined and named later; "auto": 4
             times as many as classes; None: as many as classes.
         preset: "auto" or the name of a published run, a key of stego_cli.training.presets.PRESETS.

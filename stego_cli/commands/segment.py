@@ -112,7 +112,7 @@ def command(
         typer.Option(
             metavar="N",
             help="Number of classes to discover, 2 to 256.",
-            show_default="as many as recur",
+            show_default="as many as recur, about 8",
             rich_help_panel=MODEL,
         ),
     ] = None,

@@ -132,7 +132,7 @@ def command(
         typer.Option(
             metavar="N",
             help="Number of classes, 2 to 256.",
-            show_default="the data set's, else the largest number whose classes are stable",
+            show_default="the data set's, else as many as recur, about 8",
             rich_help_panel=TRAINING,
         ),
     ] = None,

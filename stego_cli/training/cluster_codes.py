@@ -93,8 +93,8 @@ def _choose_classes(
     progress.event("class_curve", curve=curve)
     stability = next(each["stability"] for each in curve if each["classes"] == classes)
     progress.note(
-        f"{classes} classes for {count} photograph{'' if count == 1 else 's'}: the largest number, up to {most}, whose "
-        f"classes are found again in other patches ({stability:.0%}). Another number can be given."
+        f"{classes} classes for {count} photograph{'' if count == 1 else 's'}, found again in other patches "
+        f"({stability:.0%}). Up to {most} were tried, and those near 8 preferred. Another number can be given."
     )
     return replace(settings, classes=classes), tuple(curve)
 

@@ -32,6 +32,13 @@ def test_few_and_equal_points_have_an_answer() -> None:
         assert all(0 <= each["stability"] <= 1 for each in curve)
 
 
+def test_of_equally_stable_numbers_the_one_nearest_to_8_is_suggested() -> None:
+    for least, most, nearest in ((4, 20, 8), (4, 7, 7), (10, 14, 10)):
+        found, curve = suggest_classes(torch.ones(50, 4), least, most, torch.Generator().manual_seed(0))
+        assert len({each["stability"] for each in curve}) == 1
+        assert found == nearest
+
+
 def test_agreement_does_not_depend_on_the_names_of_classes() -> None:
     first, second = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([2, 2, 0, 0, 1, 0])
     assert agreement(first, second, 3) == 5 / 6
