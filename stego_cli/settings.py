@@ -59,7 +59,7 @@ class TrainSettings:
     res: int = DEFAULT_RES  # shorter side of a photograph, pixels, rounded to whole patches
     crops: Crops = "none"  # "five": each photograph is used as five crops of it
     crop_ratio: float = 0.5  # a crop's share of the photograph's width and height
-    classes: int | None = None  # clusters K; None: see training/suggest.py
+    classes: int | None = None  # clusters K; None: about 8 (training/suggest.py)
     overcluster: int | str | None = None  # clusters to find instead of K, to be joined; "auto": see `clusters_for`
     code: int = 70  # width of the code
     steps: int = DEFAULT_STEPS  # updates of the head
